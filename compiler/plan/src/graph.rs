@@ -1,0 +1,272 @@
+//! What the graph is made of: sources, keys, features, labels, splits, relations, policies.
+//!
+//! Decided here: the declaration, as plain data, that construction turns into a graph file, and the facts that
+//! a built graph answers with. Not decided here: how tables are read or the file is laid out.
+
+use serde::{Deserialize, Serialize};
+
+/// A graph as declared: every name is resolved, every column is known to exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GraphPlan {
+    pub name: String,
+    pub nodes: Vec<NodeType>,
+    pub edges: Vec<EdgeType>,
+    /// Keys the random splits (and nothing else of the graph).
+    pub seed: u64,
+}
+
+/// Nodes of one type, one row of the (joined) sources each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeType {
+    pub name: String,
+    /// The first source gives the nodes; the others are joined to it on `key` (no match: missing values).
+    /// Empty: the type is declared by its edges (`node topic from edges`), ordered by key.
+    pub sources: Vec<Source>,
+    /// The identifier; none: the row number of the first source.
+    pub key: Option<Key>,
+    pub features: Vec<Feature>,
+    pub labels: Vec<Label>,
+    pub duplicates: DuplicatePolicy,
+}
+
+/// One relation, or with [`Relation::Column`] a family of relations, one for each value of a column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeType {
+    pub relation: Relation,
+    /// Index of the source node type in [`GraphPlan::nodes`].
+    pub src: usize,
+    /// Index of the destination node type.
+    pub dst: usize,
+    pub source: Source,
+    pub src_column: String,
+    pub dst_column: String,
+    /// The name of the opposite relation, if wanted; for a family, the prefix of the opposites' names.
+    pub reverse: Option<String>,
+    /// Features of an edge are shared by its reverse.
+    pub features: Vec<Feature>,
+    pub missing: MissingPolicy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relation {
+    Named(String),
+    /// The relation of each row is the text of this column; the relations are its distinct values, sorted.
+    Column(String),
+}
+
+/// Paths, folders or globs as written, relative to the folder of the `.gsl` file; read as one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub paths: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub column: String,
+    pub kind: KeyKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyKind {
+    Int,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DuplicatePolicy {
+    #[default]
+    Error,
+    First,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum MissingPolicy {
+    #[default]
+    Error,
+    Drop,
+}
+
+/// A feature: rows × width of f32, computed from columns by an expression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    pub name: String,
+    pub expr: FeatureExpr,
+}
+
+/// An expression over columns. Statistics of fitted transforms come from the rows of the training split of the
+/// type's first label, or from all rows where the type has no label or the rows are edges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FeatureExpr {
+    Column { column: String, kind: ColumnKind },
+    Const(f64),
+    Arith { op: Arith, left: Box<FeatureExpr>, right: Box<FeatureExpr> },
+    Apply { transform: Transform, input: Box<FeatureExpr> },
+    /// Columns side by side.
+    Concat(Vec<FeatureExpr>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColumnKind {
+    Number,
+    Bool,
+    Text,
+    /// A list of floats; the width is known when the header says so.
+    Vector { width: Option<usize> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arith {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+/// Transforms by the name they have in the language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Transform {
+    /// (x - mean) / standard deviation; a constant column becomes 0.
+    Standardize,
+    /// (x - min) / (max - min), clipped to [0, 1].
+    MinMax,
+    /// Inverse normal distribution function of the rank among the fitted values.
+    GaussRank,
+    /// ln(1 + x); x below -1 is an error.
+    Log1p,
+    /// One column per fitted value (text, integer or bool), sorted; unseen and missing values give zeros.
+    OneHot,
+    /// The cell holds several values parted by `separator`; a 1 for each that is there.
+    MultiHot { separator: String },
+    /// One-hot of the interval that holds x.
+    Bucket { bounds: Vec<f64> },
+    /// Bounds on x.
+    Clip { low: f64, high: f64 },
+    /// Replaces missing values.
+    Fill(Fill),
+    /// Each row divided by its sum of absolute values (or Euclidean norm); zero rows stay zero.
+    NormalizeRows { p: u8 },
+    /// The list of floats as it is; the width is that of the first row, and every row must have it.
+    Vector,
+    Sqrt,
+    Abs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Fill {
+    Constant(f64),
+    Mean,
+    Median,
+}
+
+/// What is to be predicted of a node. A missing value means unlabelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    pub name: String,
+    pub column: String,
+    pub kind: LabelKind,
+    /// Applied to a float label in this order, for example `log1p`.
+    pub transforms: Vec<Transform>,
+    pub split: Option<Split>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LabelKind {
+    /// Text, integer or bool; classes are the distinct values: sorted as numbers if all are, else as text.
+    Class,
+    Float,
+}
+
+/// Which labelled rows train, validate, test. A function of the seed and the key, never of the row order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Split {
+    /// Fractions that sum to at most 1; rows beyond the sum belong to no part.
+    Random { train: f64, valid: f64, test: f64, stratified: bool },
+    /// A column with the words train, valid (or val, validation), test; anything else or missing: no part.
+    Column { column: String },
+    /// By comparing a column.
+    By { column: String, train: Vec<Bound>, valid: Vec<Bound>, test: Vec<Bound> },
+    /// Files of keys, one column each (the type's key column, or the only column).
+    Files { train: Source, valid: Option<Source>, test: Option<Source> },
+}
+
+/// A comparison with a constant; several are joined by "and".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    pub compare: Compare,
+    pub value: Scalar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compare {
+    Less,
+    LessEqual,
+    Equal,
+    GreaterEqual,
+    Greater,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Scalar {
+    Number(f64),
+    Text(String),
+}
+
+/// A part of a split, as stored with the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Part {
+    None = 0,
+    Train = 1,
+    Valid = 2,
+    Test = 3,
+}
+
+/// What is known of a graph once it is built: everything that shapes, costs and class counts depend on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GraphFacts {
+    pub nodes: Vec<NodeFacts>,
+    /// Families are expanded and reverses are relations of their own: a relation is followed by its reverse.
+    pub relations: Vec<RelationFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct NodeFacts {
+    pub name: String,
+    pub count: u64,
+    pub features: Vec<FeatureFacts>,
+    pub labels: Vec<LabelFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FeatureFacts {
+    pub name: String,
+    pub width: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LabelFacts {
+    pub name: String,
+    /// Names of the classes by index; empty for a float label.
+    pub classes: Vec<String>,
+    /// How many training rows each class has; empty for a float label.
+    pub train_counts: Vec<u64>,
+    /// Labelled rows in [none, train, valid, test].
+    pub parts: [u64; 4],
+    /// Mean and standard deviation of a float label over its training rows.
+    pub mean: f64,
+    pub std: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RelationFacts {
+    pub name: String,
+    /// Index into [`GraphFacts::nodes`].
+    pub src: usize,
+    pub dst: usize,
+    pub edges: u64,
+    /// Index of the relation that this one is the reverse of.
+    pub reverse_of: Option<usize>,
+    /// Index of the declaring [`EdgeType`] in [`GraphPlan::edges`].
+    pub declared_by: usize,
+    pub features: Vec<FeatureFacts>,
+}
