@@ -1,1 +1,9 @@
+//! The execution plan: all that the compiler and the runtime share. Plain data, a verifier, a printer.
 
+pub mod build;
+pub mod graph;
+pub mod plan;
+pub mod print;
+pub mod program;
+pub mod schedule;
+pub mod verify;
