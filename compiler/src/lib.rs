@@ -3,4 +3,5 @@
 //! Pure: no I/O, no clock, no threads. The world (files, table headers) is seen through one trait that the command
 //! line, the language server and the tests each implement.
 
+pub mod diag;
 pub mod syntax;

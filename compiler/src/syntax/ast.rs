@@ -673,30 +673,73 @@ pub enum ExprKind {
     /// `[64, 128]`
     List(Vec<Expr>),
     /// `valid.accuracy`, `e.weight`
-    Field { base: Box<Expr>, name: Ident },
+    Field {
+        base: Box<Expr>,
+        name: Ident,
+    },
     /// `h[v]`, `widths[0]`
-    Index { base: Box<Expr>, index: Index },
+    Index {
+        base: Box<Expr>,
+        index: Index,
+    },
     /// `f(a, name: b)`; the callee can be a call: `Bert("models/minilm")(abstract)`.
-    Call { callee: Box<Expr>, args: Vec<Arg> },
+    Call {
+        callee: Box<Expr>,
+        args: Vec<Arg>,
+    },
     /// `sum[r] x`, `softmax[u -> v](e)`. Written with a space the body runs to the next `+`, `-` or comparison; applied
     /// like a function it is what stands in the parentheses.
-    Reduce { op: Reduction, op_span: Span, over: Index, body: Box<Expr> },
-    Unary { op: UnaryOp, operand: Box<Expr> },
-    Binary { op: BinaryOp, op_span: Span, left: Box<Expr>, right: Box<Expr> },
+    Reduce {
+        op: Reduction,
+        op_span: Span,
+        over: Index,
+        body: Box<Expr>,
+    },
+    Unary {
+        op: UnaryOp,
+        operand: Box<Expr>,
+    },
+    Binary {
+        op: BinaryOp,
+        op_span: Span,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     /// `x |> f(y)`: `stage` is the call, without `x`.
-    Pipe { value: Box<Expr>, stage: Box<Expr> },
+    Pipe {
+        value: Box<Expr>,
+        stage: Box<Expr>,
+    },
     /// `A >> B`
-    Compose { first: Box<Expr>, then: Box<Expr> },
+    Compose {
+        first: Box<Expr>,
+        then: Box<Expr>,
+    },
     /// `1e-4 .. 1e-2`
-    Range { low: Box<Expr>, high: Box<Expr> },
+    Range {
+        low: Box<Expr>,
+        high: Box<Expr>,
+    },
     /// `< 2018` with nothing on the left.
-    Section { op: BinaryOp, right: Box<Expr> },
+    Section {
+        op: BinaryOp,
+        right: Box<Expr>,
+    },
     /// `by year (train: < 2018, valid: 2018)`
-    By { column: Ident, parts: Vec<Arg> },
+    By {
+        column: Ident,
+        parts: Vec<Arg>,
+    },
     /// `paper via written_by`
-    Via { value: Box<Expr>, relation: Ident },
+    Via {
+        value: Box<Expr>,
+        relation: Ident,
+    },
     /// `RGCN(hidden) from pretrain.gnn`
-    From { value: Box<Expr>, run: Path },
+    From {
+        value: Box<Expr>,
+        run: Path,
+    },
     /// `(user -rates-> movie)`
     Edge(EdgePath),
     /// Text that is no expression; reported.
@@ -762,9 +805,11 @@ impl Expr {
     /// The expressions directly inside, in source order.
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {
-            ExprKind::Name(_) | ExprKind::Number(_) | ExprKind::Str(_) | ExprKind::Edge(_) | ExprKind::Bad => {
-                Vec::new()
-            }
+            ExprKind::Name(_)
+            | ExprKind::Number(_)
+            | ExprKind::Str(_)
+            | ExprKind::Edge(_)
+            | ExprKind::Bad => Vec::new(),
             ExprKind::List(items) => items.iter().collect(),
             ExprKind::Field { base, .. } => vec![base],
             ExprKind::Index { base, index } => std::iter::once(base.as_ref()).chain(index.values()).collect(),

@@ -3,3 +3,4 @@
 //! Decided here: what is written. Not decided here: what it means.
 
 pub mod ast;
+pub mod lines;
