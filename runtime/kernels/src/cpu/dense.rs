@@ -1,0 +1,289 @@
+//! Batched dense products over rows, on the `gemm` crate.
+//!
+//! Decided here: rows are cut into chunks by their number alone, each product runs on one thread, and sums over rows go
+//! through a fixed number of partial sums; hence equal bits for any number of threads. Not decided: how a single product is
+//! blocked; that is the library's.
+
+use super::share::{Shared, combine, deliver, with_scratch};
+use super::simd::{self, multiversion, prefetch};
+use rayon::prelude::*;
+
+const ROWS: usize = 1024;
+const PARTS: usize = 32;
+const PART_ROWS: usize = 512;
+
+/// A batched product: `rows x batch x k` times `batch x k x n` is `rows x batch x n`. A layer without heads has `batch` 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub rows: usize,
+    pub batch: usize,
+    pub k: usize,
+    pub n: usize,
+}
+
+/// What the product is added to.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Start<'a> {
+    #[default]
+    Zero,
+    /// What the output holds.
+    Keep,
+    /// A vector `[batch, n]`, the same for every row.
+    Bias(&'a [f32]),
+}
+
+/// `out[r, b, :] = start + x[r, b, :] @ w[b]`; with `index`, row `r` reads `x[index[r]]`.
+pub fn linear(shape: Shape, x: &[f32], index: Option<&[u32]>, w: &[f32], start: Start, out: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    check_x(shape, x, index);
+    assert_eq!(w.len(), batch * k * n, "the weight is not {batch} x {k} x {n}");
+    assert_eq!(out.len(), rows * batch * n, "the output is not {rows} x {batch} x {n}");
+    if let Start::Bias(bias) = start {
+        assert_eq!(bias.len(), batch * n, "the bias is not {batch} x {n}");
+    }
+    let chunk = chunk_rows(rows);
+    out.par_chunks_mut((chunk * batch * n).max(1)).enumerate().for_each(|(c, out)| {
+        let first = c * chunk;
+        let count = out.len() / (batch * n).max(1);
+        with_rows(x, batch * k, index, first, count, |x| {
+            let keep = begin(start, out);
+            let part = Shape { rows: count, ..shape };
+            forward(part, x, w, keep, out);
+        });
+    });
+}
+
+/// `dx[r, b, :] = dy[r, b, :] @ w[b]^T`, or added to `dx`.
+pub fn linear_t(shape: Shape, dy: &[f32], w: &[f32], accumulate: bool, dx: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    assert_eq!(dy.len(), rows * batch * n, "the gradient is not {rows} x {batch} x {n}");
+    assert_eq!(w.len(), batch * k * n, "the weight is not {batch} x {k} x {n}");
+    assert_eq!(dx.len(), rows * batch * k, "the output is not {rows} x {batch} x {k}");
+    let chunk = chunk_rows(rows);
+    dx.par_chunks_mut((chunk * batch * k).max(1)).enumerate().for_each(|(c, dx)| {
+        let count = dx.len() / (batch * k).max(1);
+        let dy = &dy[c * chunk * batch * n..][..count * batch * n];
+        backward(Shape { rows: count, ..shape }, dy, w, accumulate, dx);
+    });
+}
+
+/// `dw[b] = sum_r x[r, b, :]^T dy[r, b, :]`, or added to `dw`; with `index`, row `r` reads `x[index[r]]`.
+///
+/// Rows are dealt in runs to a fixed number of partial sums, which are added in a fixed tree.
+pub fn outer(shape: Shape, x: &[f32], index: Option<&[u32]>, dy: &[f32], accumulate: bool, dw: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    check_x(shape, x, index);
+    assert_eq!(dy.len(), rows * batch * n, "the gradient is not {rows} x {batch} x {n}");
+    assert_eq!(dw.len(), batch * k * n, "the output is not {batch} x {k} x {n}");
+    if rows == 0 || dw.is_empty() {
+        return if accumulate { () } else { dw.fill(0.0) };
+    }
+    let (parts, span) = partition(rows);
+    let size = dw.len();
+    with_scratch(parts * size, |partial| {
+        let shared = Shared::new(partial);
+        (0..parts).into_par_iter().for_each(|part| {
+            // SAFETY: each task has its own partial sum.
+            let sum = unsafe { shared.part(part * size, size) };
+            let end = rows.min((part + 1) * span);
+            for (i, first) in (part * span..end).step_by(ROWS).enumerate() {
+                let count = ROWS.min(end - first);
+                with_rows(x, batch * k, index, first, count, |x| {
+                    let dy = &dy[first * batch * n..][..count * batch * n];
+                    accumulate_outer(Shape { rows: count, ..shape }, x, dy, i > 0, sum);
+                });
+            }
+        });
+        combine(partial, size);
+        deliver(&partial[..size], dw, accumulate);
+    });
+}
+
+/// How many partial sums, and rows of each: a function of the number of rows alone.
+pub(super) fn partition(rows: usize) -> (usize, usize) {
+    let span = rows.div_ceil(PARTS).next_multiple_of(PART_ROWS);
+    (rows.div_ceil(span), span)
+}
+
+fn chunk_rows(rows: usize) -> usize {
+    rows.div_ceil(16).next_multiple_of(64).clamp(64, ROWS)
+}
+
+fn check_x(shape: Shape, x: &[f32], index: Option<&[u32]>) {
+    let Shape { rows, batch, k, .. } = shape;
+    match index {
+        None => assert_eq!(x.len(), rows * batch * k, "the input is not {rows} x {batch} x {k}"),
+        Some(index) => assert_eq!(index.len(), rows, "the index does not have one entry per row"),
+    }
+}
+
+fn begin(start: Start, out: &mut [f32]) -> bool {
+    if let Start::Bias(bias) = start {
+        out.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
+    }
+    !matches!(start, Start::Zero)
+}
+
+/// Hands `f` the rows, gathered into scratch memory when there is an index.
+fn with_rows(
+    x: &[f32],
+    width: usize,
+    index: Option<&[u32]>,
+    first: usize,
+    count: usize,
+    f: impl FnOnce(&[f32]),
+) {
+    let Some(index) = index else { return f(&x[first * width..][..count * width]) };
+    with_scratch(count * width, |rows| {
+        let index = &index[first..first + count];
+        for (r, (to, &row)) in rows.chunks_exact_mut(width.max(1)).zip(index).enumerate() {
+            if let Some(&next) = index.get(r + 8) {
+                let next = x.as_ptr().wrapping_add(next as usize * width);
+                (0..width).step_by(16).for_each(|line| prefetch(next.wrapping_add(line)));
+            }
+            to.copy_from_slice(&x[row as usize * width..][..width]);
+        }
+        f(rows);
+    });
+}
+
+/// A matrix within a slice: where it starts, and its strides.
+#[derive(Clone, Copy)]
+struct Matrix {
+    at: usize,
+    row: usize,
+    col: usize,
+}
+
+fn forward(shape: Shape, x: &[f32], w: &[f32], keep: bool, out: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    if k * n <= SMALL {
+        return forward_small(rows, batch, k, n, x, w, keep, out);
+    }
+    for b in 0..batch {
+        let x_b = Matrix { at: b * k, row: batch * k, col: 1 };
+        let w_b = Matrix { at: b * k * n, row: n, col: 1 };
+        product([rows, n, k], (x, x_b), (w, w_b), keep, (out, Matrix { at: b * n, row: batch * n, col: 1 }));
+    }
+}
+
+fn backward(shape: Shape, dy: &[f32], w: &[f32], keep: bool, dx: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    if k * n <= SMALL {
+        return backward_small(rows, batch, k, n, dy, w, keep, dx);
+    }
+    for b in 0..batch {
+        let dy_b = Matrix { at: b * n, row: batch * n, col: 1 };
+        let w_b = Matrix { at: b * k * n, row: 1, col: n };
+        product([rows, k, n], (dy, dy_b), (w, w_b), keep, (dx, Matrix { at: b * k, row: batch * k, col: 1 }));
+    }
+}
+
+/// `dw[b] (+)= x[:, b, :]^T dy[:, b, :]` for the rows of one chunk.
+pub(super) fn accumulate_outer(shape: Shape, x: &[f32], dy: &[f32], keep: bool, dw: &mut [f32]) {
+    let Shape { rows, batch, k, n } = shape;
+    if k * n <= SMALL {
+        return outer_small(rows, batch, k, n, x, dy, keep, dw);
+    }
+    for b in 0..batch {
+        let x_b = Matrix { at: b * k, row: 1, col: batch * k };
+        let dy_b = Matrix { at: b * n, row: batch * n, col: 1 };
+        product([k, n, rows], (x, x_b), (dy, dy_b), keep, (dw, Matrix { at: b * k * n, row: n, col: 1 }));
+    }
+}
+
+/// `c (+)= a b`, `a` being `m x k` and `b` `k x n`.
+fn product(
+    [m, n, k]: [usize; 3],
+    a: (&[f32], Matrix),
+    b: (&[f32], Matrix),
+    keep: bool,
+    c: (&mut [f32], Matrix),
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let fits = |len: usize, at: Matrix, rows: usize, cols: usize| {
+        rows == 0 || cols == 0 || at.at + (rows - 1) * at.row + (cols - 1) * at.col < len
+    };
+    assert!(fits(a.0.len(), a.1, m, k) && fits(b.0.len(), b.1, k, n) && fits(c.0.len(), c.1, m, n));
+    // SAFETY: all three matrices lie within their slices.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.0.as_mut_ptr().add(c.1.at),
+            c.1.col as isize,
+            c.1.row as isize,
+            keep,
+            a.0.as_ptr().add(a.1.at),
+            a.1.col as isize,
+            a.1.row as isize,
+            b.0.as_ptr().add(b.1.at),
+            b.1.col as isize,
+            b.1.row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Products with at most this many weights per batch are faster as plain loops than packed.
+const SMALL: usize = 64;
+
+multiversion! {
+    fn forward_small(
+        rows: usize, batch: usize, k: usize, n: usize, x: &[f32], w: &[f32], keep: bool, out: &mut [f32],
+    ) {
+        if !keep {
+            out.fill(0.0);
+        }
+        for r in 0..rows {
+            for b in 0..batch {
+                let out = &mut out[(r * batch + b) * n..][..n];
+                for (i, &a) in x[(r * batch + b) * k..][..k].iter().enumerate() {
+                    simd::axpy(a, &w[(b * k + i) * n..][..n], out);
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn backward_small(
+        rows: usize, batch: usize, k: usize, n: usize, dy: &[f32], w: &[f32], keep: bool, dx: &mut [f32],
+    ) {
+        for r in 0..rows {
+            for b in 0..batch {
+                let dy = &dy[(r * batch + b) * n..][..n];
+                for (i, dx) in dx[(r * batch + b) * k..][..k].iter_mut().enumerate() {
+                    let value = simd::dot(dy, &w[(b * k + i) * n..][..n]);
+                    *dx = if keep { *dx + value } else { value };
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn outer_small(
+        rows: usize, batch: usize, k: usize, n: usize, x: &[f32], dy: &[f32], keep: bool, dw: &mut [f32],
+    ) {
+        if !keep {
+            dw.fill(0.0);
+        }
+        for r in 0..rows {
+            for b in 0..batch {
+                let dy = &dy[(r * batch + b) * n..][..n];
+                for (i, &a) in x[(r * batch + b) * k..][..k].iter().enumerate() {
+                    simd::axpy(a, dy, &mut dw[(b * k + i) * n..][..n]);
+                }
+            }
+        }
+    }
+}
