@@ -45,6 +45,16 @@ pub enum Operand {
     /// A leaf that the runtime holds as a matrix over all nodes of a type or all edges of a relation, read through the batch's ids:
     /// no gathered copy is made.
     Stored(Stored),
+    /// `len` elements from element `start` of a Global row: an entry of a stacked parameter or of a Global buffer, read in place.
+    /// Stands where a Global row is read: a weight, or a kernel input with [`Access::Global`].
+    Part { of: Whole, start: usize, len: usize },
+}
+
+/// What a [`Operand::Part`] is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Whole {
+    Param(u32),
+    Buffer(BufferId),
 }
 
 /// Matrices over all nodes of a type (or all edges of a relation), addressed by global id.
