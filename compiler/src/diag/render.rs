@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
+};
 use serde::Serialize;
 
 use super::{Diagnostic, Severity};
@@ -18,7 +21,6 @@ pub fn render(diagnostics: &[Diagnostic], filename: &str, source: &str, color: b
     let mut handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
         .with_width(WIDTH)
-        .with_context_lines(0)
         .with_show_related_as_nested(true);
     if !color {
         handler = handler.without_syntax_highlighting();
@@ -83,18 +85,18 @@ fn place<'a>(index: &LineIndex, source: &str, span: Span, text: &'a str) -> Plac
 #[derive(Debug)]
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
-    source: NamedSource<String>,
+    source: WholeLines<'a>,
     related: Vec<Shown<'a>>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(diagnostic: &'a Diagnostic, filename: &str, source: &str) -> Self {
+    fn new(diagnostic: &'a Diagnostic, filename: &'a str, source: &'a str) -> Self {
         let (name, text) = match &diagnostic.file {
             Some(file) => (file.name.as_str(), file.text.as_str()),
             None => (filename, source),
         };
         let related = diagnostic.related.iter().map(|d| Shown::new(d, name, text)).collect();
-        Self { diagnostic, source: NamedSource::new(name, text.to_owned()), related }
+        Self { diagnostic, source: WholeLines { name, text, index: LineIndex::new(text) }, related }
     }
 }
 
@@ -128,7 +130,7 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let text = self.source.inner();
+        let text = self.source.text;
         let mut first = true;
         Some(Box::new(self.diagnostic.labels.iter().map(move |(span, label)| {
             let (offset, len) = clamp(text, *span);
@@ -145,6 +147,43 @@ impl miette::Diagnostic for Shown<'_> {
             return None;
         }
         Some(Box::new(self.related.iter().map(|d| d as &dyn miette::Diagnostic)))
+    }
+}
+
+/// A source that shows the lines of a span, whole, and no lines around them.
+#[derive(Debug)]
+struct WholeLines<'a> {
+    name: &'a str,
+    text: &'a str,
+    index: LineIndex,
+}
+
+impl SourceCode for WholeLines<'_> {
+    /// Asked for context the drawing wants lines; asked for none it wants the place for its heading.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (first, last) = (span.offset(), span.offset() + span.len());
+        let (line, column) = self.index.line_column(self.text, first as u32);
+        let (start, end, column) = match before {
+            0 => (first, last, column - 1),
+            _ => (self.index.start(line - 1) as usize, self.line_end(last), 0),
+        };
+        let data = self.text.get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let count = data.matches('\n').count();
+        let place = (start, end - start).into();
+        let name = self.name.to_owned();
+        Ok(Box::new(MietteSpanContents::new_named(name, data.as_bytes(), place, line - 1, column, count)))
+    }
+}
+
+impl WholeLines<'_> {
+    fn line_end(&self, offset: usize) -> usize {
+        let rest = self.text.get(offset..).unwrap_or("");
+        offset + rest.find('\n').unwrap_or(rest.len())
     }
 }
 
