@@ -1,0 +1,4 @@
+//! Training: epochs of batches, evaluation, early stopping, checkpoints.
+
+pub mod checkpoint;
+pub mod metrics;

@@ -1,0 +1,132 @@
+//! The command line, and nothing but the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Graph machine learning from one file: schema, features, model, loss and training.
+#[derive(Debug, Parser)]
+#[command(name = "gsc", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colour in messages.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check, build the graph, train, evaluate, write what the file asks for.
+    Run(RunArgs),
+    /// Find every mistake in a file without running anything.
+    Check(CheckArgs),
+    /// Show what would be done: the plan, the passes, the defaults; or what a diagnostic means.
+    Explain(ExplainArgs),
+    /// Build the graph (or find that it is built already) and stop.
+    Build(FileArgs),
+    /// Like `run`, but writes no predictions or embeddings.
+    Train(RunArgs),
+    /// Load the best checkpoint of a finished run and write what the file asks for.
+    Infer(RunArgs),
+    /// Bring files into the canonical style.
+    Fmt(FmtArgs),
+    /// Show a built graph: types, counts, features, labels, splits.
+    Inspect(FileArgs),
+}
+
+/// A file, one of its experiments, and the values of its parameters.
+#[derive(Debug, Clone, Args)]
+pub struct FileArgs {
+    /// The `.gsl` file.
+    pub file: PathBuf,
+    /// The experiment, where the file has several.
+    #[arg(short, long)]
+    pub experiment: Option<String>,
+    /// Another value for a `param` of the file: NAME=VALUE. May be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Folder for built graphs [default: .gsl beside the file].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// One JSON document on standard output instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Folder for checkpoints, events and the report [default: out/EXPERIMENT beside the file].
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on from the last checkpoint. The result is the same, byte for byte, as if the run had never stopped.
+    #[arg(long)]
+    pub resume: bool,
+    /// Seed of everything random, instead of the file's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Threads of each rank [default: all cores, divided among the ranks].
+    #[arg(short = 'j', long)]
+    pub threads: Option<usize>,
+    /// Ranks, as threads of this process.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub ranks: u16,
+    /// A checkpoint every so many batches too, not only after every epoch.
+    #[arg(long, value_name = "BATCHES")]
+    pub checkpoint_every: Option<u32>,
+    /// Every batch's loss in the event file.
+    #[arg(long)]
+    pub log_steps: bool,
+    /// No progress on standard error.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Also compare the gradients of every layer, on a small random graph, with the reference backend and with finite
+    /// differences.
+    #[arg(long)]
+    pub gradients: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A `.gsl` file, or the code of a diagnostic such as gsl::schema::no_such_column.
+    pub what: String,
+    #[arg(short, long)]
+    pub experiment: Option<String>,
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The program before and after every pass.
+    #[arg(long)]
+    pub passes: bool,
+    /// The experiment with every default written out, each with its origin.
+    #[arg(long)]
+    pub defaults: bool,
+    /// The plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Files; `-` is standard input, written to standard output.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; exit with 1 if a file is not in the canonical style.
+    #[arg(long)]
+    pub check: bool,
+}
