@@ -4,4 +4,5 @@
 //! line, the language server and the tests each implement.
 
 pub mod diag;
+pub mod layers;
 pub mod syntax;

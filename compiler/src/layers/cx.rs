@@ -35,7 +35,17 @@ pub enum Activation {
 
 impl Activation {
     pub const NAMES: [&'static str; 11] = [
-        "identity", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "softplus", "exp", "square", "abs",
+        "identity",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "exp",
+        "square",
+        "abs",
     ];
 
     /// `leaky_relu` without a slope has 0.01, Maas et al. 2013.

@@ -7,6 +7,35 @@
 //! `check` gives a typed body (`typed`) and every mistake at once; `lower` walks the typed body with the widths filled
 //! in; `args` brings a call's arguments into the order and the types that the declaration asks for.
 
+mod args;
 mod cx;
 
-pub use cx::{Activation, LowerCx, Mode};
+use gsl_plan::program::ValueId;
+
+pub use args::{Arg, Declared, ParamType, Scope, call_args, evaluate, param_type};
+pub use cx::{Activation, LowerCx, Mode, glorot};
+
+use crate::syntax::ast::Span;
+
+/// A layer or module with its arguments, ready to be lowered.
+#[derive(Debug, Clone)]
+pub struct LayerCall<'a> {
+    pub layer: Declared<'a>,
+    /// From [`call_args`].
+    pub args: Vec<(String, Arg)>,
+    /// In front of the names of its parameters: `gnn.1`.
+    pub prefix: String,
+    /// The call in the file being compiled.
+    pub span: Span,
+}
+
+// To come, with these signatures:
+//   check_layer(layer: &Declared, scope: &Scope) -> Vec<Diagnostic>
+//   lower_layer(cx, &LayerCall, scope, input: &Rows /* Nodes{ty, hop + 1} */, hop, wanted: &[u32])
+//       -> Result<Rows /* Nodes{ty, hop} */, Vec<Diagnostic>>
+//   lower_module(cx, &LayerCall, scope, input: ValueId) -> Result<ValueId, Vec<Diagnostic>>
+//   needs(decl: &ast::Layer) -> bool
+//   inputs_needed(facts, decl: &ast::Layer, wanted: &[u32]) -> Vec<u32>
+
+/// The rows of a layer for each node type, by index.
+pub type Rows = std::collections::BTreeMap<u32, ValueId>;
