@@ -2,3 +2,7 @@
 
 pub mod report;
 pub mod train;
+pub mod comm;
+pub mod sample;
+pub mod store;
+pub mod view;
