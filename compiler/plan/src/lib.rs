@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod graph;
+pub mod interpret;
 pub mod plan;
 pub mod print;
 pub mod program;
