@@ -1,1 +1,37 @@
+//! Users' tables in, typed columns out; and Parquet back.
+//!
+//! Decided here: which files a source is and in which order they are read, how a cell becomes a value,
+//! what is a missing value, and what a broken table is called.
+//! Not decided here: what a column means. Keys, labels and features are the business of graph construction.
+//!
+//! A [`Source`] is one or more paths, folders or globs. [`Source::header`] is cheap enough for a compiler,
+//! [`Source::read`] gives whole columns, [`Source::for_each_batch`] streams them.
 
+mod builder;
+mod column;
+mod delimited;
+mod discover;
+mod error;
+mod fingerprint;
+mod intern;
+mod parquet_cells;
+mod parquet_in;
+mod parquet_out;
+mod parse;
+mod records;
+mod replace;
+mod source;
+mod suggest;
+
+pub use column::{
+    Bitmap, Column, ColumnInfo, ColumnKind, FloatList, Header, MISSING, TextColumn, Values, Want,
+};
+pub use discover::Format;
+pub use error::{Problem, Result, TableError};
+pub use fingerprint::{FileStamp, Fingerprint};
+pub use intern::{Interner, TextValues};
+pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
+pub use parse::{parse_date, parse_time, show_date, show_time};
+pub use replace::replace_file;
+pub use source::{Batch, Part, Place, Source, Table};
+pub use suggest::{closest, distance};

@@ -1,0 +1,257 @@
+//! Columns under construction: cells pushed one by one, whole columns joined end to end.
+
+use std::mem;
+
+use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, Values};
+use crate::error::Problem;
+use crate::intern::Interner;
+use crate::parse::{
+    is_missing_word, parse_bool, parse_date, parse_float, parse_floats, parse_int, parse_time,
+};
+
+pub struct Builder {
+    name: String,
+    pub data: Data,
+    valid: Bitmap,
+}
+
+pub enum Data {
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Bool(Vec<bool>),
+    Text { codes: Vec<u32>, interner: Interner },
+    Date(Vec<i64>),
+    Time(Vec<i64>),
+    FloatList { offsets: Vec<u64>, values: Vec<f32> },
+}
+
+impl Builder {
+    /// `kind` must be readable; `Other` is refused before a builder is made, and read as text here.
+    pub fn new(name: &str, kind: &ColumnKind) -> Self {
+        Self { name: name.to_string(), data: Data::new(kind), valid: Bitmap::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    pub fn push_missing(&mut self) {
+        match &mut self.data {
+            Data::Int(v) | Data::Date(v) | Data::Time(v) => v.push(0),
+            Data::Float(v) => v.push(0.0),
+            Data::Bool(v) => v.push(false),
+            Data::Text { codes, .. } => codes.push(MISSING),
+            Data::FloatList { offsets, values } => offsets.push(values.len() as u64),
+        }
+        self.valid.push(false);
+    }
+
+    /// One cell of text. An empty cell is missing unless it was quoted.
+    pub fn push_cell(&mut self, cell: &str, quoted: bool) -> Result<(), Problem> {
+        if cell.is_empty() && !quoted {
+            self.push_missing();
+            return Ok(());
+        }
+        if let Data::Text { codes, interner } = &mut self.data {
+            codes.push(interner.intern(cell).ok_or(Problem::TooManyValues)?);
+            self.valid.push(true);
+            return Ok(());
+        }
+        let cell = cell.trim();
+        if is_missing_word(cell) {
+            self.push_missing();
+            return Ok(());
+        }
+        self.parse(cell)?;
+        self.valid.push(true);
+        Ok(())
+    }
+
+    fn parse(&mut self, cell: &str) -> Result<(), Problem> {
+        match &mut self.data {
+            Data::Int(v) => v.push(parse_int(cell)?),
+            Data::Float(v) => v.push(parse_float(cell)?),
+            Data::Bool(v) => v.push(parse_bool(cell)?),
+            Data::Date(v) => v.push(parse_date(cell)?),
+            Data::Time(v) => v.push(parse_time(cell)?),
+            Data::FloatList { offsets, values } => {
+                parse_floats(cell, values)?;
+                offsets.push(values.len() as u64);
+            }
+            Data::Text { .. } => unreachable!("texts are not parsed"),
+        }
+        Ok(())
+    }
+
+    pub fn push_int(&mut self, value: i64) {
+        if let Data::Int(v) | Data::Date(v) | Data::Time(v) = &mut self.data {
+            v.push(value);
+            self.valid.push(true);
+        }
+    }
+
+    pub fn push_float(&mut self, value: f64) {
+        if let Data::Float(v) = &mut self.data {
+            v.push(value);
+            self.valid.push(true);
+        }
+    }
+
+    pub fn push_bool(&mut self, value: bool) {
+        if let Data::Bool(v) = &mut self.data {
+            v.push(value);
+            self.valid.push(true);
+        }
+    }
+
+    /// A text that [`Builder::code_of`] has numbered.
+    pub fn push_code(&mut self, code: u32) {
+        if let Data::Text { codes, .. } = &mut self.data {
+            codes.push(code);
+            self.valid.push(true);
+        }
+    }
+
+    pub fn code_of(&mut self, text: &str) -> Result<u32, Problem> {
+        match &mut self.data {
+            Data::Text { interner, .. } => interner.intern(text).ok_or(Problem::TooManyValues),
+            _ => Ok(MISSING),
+        }
+    }
+
+    pub fn push_list(&mut self, list: &[f32]) {
+        if let Data::FloatList { offsets, values } = &mut self.data {
+            values.extend_from_slice(list);
+            offsets.push(values.len() as u64);
+            self.valid.push(true);
+        }
+    }
+
+    /// The column so far; the builder is empty afterwards.
+    pub fn take(&mut self) -> Column {
+        let kind = self.data.kind();
+        let data = mem::replace(&mut self.data, Data::new(&kind));
+        let valid = mem::take(&mut self.valid);
+        let validity = (valid.count_zeros() > 0).then_some(valid);
+        let values = data.into_values(validity.as_ref());
+        Column { name: self.name.clone(), values, validity }
+    }
+}
+
+impl Data {
+    fn new(kind: &ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Int => Data::Int(Vec::new()),
+            ColumnKind::Float => Data::Float(Vec::new()),
+            ColumnKind::Bool => Data::Bool(Vec::new()),
+            ColumnKind::Text | ColumnKind::Other(_) => {
+                Data::Text { codes: Vec::new(), interner: Interner::new() }
+            }
+            ColumnKind::Date => Data::Date(Vec::new()),
+            ColumnKind::Time => Data::Time(Vec::new()),
+            ColumnKind::FloatList(_) => Data::FloatList { offsets: vec![0], values: Vec::new() },
+        }
+    }
+
+    fn kind(&self) -> ColumnKind {
+        match self {
+            Data::Int(_) => ColumnKind::Int,
+            Data::Float(_) => ColumnKind::Float,
+            Data::Bool(_) => ColumnKind::Bool,
+            Data::Text { .. } => ColumnKind::Text,
+            Data::Date(_) => ColumnKind::Date,
+            Data::Time(_) => ColumnKind::Time,
+            Data::FloatList { .. } => ColumnKind::FloatList(None),
+        }
+    }
+
+    fn into_values(self, validity: Option<&Bitmap>) -> Values {
+        match self {
+            Data::Int(v) => Values::Int(v),
+            Data::Float(v) => Values::Float(v),
+            Data::Bool(v) => Values::Bool(v),
+            Data::Text { codes, interner } => {
+                Values::Text(TextColumn { codes, values: interner.into_values() })
+            }
+            Data::Date(v) => Values::Date(v),
+            Data::Time(v) => Values::Time(v),
+            Data::FloatList { offsets, values } => Values::FloatList(square(offsets, values, validity)),
+        }
+    }
+}
+
+/// Lists of one width lose their offsets; a missing row is filled with zeros.
+fn square(offsets: Vec<u64>, values: Vec<f32>, validity: Option<&Bitmap>) -> FloatList {
+    let rows = offsets.len() - 1;
+    let present = |row: usize| validity.is_none_or(|bits| bits.get(row));
+    let mut widths = (0..rows).filter(|&row| present(row)).map(|row| offsets[row + 1] - offsets[row]);
+    let Some(width) = widths.next() else { return FloatList::Ragged { offsets, values } };
+    if widths.any(|other| other != width) {
+        return FloatList::Ragged { offsets, values };
+    }
+    let width = width as usize;
+    if validity.is_none() {
+        return FloatList::Fixed { rows, width, values };
+    }
+    let mut filled = vec![0.0; rows * width];
+    for row in (0..rows).filter(|&row| present(row)) {
+        let start = offsets[row] as usize;
+        filled[row * width..(row + 1) * width].copy_from_slice(&values[start..start + width]);
+    }
+    FloatList::Fixed { rows, width, values: filled }
+}
+
+/// Columns of one name and kind, end to end.
+pub fn concat(mut parts: Vec<Column>, name: &str, kind: &ColumnKind) -> Result<Column, Problem> {
+    match parts.len() {
+        0 => return Ok(Builder::new(name, kind).take()),
+        1 => return Ok(parts.remove(0)),
+        _ => {}
+    }
+    let validity = join_validity(&parts);
+    let mut data = Data::new(kind);
+    for part in parts {
+        data.append(part.values, part.validity.as_ref())?;
+    }
+    let values = data.into_values(validity.as_ref());
+    Ok(Column { name: name.to_string(), values, validity })
+}
+
+fn join_validity(parts: &[Column]) -> Option<Bitmap> {
+    parts
+        .iter()
+        .any(|part| part.validity.is_some())
+        .then(|| parts.iter().flat_map(|part| (0..part.len()).map(|row| part.is_valid(row))).collect())
+}
+
+impl Data {
+    fn append(&mut self, values: Values, validity: Option<&Bitmap>) -> Result<(), Problem> {
+        match (self, values) {
+            (Data::Int(all), Values::Int(more))
+            | (Data::Date(all), Values::Date(more))
+            | (Data::Time(all), Values::Time(more)) => all.extend(more),
+            (Data::Float(all), Values::Float(more)) => all.extend(more),
+            (Data::Bool(all), Values::Bool(more)) => all.extend(more),
+            (Data::Text { codes, interner }, Values::Text(more)) => {
+                let renumbered: Vec<u32> = more
+                    .values
+                    .iter()
+                    .map(|text| interner.intern(text).ok_or(Problem::TooManyValues))
+                    .collect::<Result<_, _>>()?;
+                codes.extend(
+                    more.codes.iter().map(|&c| if c == MISSING { MISSING } else { renumbered[c as usize] }),
+                );
+            }
+            (Data::FloatList { offsets, values }, Values::FloatList(list)) => {
+                for row in 0..list.len() {
+                    if validity.is_none_or(|bits| bits.get(row)) {
+                        values.extend_from_slice(list.row(row));
+                    }
+                    offsets.push(values.len() as u64);
+                }
+            }
+            _ => return Err(Problem::Corrupt { reason: "parts of one column differ in kind".into() }),
+        }
+        Ok(())
+    }
+}

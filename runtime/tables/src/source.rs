@@ -1,0 +1,402 @@
+//! A source: the files of one table, read as one.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::builder::concat;
+use crate::column::{Column, ColumnInfo, ColumnKind, Header, Want};
+use crate::delimited;
+use crate::discover::{Format, InputFile, discover};
+use crate::error::{Problem, Result, TableError};
+use crate::fingerprint::Fingerprint;
+use crate::parquet_in::ParquetFile;
+use crate::parse::join_kinds;
+use crate::suggest::closest;
+
+const SAMPLE_ROWS: u64 = 1000;
+const SAMPLE_ROWS_OF_OTHERS: u64 = 200;
+const SAMPLED_OTHERS: usize = 8;
+const UNIT_ROWS: u64 = 1 << 17;
+
+/// The files of one table, in reading order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    files: Vec<InputFile>,
+}
+
+/// Whole columns, and how many rows came from each file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub columns: Vec<Column>,
+    pub parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub file: PathBuf,
+    pub rows: u64,
+}
+
+/// Some rows of one file. `first_row` counts within the file, `first_global_row` within the source; both from 0.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    pub columns: Vec<Column>,
+    pub file: &'a Path,
+    pub first_row: u64,
+    pub first_global_row: u64,
+}
+
+/// Where a row stands: row and line count from 1; the line is known for text files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: PathBuf,
+    pub row: u64,
+    pub line: Option<u64>,
+}
+
+/// A column to read, its kind settled.
+pub struct Wanted {
+    pub name: String,
+    pub kind: ColumnKind,
+    sampled: bool,
+}
+
+/// A piece of work: a text file, or some row groups of a Parquet file.
+struct Unit<'a> {
+    file: usize,
+    input: Input<'a>,
+}
+
+enum Input<'a> {
+    Text(&'a Path, (u8, bool)),
+    Groups(&'a ParquetFile<'a>, Range<usize>),
+}
+
+impl Wanted {
+    /// A cell that does not fit a kind which nobody asked for is said to differ from the sample.
+    pub fn explain(&self, problem: Problem) -> Problem {
+        match problem {
+            Problem::NotA { found, .. } | Problem::Overflow { found } if self.sampled => {
+                Problem::NotAsSampled { kind: self.kind.to_string(), found }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Source {
+    /// Finds the files of `patterns` (paths, folders, globs; relative ones below `base`).
+    pub fn open<P: AsRef<Path>>(patterns: &[P], base: &Path) -> Result<Self> {
+        Ok(Self { files: discover(patterns, base)? })
+    }
+
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        Fingerprint::of(&self.files().collect::<Vec<_>>())
+    }
+
+    /// Columns and their kinds, without reading the data; see [`Header`] for what is sampled.
+    pub fn header(&self) -> Result<Header> {
+        let looked_at = self.looked_at();
+        let columns: Vec<(Vec<ColumnInfo>, Option<u64>)> =
+            looked_at.par_iter().map(|&index| self.look(index)).collect::<Result<_>>()?;
+        let rows = columns.iter().map(|(_, rows)| *rows).sum();
+        let mut headers =
+            looked_at.iter().zip(columns).map(|(&index, (columns, rows))| (index, columns, rows));
+        let Some((first, mut joined, first_rows)) = headers.next() else {
+            return Ok(Header { columns: Vec::new(), rows: Some(0), files: Vec::new(), sampled: false });
+        };
+        let mut seen = first_rows.unwrap_or(0);
+        for (index, columns, rows) in headers {
+            self.join(first, &mut joined, seen, index, columns, rows.unwrap_or(0))?;
+            seen += rows.unwrap_or(0);
+        }
+        let sampled = matches!(self.files[first].format, Format::Delimited { .. });
+        Ok(Header { columns: joined, rows, files: self.files().map(Path::to_path_buf).collect(), sampled })
+    }
+
+    /// All Parquet files; the first text file and some others, evenly spread.
+    fn looked_at(&self) -> Vec<usize> {
+        let n = self.files.len();
+        match self.files.first().map(|file| file.format) {
+            Some(Format::Delimited { .. }) if n > SAMPLED_OTHERS + 1 => {
+                (0..=SAMPLED_OTHERS).map(|i| i * (n - 1) / SAMPLED_OTHERS).collect()
+            }
+            _ => (0..n).collect(),
+        }
+    }
+
+    fn look(&self, index: usize) -> Result<(Vec<ColumnInfo>, Option<u64>)> {
+        let InputFile { path, format } = &self.files[index];
+        let limit = if index == 0 { SAMPLE_ROWS } else { SAMPLE_ROWS_OF_OTHERS };
+        match *format {
+            Format::Delimited { delimiter, gzip } => {
+                Ok((delimited::sample(path, delimiter, gzip, limit)?, None))
+            }
+            _ => {
+                let file = ParquetFile::open(path)?;
+                Ok((file.columns(), Some(file.rows())))
+            }
+        }
+    }
+
+    /// Every file must have the columns of the first, of kinds that fit.
+    fn join(
+        &self,
+        first: usize,
+        joined: &mut [ColumnInfo],
+        seen: u64,
+        index: usize,
+        columns: Vec<ColumnInfo>,
+        rows: u64,
+    ) -> Result<()> {
+        let path = &self.files[index].path;
+        for known in joined {
+            let Some(other) = columns.iter().find(|column| column.name == known.name) else {
+                let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+                return Err(no_such_column(path, &known.name, &names));
+            };
+            known.missing = weighted(known.missing, seen, other.missing, rows);
+            known.nullable |= other.nullable;
+            let text = matches!(self.files[first].format, Format::Delimited { .. });
+            known.kind = fit(known, other, text).ok_or_else(|| {
+                let first = self.files[first].path.clone();
+                let (first_kind, kind) = (known.type_name.clone(), other.type_name.clone());
+                TableError::new(path, Problem::MixedKinds { first, first_kind, kind }).in_column(&known.name)
+            })?;
+            if known.type_name == "empty" || known.type_name == "null" {
+                known.type_name.clone_from(&other.type_name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads whole columns, in the order asked for. Files and row groups are read in parallel; the result does not
+    /// depend on it.
+    pub fn read(&self, columns: &[(&str, Want)]) -> Result<Table> {
+        let wanted = self.wanted(columns)?;
+        let parquet = self.parquet_files()?;
+        let units = self.units(&parquet);
+        let pieces: Vec<Vec<Column>> =
+            units.par_iter().map(|unit| self.read_unit(unit, &wanted)).collect::<Result<_>>()?;
+        let mut parts: Vec<Part> =
+            self.files().map(|file| Part { file: file.to_path_buf(), rows: 0 }).collect();
+        for (unit, piece) in units.iter().zip(&pieces) {
+            parts[unit.file].rows += piece.first().map_or(0, |column| column.len() as u64);
+        }
+        self.count_rows_without_columns(&wanted, &parquet, &mut parts)?;
+        Ok(Table { columns: join_pieces(pieces, &wanted, &parts)?, parts })
+    }
+
+    fn count_rows_without_columns(
+        &self,
+        wanted: &[Wanted],
+        parquet: &[Option<ParquetFile>],
+        parts: &mut [Part],
+    ) -> Result<()> {
+        if !wanted.is_empty() {
+            return Ok(());
+        }
+        for ((file, parquet), part) in self.files.iter().zip(parquet).zip(parts) {
+            part.rows = match (file.format, parquet) {
+                (Format::Delimited { delimiter, gzip }, _) => delimited::count(&file.path, delimiter, gzip)?,
+                (_, Some(parquet)) => parquet.rows(),
+                _ => 0,
+            };
+        }
+        Ok(())
+    }
+
+    fn read_unit(&self, unit: &Unit, wanted: &[Wanted]) -> Result<Vec<Column>> {
+        let mut whole = Vec::new();
+        if !wanted.is_empty() {
+            unit.scan::<TableError>(wanted, usize::MAX, &mut |columns, _| {
+                whole = columns;
+                Ok(())
+            })?;
+        }
+        Ok(whole)
+    }
+
+    /// Streams the wanted columns file by file in batches of at most `rows` rows. Codes of texts are per batch.
+    pub fn for_each_batch<E: From<TableError>>(
+        &self,
+        columns: &[(&str, Want)],
+        rows: usize,
+        mut each: impl FnMut(Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let wanted = self.wanted(columns)?;
+        let parquet = self.parquet_files()?;
+        let mut before = 0;
+        for (index, file) in self.files.iter().enumerate() {
+            let mut last = 0;
+            for unit in self.units_of(index, &parquet[index], u64::MAX) {
+                unit.scan::<E>(&wanted, rows.max(1), &mut |columns, first_row| {
+                    last = first_row + columns.first().map_or(0, |column| column.len() as u64);
+                    each(Batch { columns, file: &file.path, first_row, first_global_row: before + first_row })
+                })?;
+            }
+            before += last;
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, columns: &[(&str, Want)]) -> Result<Vec<Wanted>> {
+        let header = self.header()?;
+        let names: Vec<String> = header.names().map(str::to_string).collect();
+        let settle = |&(name, want): &(&str, Want)| {
+            let own = header.column(name).ok_or_else(|| match self.files.first() {
+                Some(file) => no_such_column(&file.path, name, &names),
+                None => no_such_column(Path::new(""), name, &names),
+            })?;
+            let sampled = header.sampled && want == Want::Auto && own.kind != ColumnKind::Text;
+            Ok(Wanted { name: name.to_string(), kind: want.kind(&own.kind), sampled })
+        };
+        columns.iter().map(settle).collect()
+    }
+
+    fn parquet_files(&self) -> Result<Vec<Option<ParquetFile<'_>>>> {
+        let mut opened = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            opened.push(match file.format {
+                Format::Parquet => Some(ParquetFile::open(&file.path)?),
+                _ => None,
+            });
+        }
+        Ok(opened)
+    }
+
+    fn units<'a>(&'a self, parquet: &'a [Option<ParquetFile<'a>>]) -> Vec<Unit<'a>> {
+        (0..self.files.len()).flat_map(|index| self.units_of(index, &parquet[index], UNIT_ROWS)).collect()
+    }
+
+    fn units_of<'a>(&'a self, file: usize, parquet: &'a Option<ParquetFile<'a>>, rows: u64) -> Vec<Unit<'a>> {
+        match (self.files[file].format, parquet) {
+            (_, Some(parquet)) => cut(&parquet.group_rows(), rows)
+                .into_iter()
+                .map(|groups| Unit { file, input: Input::Groups(parquet, groups) })
+                .collect(),
+            (Format::Delimited { delimiter, gzip }, None) => {
+                vec![Unit { file, input: Input::Text(&self.files[file].path, (delimiter, gzip)) }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The file, row and line of a row of the table (from 0).
+    pub fn locate(&self, parts: &[Part], row: u64) -> Place {
+        let mut before = 0;
+        for (part, input) in parts.iter().zip(&self.files) {
+            if row < before + part.rows {
+                let row = row - before + 1;
+                let line = match input.format {
+                    Format::Delimited { delimiter, gzip } => {
+                        delimited::line_of(&part.file, delimiter, gzip, row)
+                    }
+                    _ => None,
+                };
+                return Place { file: part.file.clone(), row, line };
+            }
+            before += part.rows;
+        }
+        let file = self.files().last().map(Path::to_path_buf).unwrap_or_default();
+        Place { file, row: row + 1, line: None }
+    }
+}
+
+impl Unit<'_> {
+    fn scan<E: From<TableError>>(
+        &self,
+        wanted: &[Wanted],
+        rows: usize,
+        sink: &mut dyn FnMut(Vec<Column>, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.input {
+            Input::Text(path, how) => delimited::scan(path, *how, wanted, rows, sink),
+            Input::Groups(file, groups) => file.scan(groups.clone(), wanted, rows, sink),
+        }
+    }
+}
+
+impl Table {
+    pub fn n_rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows as usize).sum()
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, row {}", self.file.display(), self.row)?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
+
+/// Runs of neighbouring groups of at least `rows` rows, the last one shorter.
+fn cut(group_rows: &[u64], rows: u64) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (index, more) in group_rows.iter().enumerate() {
+        held += more;
+        if held >= rows {
+            runs.push(start..index + 1);
+            (start, held) = (index + 1, 0);
+        }
+    }
+    if start < group_rows.len() {
+        runs.push(start..group_rows.len());
+    }
+    runs
+}
+
+fn join_pieces(pieces: Vec<Vec<Column>>, wanted: &[Wanted], parts: &[Part]) -> Result<Vec<Column>> {
+    let mut by_column: Vec<Vec<Column>> = wanted.iter().map(|_| Vec::new()).collect();
+    for piece in pieces {
+        for (all, column) in by_column.iter_mut().zip(piece) {
+            all.push(column);
+        }
+    }
+    let file = parts.first().map(|part| part.file.clone()).unwrap_or_default();
+    let join = |(parts, want): (Vec<Column>, &Wanted)| {
+        concat(parts, &want.name, &want.kind)
+            .map_err(|problem| TableError::new(&file, problem).in_column(&want.name))
+    };
+    by_column.into_par_iter().zip(wanted).map(join).collect()
+}
+
+fn weighted(a: Option<f64>, a_rows: u64, b: Option<f64>, b_rows: u64) -> Option<f64> {
+    match (a, b, a_rows + b_rows) {
+        (Some(a), Some(b), 0) => Some(a.max(b)),
+        (Some(a), Some(b), all) => Some((a * a_rows as f64 + b * b_rows as f64) / all as f64),
+        _ => None,
+    }
+}
+
+/// One kind for both, or none. Guessed kinds of text files fall back to text; exact kinds do not.
+fn fit(a: &ColumnInfo, b: &ColumnInfo, guessed: bool) -> Option<ColumnKind> {
+    let empty = |info: &ColumnInfo| info.type_name == "null" || info.type_name == "empty";
+    if empty(a) || a.kind == b.kind {
+        return Some(b.kind.clone());
+    }
+    if empty(b) {
+        return Some(a.kind.clone());
+    }
+    match join_kinds(a.kind.clone(), b.kind.clone()) {
+        ColumnKind::Text if !guessed => None,
+        kind => Some(kind),
+    }
+}
+
+pub fn no_such_column(path: &Path, name: &str, available: &[String]) -> TableError {
+    let suggestion = closest(name, available.iter().map(String::as_str)).map(str::to_string);
+    let problem = Problem::NoSuchColumn { name: name.to_string(), suggestion, available: available.to_vec() };
+    TableError::new(path, problem)
+}
