@@ -13,7 +13,8 @@ codes! {
     SYNTAX_EXPECTED       = Error syntax expected         "something is missing";
     SYNTAX_UNCLOSED       = Error syntax unclosed         "a bracket, brace or string that is never closed";
     SYNTAX_UNOPENED       = Error syntax unopened         "a closing bracket or brace without its opening one";
-    SYNTAX_SETTING_EQUALS = Error syntax setting_equals   "a setting without its `=`";
+    SYNTAX_EQUALS         = Error syntax equals           "a setting without its `=`";
+    SYNTAX_COLON          = Error syntax colon            "an argument named with `=` instead of `:`";
     SYNTAX_TRAILING_COMMA = Error syntax trailing_comma   "a comma at the end of a setting";
     SYNTAX_ARROW          = Error syntax arrow            "a relation that is not written `a -r-> b`";
     SYNTAX_KEYWORD        = Error syntax keyword          "a word that starts no item or statement";

@@ -3,4 +3,8 @@
 //! Decided here: what is written. Not decided here: what it means.
 
 pub mod ast;
+pub mod lex;
 pub mod lines;
+mod parse;
+
+pub use parse::{MAX_BYTES, Parsed, parse};
