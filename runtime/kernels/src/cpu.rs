@@ -2,11 +2,15 @@
 
 pub mod block;
 pub mod dense;
+mod exec;
 pub mod loss;
 pub mod map;
 mod math;
+mod ops;
 pub mod optim;
 pub mod rows;
+mod schedule;
 mod share;
 mod simd;
 pub mod traverse;
+mod view;

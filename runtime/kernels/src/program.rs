@@ -419,6 +419,37 @@ impl RowProgram {
     }
 }
 
+impl Instr {
+    /// Calls `f` with every register that the instruction reads.
+    pub fn for_each_operand(&self, mut f: impl FnMut(Reg)) {
+        match self {
+            Instr::Load(_) | Instr::Const(_) => {}
+            Instr::Binary { a, b, .. } => [a.reg, b.reg].into_iter().for_each(f),
+            Instr::Select { cond, yes, no } => [*cond, *yes, *no].into_iter().for_each(f),
+            Instr::Concat(parts) => parts.iter().copied().for_each(f),
+            Instr::Expand { x, .. } => f(x.reg),
+            Instr::Unary(_, x)
+            | Instr::SumInner { x, .. }
+            | Instr::MaxInner { x, .. }
+            | Instr::SumOuter { x, .. }
+            | Instr::Slice { x, .. }
+            | Instr::Transpose { x, .. }
+            | Instr::Matvec { x, .. }
+            | Instr::Dropout { x, .. } => f(*x),
+        }
+    }
+
+    /// The input that the instruction reads, if any.
+    pub fn input(&self) -> Option<InputId> {
+        match self {
+            Instr::Load(input) | Instr::Matvec { w: input, .. } | Instr::Dropout { ids: input, .. } => {
+                Some(*input)
+            }
+            _ => None,
+        }
+    }
+}
+
 fn divide(width: usize, by: usize, what: &str) -> Result<usize, String> {
     if by > 0 && width.is_multiple_of(by) {
         Ok(width / by)

@@ -21,17 +21,27 @@ const BOUNDED: u32 = 3;
 #[inline(always)]
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {
-        let first = u64::from(counter[0]) * u64::from(MULTIPLIERS[0]);
-        let second = u64::from(counter[2]) * u64::from(MULTIPLIERS[1]);
-        counter = [
-            (second >> 32) as u32 ^ counter[1] ^ key[0],
-            second as u32,
-            (first >> 32) as u32 ^ counter[3] ^ key[1],
-            first as u32,
-        ];
-        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        counter = round(counter, key);
+        key = next_key(key);
     }
     counter
+}
+
+#[inline(always)]
+fn round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let first = u64::from(counter[0]) * u64::from(MULTIPLIERS[0]);
+    let second = u64::from(counter[2]) * u64::from(MULTIPLIERS[1]);
+    [
+        (second >> 32) as u32 ^ counter[1] ^ key[0],
+        second as u32,
+        (first >> 32) as u32 ^ counter[3] ^ key[1],
+        first as u32,
+    ]
+}
+
+#[inline(always)]
+fn next_key(key: [u32; 2]) -> [u32; 2] {
+    [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])]
 }
 
 /// The name of a stream of random numbers.
@@ -90,6 +100,28 @@ impl Key {
     #[inline(always)]
     pub fn plane_block(self, id: u64, block: u32) -> [u32; 4] {
         philox([id as u32, (id >> 32) as u32, block, PLANE], self.0)
+    }
+
+    /// [`Key::uniform_at2`] for the columns of `N` blocks from `first`: `out[i][b]` is column `4 * (first + b) + i`.
+    #[inline(always)]
+    pub(crate) fn uniform_plane<const N: usize>(self, id: u64, first: u32, out: &mut [[f32; N]; 4]) {
+        let mut counter = [[id as u32; N], [(id >> 32) as u32; N], [0; N], [PLANE; N]];
+        for (b, word) in counter[2].iter_mut().enumerate() {
+            *word = first.wrapping_add(b as u32);
+        }
+        let mut key = self.0;
+        for _ in 0..ROUNDS {
+            for b in 0..N {
+                let lane = [counter[0][b], counter[1][b], counter[2][b], counter[3][b]];
+                let mixed = round(lane, key);
+                (counter[0][b], counter[1][b], counter[2][b], counter[3][b]) =
+                    (mixed[0], mixed[1], mixed[2], mixed[3]);
+            }
+            key = next_key(key);
+        }
+        for (out, words) in out.iter_mut().zip(&counter) {
+            out.iter_mut().zip(words).for_each(|(out, &word)| *out = unit(word));
+        }
     }
 
     #[inline]

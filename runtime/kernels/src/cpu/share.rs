@@ -26,7 +26,16 @@ impl<T> Shared<T> {
         // SAFETY: within bounds; disjoint by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
     }
+
+    /// The address of one element, for atomic access.
+    pub fn slot(&self, at: usize) -> *mut T {
+        assert!(at < self.1, "the element lies beyond the output");
+        self.0.wrapping_add(at)
+    }
 }
+
+/// Bigger buffers are not kept.
+const KEEP_FLOATS: usize = 16 << 20;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -34,13 +43,26 @@ thread_local! {
 
 /// Runs `f` with `len` floats of this thread's scratch memory; their values are arbitrary.
 pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    let result = f(&mut buffer[..len]);
-    SCRATCH.with_borrow_mut(|free| free.push(buffer));
+    let mut memory = take_memory(len);
+    let result = f(&mut memory[..len]);
+    give_memory(memory);
     result
+}
+
+/// At least `len` floats of arbitrary value, from this thread's free buffers.
+pub fn take_memory(len: usize) -> Vec<f32> {
+    let mut memory = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if memory.len() < len {
+        memory.resize(len, 0.0);
+    }
+    memory
+}
+
+/// Hands a buffer back for the next kernel of this thread; very big ones go back to the system.
+pub fn give_memory(memory: Vec<f32>) {
+    if memory.capacity() <= KEEP_FLOATS {
+        SCRATCH.with_borrow_mut(|free| free.push(memory));
+    }
 }
 
 /// Adds partial sums in a fixed tree: `parts` holds vectors of the same length, one after the other; the first gets the sum.

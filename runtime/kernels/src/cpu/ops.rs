@@ -1,0 +1,354 @@
+//! The instructions over a tile of rows.
+//!
+//! Decided here: the inner loops. Operands are views; results are flat tiles of `width` floats per row. All functions of
+//! this file have one contract: every view has a row of its width for each of the `n` rows of the tile, and `out` has room
+//! for `n` rows of the result's width and overlaps no operand.
+
+use super::math;
+use super::simd::{self, multiversion};
+use super::view::View;
+use crate::program::{BinaryOp, Broadcast, UnaryOp};
+use crate::random::Key;
+
+/// A view and how its rows are spread to the width of the result.
+#[derive(Clone, Copy)]
+pub struct Operand {
+    pub view: View,
+    pub broadcast: Broadcast,
+}
+
+impl Operand {
+    pub fn full(view: View) -> Self {
+        Operand { view, broadcast: Broadcast::Full }
+    }
+
+    fn is_flat(&self, width: usize) -> bool {
+        self.broadcast == Broadcast::Full && self.view.is_flat(width)
+    }
+
+    /// Where the value for column `col` lies in a row.
+    #[inline(always)]
+    fn at(&self, col: usize) -> usize {
+        match self.broadcast {
+            Broadcast::Full => col,
+            Broadcast::Scalar => 0,
+            Broadcast::Outer { inner } => col / inner,
+            Broadcast::Inner { len } => col % len,
+        }
+    }
+
+    /// The longest piece of a row in which the operand is constant or contiguous.
+    fn piece(&self, width: usize) -> usize {
+        match self.broadcast {
+            Broadcast::Full | Broadcast::Scalar => width,
+            Broadcast::Outer { inner } => inner,
+            Broadcast::Inner { len } => len,
+        }
+    }
+
+    fn constant(&self) -> bool {
+        matches!(self.broadcast, Broadcast::Scalar | Broadcast::Outer { .. })
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A flat tile counts as one long row.
+#[inline(always)]
+fn long_rows(flat: bool, width: usize, n: usize) -> (usize, usize) {
+    if flat { (1, n * width) } else { (n, width) }
+}
+
+#[inline(always)]
+fn target<'a>(out: *mut f32, at: usize, len: usize) -> &'a mut [f32] {
+    // SAFETY: the contract of this file.
+    unsafe { std::slice::from_raw_parts_mut(out.add(at), len) }
+}
+
+#[inline(always)]
+fn rows<'a>(view: &View, t: usize, width: usize) -> &'a [f32] {
+    // SAFETY: the contract of this file.
+    unsafe {
+        view.ahead(t, 0, width);
+        view.slice(t, width)
+    }
+}
+
+#[inline(always)]
+fn each(x: View, out: *mut f32, width: usize, n: usize, f: impl Fn(f32) -> f32) {
+    let (count, len) = long_rows(x.is_flat(width), width, n);
+    for t in 0..count {
+        for (out, &x) in target(out, t * len, len).iter_mut().zip(rows(&x, t, len)) {
+            *out = f(x);
+        }
+    }
+}
+
+multiversion! {
+    /// `out = op(x)`.
+    pub fn unary(op: UnaryOp, x: View, out: *mut f32, width: usize, n: usize) {
+        match op {
+            UnaryOp::Neg => each(x, out, width, n, |x| -x),
+            UnaryOp::Exp => each(x, out, width, n, math::exp),
+            UnaryOp::Log => each(x, out, width, n, math::log),
+            UnaryOp::Log1p => each(x, out, width, n, math::log1p),
+            UnaryOp::Sqrt => each(x, out, width, n, f32::sqrt),
+            UnaryOp::Rsqrt => each(x, out, width, n, |x| 1.0 / x.sqrt()),
+            UnaryOp::Recip => each(x, out, width, n, |x| 1.0 / x),
+            UnaryOp::Tanh => each(x, out, width, n, math::tanh),
+            UnaryOp::Sigmoid => each(x, out, width, n, math::sigmoid),
+            UnaryOp::Relu => each(x, out, width, n, math::relu),
+            UnaryOp::ReluGrad => each(x, out, width, n, |x| if x > 0.0 { 1.0 } else { 0.0 }),
+            UnaryOp::LeakyRelu(slope) => each(x, out, width, n, |x| if x > 0.0 { x } else { slope * x }),
+            UnaryOp::LeakyReluGrad(slope) => each(x, out, width, n, |x| if x > 0.0 { 1.0 } else { slope }),
+            UnaryOp::Elu(alpha) => each(x, out, width, n, |x| math::elu(x, alpha)),
+            UnaryOp::EluGrad(alpha) => each(x, out, width, n, |x| if x > 0.0 { 1.0 } else { alpha * math::exp(x) }),
+            UnaryOp::Gelu => each(x, out, width, n, math::gelu),
+            UnaryOp::GeluGrad => each(x, out, width, n, math::gelu_grad),
+            UnaryOp::Silu => each(x, out, width, n, math::silu),
+            UnaryOp::SiluGrad => each(x, out, width, n, math::silu_grad),
+            UnaryOp::Softplus => each(x, out, width, n, math::softplus),
+            UnaryOp::LogSigmoid => each(x, out, width, n, |x| -math::softplus(-x)),
+            UnaryOp::Abs => each(x, out, width, n, f32::abs),
+            UnaryOp::Sign => each(x, out, width, n, math::sign),
+            UnaryOp::Square => each(x, out, width, n, |x| x * x),
+            UnaryOp::Sin => each(x, out, width, n, math::sin),
+            UnaryOp::Cos => each(x, out, width, n, math::cos),
+            UnaryOp::Floor => each(x, out, width, n, f32::floor),
+            UnaryOp::IsZero => each(x, out, width, n, |x| if x == 0.0 { 1.0 } else { 0.0 }),
+        }
+    }
+}
+
+#[inline(always)]
+fn pair(a: Operand, b: Operand, out: *mut f32, width: usize, n: usize, f: impl Fn(f32, f32) -> f32) {
+    if a.is_flat(width) && b.is_flat(width) {
+        let len = n * width;
+        let operands = rows(&a.view, 0, len).iter().zip(rows(&b.view, 0, len));
+        for (out, (&a, &b)) in target(out, 0, len).iter_mut().zip(operands) {
+            *out = f(a, b);
+        }
+        return;
+    }
+    let piece = gcd(a.piece(width), b.piece(width));
+    let (a_len, b_len) = (a.at(width - 1) + 1, b.at(width - 1) + 1);
+    let a_len = if let Broadcast::Inner { len } = a.broadcast { len } else { a_len };
+    let b_len = if let Broadcast::Inner { len } = b.broadcast { len } else { b_len };
+    for t in 0..n {
+        let (a_row, b_row) = (rows(&a.view, t, a_len), rows(&b.view, t, b_len));
+        for col in (0..width).step_by(piece) {
+            let out = target(out, t * width + col, piece);
+            let (i, j) = (a.at(col), b.at(col));
+            match (a.constant(), b.constant()) {
+                (false, false) => {
+                    for (out, (&a, &b)) in
+                        out.iter_mut().zip(a_row[i..i + piece].iter().zip(&b_row[j..j + piece]))
+                    {
+                        *out = f(a, b);
+                    }
+                }
+                (true, false) => {
+                    let a = a_row[i];
+                    out.iter_mut().zip(&b_row[j..j + piece]).for_each(|(out, &b)| *out = f(a, b));
+                }
+                (false, true) => {
+                    let b = b_row[j];
+                    out.iter_mut().zip(&a_row[i..i + piece]).for_each(|(out, &a)| *out = f(a, b));
+                }
+                (true, true) => out.fill(f(a_row[i], b_row[j])),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn truth(condition: bool) -> f32 {
+    if condition { 1.0 } else { 0.0 }
+}
+
+multiversion! {
+    /// `out = op(a, b)`, both spread to `width`.
+    pub fn binary(op: BinaryOp, a: Operand, b: Operand, out: *mut f32, width: usize, n: usize) {
+        match op {
+            BinaryOp::Add => pair(a, b, out, width, n, |a, b| a + b),
+            BinaryOp::Sub => pair(a, b, out, width, n, |a, b| a - b),
+            BinaryOp::Mul => pair(a, b, out, width, n, |a, b| a * b),
+            BinaryOp::Div => pair(a, b, out, width, n, |a, b| a / b),
+            BinaryOp::Max => pair(a, b, out, width, n, math::max),
+            BinaryOp::Min => pair(a, b, out, width, n, math::min),
+            BinaryOp::Pow => pair(a, b, out, width, n, f32::powf),
+            BinaryOp::Eq => pair(a, b, out, width, n, |a, b| truth(a == b)),
+            BinaryOp::Gt => pair(a, b, out, width, n, |a, b| truth(a > b)),
+            BinaryOp::Ge => pair(a, b, out, width, n, |a, b| truth(a >= b)),
+            BinaryOp::Lt => pair(a, b, out, width, n, |a, b| truth(a < b)),
+        }
+    }
+}
+
+multiversion! {
+    /// `out = cond != 0 ? yes : no`.
+    pub fn select(cond: View, yes: View, no: View, out: *mut f32, width: usize, n: usize) {
+        for t in 0..n {
+            let (cond, yes, no) = (rows(&cond, t, width), rows(&yes, t, width), rows(&no, t, width));
+            for (i, out) in target(out, t * width, width).iter_mut().enumerate() {
+                *out = if cond[i] != 0.0 { yes[i] } else { no[i] };
+            }
+        }
+    }
+}
+
+/// Rows spread to `width`, flat.
+pub fn expand(x: Operand, out: *mut f32, width: usize, n: usize) {
+    for t in 0..n {
+        let out = target(out, t * width, width);
+        match x.broadcast {
+            Broadcast::Full => out.copy_from_slice(rows(&x.view, t, width)),
+            Broadcast::Scalar => out.fill(rows(&x.view, t, 1)[0]),
+            Broadcast::Outer { inner } => {
+                let row = rows(&x.view, t, width / inner);
+                out.chunks_exact_mut(inner).zip(row).for_each(|(out, &x)| out.fill(x));
+            }
+            Broadcast::Inner { len } => {
+                let row = rows(&x.view, t, len);
+                out.chunks_exact_mut(len).for_each(|out| out.copy_from_slice(row));
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `out[o] = sum_i x[o, i]`.
+    pub fn sum_inner(x: View, outer: usize, inner: usize, out: *mut f32, n: usize) {
+        for t in 0..n {
+            let row = rows(&x, t, outer * inner);
+            let out = target(out, t * outer, outer);
+            row.chunks_exact(inner).zip(out).for_each(|(x, out)| *out = simd::sum(x));
+        }
+    }
+}
+
+multiversion! {
+    /// `out[o] = sum_i a[o, i] * b[o, i]`.
+    pub fn dot_inner(a: View, b: View, outer: usize, inner: usize, out: *mut f32, n: usize) {
+        for t in 0..n {
+            let (a, b) = (rows(&a, t, outer * inner), rows(&b, t, outer * inner));
+            let out = target(out, t * outer, outer);
+            let heads = a.chunks_exact(inner).zip(b.chunks_exact(inner));
+            heads.zip(out).for_each(|((a, b), out)| *out = simd::dot(a, b));
+        }
+    }
+}
+
+#[inline(always)]
+fn widest(x: &[f32]) -> f32 {
+    if x.len() < simd::LANES {
+        return x.iter().fold(f32::NEG_INFINITY, |a, &b| math::max(a, b));
+    }
+    let mut lanes = [f32::NEG_INFINITY; simd::LANES];
+    for block in x.chunks(simd::LANES) {
+        lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane = math::max(*lane, x));
+    }
+    lanes.iter().fold(f32::NEG_INFINITY, |a, &b| math::max(a, b))
+}
+
+multiversion! {
+    /// `out[o] = max_i x[o, i]`.
+    pub fn max_inner(x: View, outer: usize, inner: usize, out: *mut f32, n: usize) {
+        for t in 0..n {
+            let row = rows(&x, t, outer * inner);
+            let out = target(out, t * outer, outer);
+            row.chunks_exact(inner).zip(out).for_each(|(x, out)| *out = widest(x));
+        }
+    }
+}
+
+multiversion! {
+    /// `out[i] = sum_o x[o, i]`.
+    pub fn sum_outer(x: View, outer: usize, inner: usize, out: *mut f32, n: usize) {
+        for t in 0..n {
+            let out = target(out, t * inner, inner);
+            out.fill(0.0);
+            for part in rows(&x, t, outer * inner).chunks_exact(inner) {
+                out.iter_mut().zip(part).for_each(|(sum, &x)| *sum += x);
+            }
+        }
+    }
+}
+
+/// `out[.. len] = x[start .. start + len]` in rows of `out_width`, at column `col`.
+pub fn copy(x: View, start: usize, len: usize, out: *mut f32, out_width: usize, col: usize, n: usize) {
+    for t in 0..n {
+        target(out, t * out_width + col, len).copy_from_slice(&rows(&x, t, start + len)[start..]);
+    }
+}
+
+/// `[r, c] -> [c, r]`.
+pub fn transpose(x: View, r: usize, c: usize, out: *mut f32, n: usize) {
+    for t in 0..n {
+        let (x, out) = (rows(&x, t, r * c), target(out, t * r * c, r * c));
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = x[i % r * c + i / r];
+        }
+    }
+}
+
+multiversion! {
+    /// `out[b, :] = x[b, :] @ w[b]`.
+    pub fn matvec(x: View, w: View, batch: usize, k: usize, n: usize, out: *mut f32, count: usize) {
+        for t in 0..count {
+            let (x, w) = (rows(&x, t, batch * k), rows(&w, t, batch * k * n));
+            for b in 0..batch {
+                let out = target(out, (t * batch + b) * n, n);
+                out.fill(0.0);
+                for (i, &x) in x[b * k..][..k].iter().enumerate() {
+                    simd::axpy(x, &w[(b * k + i) * n..][..n], out);
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `out[b, :] = x[b, :] @ w[b]^T`.
+    pub fn matvec_t(x: View, w: View, batch: usize, k: usize, n: usize, out: *mut f32, count: usize) {
+        for t in 0..count {
+            let (x, w) = (rows(&x, t, batch * n), rows(&w, t, batch * k * n));
+            for b in 0..batch {
+                for (i, out) in target(out, (t * batch + b) * k, k).iter_mut().enumerate() {
+                    *out = simd::dot(&x[b * n..][..n], &w[(b * k + i) * n..][..n]);
+                }
+            }
+        }
+    }
+}
+
+/// One row of dropout, `N` blocks of four random words side by side.
+#[inline(always)]
+fn dropout_row<const N: usize>(row: &[f32], out: &mut [f32], key: Key, id: u64, p: f32) {
+    let scale = 1.0 / (1.0 - p);
+    let mut uniform = [[0f32; N]; 4];
+    for (part, (x, out)) in row.chunks(4 * N).zip(out.chunks_mut(4 * N)).enumerate() {
+        key.uniform_plane(id, (part * N) as u32, &mut uniform);
+        for (b, (x, out)) in x.chunks(4).zip(out.chunks_mut(4)).enumerate() {
+            for (i, (&x, out)) in x.iter().zip(out).enumerate() {
+                *out = if uniform[i][b] >= p { x * scale } else { 0.0 };
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Zeroes where the uniform value of (identifier, column) is below `p`, scales the rest by `1 / (1 - p)`.
+    pub fn dropout(x: View, p: f32, key: Key, ids: &[u64], out: *mut f32, width: usize) {
+        for (t, &id) in ids.iter().enumerate() {
+            let (row, out) = (rows(&x, t, width), target(out, t * width, width));
+            if width <= 16 {
+                dropout_row::<4>(row, out, key, id, p);
+            } else {
+                dropout_row::<16>(row, out, key, id, p);
+            }
+        }
+    }
+}
