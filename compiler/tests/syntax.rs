@@ -2,7 +2,7 @@
 
 mod support;
 
-use gsl_compiler::diag::render;
+use gsl_compiler::diag::{Diagnostic, render};
 use gsl_compiler::syntax::parse;
 
 use serde_json::Value;
@@ -31,6 +31,12 @@ fn trees_are_as_recorded() {
 
 /// A tree as nested lists, without spans and without what is empty, broken where it gets long.
 fn outline(value: &Value, indent: usize) -> String {
+    if let Value::Object(map) = value
+        && map.contains_key("kind")
+        && map.keys().all(|k| k == "kind" || k == "span")
+    {
+        return outline(&map["kind"], indent);
+    }
     let flat = flat(value);
     if flat.len() + indent <= 110 {
         return format!("{:indent$}{flat}\n", "");
@@ -51,7 +57,11 @@ fn outline(value: &Value, indent: usize) -> String {
 
 fn children(value: &Value) -> Vec<(&str, &Value)> {
     match value {
-        Value::Object(map) => map.iter().filter(|(k, _)| *k != "span" && *k != "op_span").map(|(k, v)| (k.as_str(), v)).collect(),
+        Value::Object(map) => map
+            .iter()
+            .filter(|(k, _)| *k != "span" && *k != "op_span")
+            .map(|(k, v)| (k.as_str(), v))
+            .collect(),
         Value::Array(list) => list.iter().map(|v| ("", v)).collect(),
         _ => Vec::new(),
     }
@@ -67,14 +77,28 @@ fn is_empty(value: &Value) -> bool {
 
 fn flat(value: &Value) -> String {
     match value {
-        Value::Object(map) if map.len() == 2 && map.contains_key("text") => map["text"].as_str().unwrap_or("").to_owned(),
+        Value::Object(map) if map.len() == 2 && map.contains_key("text") => {
+            map["text"].as_str().unwrap_or("").to_owned()
+        }
         Value::Object(map) if map.len() == 2 && map.contains_key("kind") => flat(&map["kind"]),
         Value::Object(_) => {
-            let inner: Vec<String> =
-                children(value).iter().filter(|(_, v)| !is_empty(v)).map(|(k, v)| format!("{k} {}", flat(v))).collect();
+            let inner: Vec<String> = children(value)
+                .iter()
+                .filter(|(_, v)| !is_empty(v))
+                .map(|(k, v)| format!("{k} {}", flat(v)))
+                .collect();
             format!("({})", inner.join(" "))
         }
         Value::Array(list) => format!("[{}]", list.iter().map(flat).collect::<Vec<_>>().join(" ")),
         other => other.to_string(),
     }
+}
+
+fn syntax_only(source: &str, _: &std::path::Path) -> Vec<Diagnostic> {
+    parse(source).diagnostics
+}
+
+#[test]
+fn mistakes_are_explained_as_recorded() {
+    support::transcripts(&folder("bad/syntax"), syntax_only);
 }

@@ -187,8 +187,8 @@ impl WholeLines<'_> {
     }
 }
 
-/// Inside the text, on character boundaries, at the end of what is written where it points past the end, and
-/// within one line where it only just leaves it.
+/// Inside the text and on character boundaries; a place at the end of a line or of the text is moved onto its last
+/// character, since nothing can be underlined where nothing stands.
 fn clamp(text: &str, span: Span) -> (usize, usize) {
     let written = text.trim_end().len();
     let mut start = (span.start as usize).min(written);
@@ -199,9 +199,13 @@ fn clamp(text: &str, span: Span) -> (usize, usize) {
     while !text.is_char_boundary(end) {
         end += 1;
     }
-    let inside = &text[start..end];
-    let trimmed = inside.trim_end_matches(['\n', '\r']);
-    (start, trimmed.len())
+    let rest = &text[start..];
+    if rest.is_empty() || rest.starts_with(['\n', '\r']) {
+        let line = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let last = text[line..start].chars().next_back().map_or(0, char::len_utf8);
+        return (start - last, last);
+    }
+    (start, text[start..end].trim_end_matches(['\n', '\r']).len())
 }
 
 #[cfg(test)]

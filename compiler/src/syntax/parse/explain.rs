@@ -52,7 +52,7 @@ impl Place {
 
     fn name(self) -> &'static str {
         match self {
-            Place::File => "the file itself",
+            Place::File => "a file",
             Place::Schema => "a graph",
             Place::Layer => "a layer or module",
             Place::Experiment => "an experiment",
@@ -298,11 +298,11 @@ impl Piece<'_> {
     /// A word that cannot start a statement here, or a setting without its `=`.
     fn first_word(&self) -> Option<Diagnostic> {
         let word = self.text(0);
-        if self.bad.start != self.start
-            || self.kind(0) != Some(Kind::Word)
-            || self.place.words().contains(&word)
-        {
+        if self.bad.start != self.start || self.kind(0) != Some(Kind::Word) {
             return None;
+        }
+        if self.place.words().contains(&word) {
+            return (self.text(1) == ":").then(|| self.keyword_colon(word));
         }
         match self.text(1) {
             "=" if self.place == Place::File => Some(self.setting_outside()),
@@ -324,6 +324,14 @@ impl Piece<'_> {
         .help(format!("move it into the braces of an `experiment`, or write `param {name} = …`"))
     }
 
+    fn keyword_colon(&self, word: &str) -> Diagnostic {
+        self.say(codes::SYNTAX_UNEXPECTED, format!("no `:` follows `{word}`"), self.span(1), "not needed")
+            .help(format!(
+                "write `{word} {}`",
+                if self.kind(2) == Some(Kind::Word) { self.text(2) } else { "…" }
+            ))
+    }
+
     fn colon_for_equals(&self) -> Diagnostic {
         let name = self.text(0);
         self.say(codes::SYNTAX_EQUALS, format!("`{name}` is set with `=`"), self.span(1), "expected `=`")
@@ -334,16 +342,15 @@ impl Piece<'_> {
         let takes_name = matches!(self.kind(1), Some(Kind::Word | Kind::Str))
             || self.text(1) == "("
             || self.kind(1).is_none();
+        if takes_name && let Some(home) = Place::of_word(word) {
+            return Some(self.misplaced(word, home));
+        }
         if takes_name && let Some(near) = did_you_mean(word, self.place.words().iter().copied()) {
             return Some(self.misspelt(word, near));
         }
-        if self.kind(1) == Some(Kind::Word)
-            && let Some(home) = Place::of_word(word)
-        {
-            return Some(self.misplaced(word, home));
-        }
+        let settings = matches!(self.place, Place::Schema | Place::Experiment);
         match self.kind(1) {
-            Some(Kind::Word | Kind::Number | Kind::Str | Kind::Open) if self.place.has_settings() => {
+            Some(Kind::Word | Kind::Number | Kind::Str | Kind::Open) if settings => {
                 Some(self.missing_equals(word))
             }
             _ if self.place == Place::File => Some(self.no_item(word)),
@@ -359,7 +366,10 @@ impl Piece<'_> {
     }
 
     fn misplaced(&self, word: &str, home: Place) -> Diagnostic {
-        let message = format!("`{word}` cannot stand in {}", self.place.name());
+        let message = match self.place {
+            Place::File => format!("`{word}` cannot stand outside of braces"),
+            _ => format!("`{word}` cannot stand in {}", self.place.name()),
+        };
         let help = match home {
             Place::File => format!("it belongs outside of all braces; close the braces before `{word}`"),
             _ => format!("it belongs into the braces of {}", home.name()),
@@ -437,14 +447,48 @@ impl Piece<'_> {
         };
         let at = self.start + offset as u32;
         let index = self.tokens.partition_point(|t| t.span.end <= at);
-        if let Some(found) = self.colon(index) {
-            return found;
-        }
-        let wanted = match error.variant {
-            ErrorVariant::ParsingError { positives, .. } => words(&positives),
+        let positives = match error.variant {
+            ErrorVariant::ParsingError { positives, .. } => positives,
             ErrorVariant::CustomError { .. } => Vec::new(),
         };
-        self.expected_at(index, &wanted)
+        self.colon(index)
+            .or_else(|| self.strange(index))
+            .or_else(|| self.spaced_call(index))
+            .unwrap_or_else(|| self.expected_at(index, &positives))
+    }
+
+    /// A character that the language does not use.
+    fn strange(&self, at: usize) -> Option<Diagnostic> {
+        let text = self.text(at);
+        let help = match text {
+            "“" | "”" | "„" | "'" | "‘" | "’" => "strings stand in straight double quotes: `\"…\"`",
+            "#" => "comments start with `//`",
+            "&" | "|" | "!" => {
+                "there are no `and`, `or`, `not` here; write the condition with `*`, `+` and comparisons"
+            }
+            _ if self.kind(at) == Some(Kind::Strange) => "remove it",
+            _ => return None,
+        };
+        let name = shown(self.tokens[at], self.source);
+        let message = format!("{name} has no meaning here");
+        Some(self.say(codes::SYNTAX_UNEXPECTED, message, self.span(at), "unexpected").help(help))
+    }
+
+    /// `f (x)`
+    fn spaced_call(&self, at: usize) -> Option<Diagnostic> {
+        let before = self.kind(at.checked_sub(1)?)?;
+        let open = matches!(self.text(at), "(" | "[");
+        let gap = Span::new(self.span(at - 1).end, self.span(at).start);
+        if !open || gap.is_empty() || !matches!(before, Kind::Word | Kind::Close) {
+            return None;
+        }
+        let (name, bracket) = (self.text(at - 1), self.text(at));
+        let message = format!("`{bracket}` has to stand right behind `{name}`");
+        let found = self.say(codes::SYNTAX_UNEXPECTED, message, gap, "a space too many");
+        Some(found.help(format!(
+            "write `{name}{bracket}…{}` without the space, or an operator between",
+            closes(bracket)
+        )))
     }
 
     /// `f(name = value)`
@@ -467,7 +511,7 @@ impl Piece<'_> {
         Some(found.help(format!("write `{name}: …`")))
     }
 
-    fn expected_at(&self, at: usize, wanted: &[&'static str]) -> Diagnostic {
+    fn expected_at(&self, at: usize, positives: &[Rule]) -> Diagnostic {
         let (found, place) = match self.tokens.get(at) {
             Some(token) => (shown(*token, self.source), token.span),
             None => {
@@ -475,6 +519,7 @@ impl Piece<'_> {
                 ("the end of the statement".to_owned(), Span::new(end, end))
             }
         };
+        let wanted = words(positives);
         if wanted.is_empty() {
             return self.say(
                 codes::SYNTAX_UNEXPECTED,
@@ -483,14 +528,31 @@ impl Piece<'_> {
                 "unexpected",
             );
         }
-        let list = either(wanted);
+        let list = either(&wanted);
         self.say(
             codes::SYNTAX_EXPECTED,
             format!("expected {list}, found {found}"),
             place,
             format!("expected {list}"),
         )
+        .help_opt(self.expected_help(at, positives, &wanted))
     }
+
+    fn expected_help(&self, at: usize, positives: &[Rule], wanted: &[&'static str]) -> Option<String> {
+        let keywords =
+            wanted.iter().map(|w| w.trim_matches('`')).filter(|w| w.chars().all(char::is_alphabetic));
+        if let Some(near) = did_you_mean(self.text(at), keywords) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        let value = matches!(self.kind(at)?, Kind::Word | Kind::Number | Kind::Str);
+        (value && follows_value(positives))
+            .then(|| "an operator or a comma may be missing before it".to_owned())
+    }
+}
+
+/// Whether an expression could have gone on with an operator here.
+fn follows_value(positives: &[Rule]) -> bool {
+    positives.iter().any(|r| matches!(r, Rule::pipe | Rule::add | Rule::mul | Rule::compose))
 }
 
 fn closes(open: &str) -> &'static str {
@@ -532,11 +594,17 @@ fn either(wanted: &[&str]) -> String {
 fn words(rules: &[Rule]) -> Vec<&'static str> {
     let mut found: Vec<&'static str> = Vec::new();
     for word in rules.iter().filter_map(|r| word(*r)) {
-        if !found.contains(&word) {
+        let of_expression = word == "`from`" && follows_value(rules)
+            || matches!(word, "a path in quotes" | "`by`") && rules.contains(&Rule::list);
+        if !found.contains(&word) && !of_expression {
             found.push(word);
         }
     }
-    found.sort_by_key(|word| !word.starts_with("a"));
+    found.sort_by_key(|word| match word.as_bytes().first() {
+        Some(b'a') => 0,
+        Some(b'`') => 1,
+        _ => 2,
+    });
     found
 }
 
