@@ -11,7 +11,7 @@ mod profile;
 mod run;
 mod translate;
 
-pub use diagnose::{Diagnosis, Source};
+pub use diagnose::{Cause, Diagnosis, Source};
 pub use profile::{Profile, StepTime};
 
 use crate::sample::Block;
@@ -47,7 +47,7 @@ pub struct Context {
 }
 
 /// Why a schedule cannot be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ExecError {
     /// The schedule is not well formed: a fault of the compiler.
     Schedule { step: String, why: String },
@@ -60,10 +60,15 @@ pub enum ExecError {
 impl fmt::Display for ExecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecError::Schedule { step, why } => write!(f, "step `{step}` of the plan is not well formed: {why}"),
+            ExecError::Schedule { step, why } => {
+                write!(f, "step `{step}` of the plan is not well formed: {why}")
+            }
             ExecError::Missing { step, what } => write!(f, "step `{step}` reads {what}, which is not there"),
             ExecError::Label { step, row, label, classes } => {
-                write!(f, "step `{step}`: seed {row} has label {label}, which is none of the {classes} classes")
+                write!(
+                    f,
+                    "step `{step}`: seed {row} has label {label}, which is none of the {classes} classes"
+                )
             }
         }
     }
@@ -101,7 +106,7 @@ impl Executor {
     /// If the schedule is not well formed.
     pub fn new(schedule: &Schedule, signature: &Signature) -> Result<Self, ExecError> {
         let steps = prepare::prepare(schedule, signature)?;
-        let needs = prepare::Needs::of(schedule, &steps);
+        let needs = prepare::Needs::of(schedule, signature, &steps);
         Ok(Executor {
             slots: vec![Vec::new(); schedule.slots as usize],
             rows: vec![0; schedule.buffers.len()],
@@ -119,8 +124,7 @@ impl Executor {
     /// # Errors
     /// If the environment lacks something, or a label is no class.
     pub fn run(&mut self, env: &Env, goal: Goal) -> Result<(), ExecError> {
-        self.begin(env)?;
-        (0..self.steps.len()).filter(|&at| goal == Goal::All || self.needs.forward[at]).collect::<Vec<_>>();
+        self.begin(env, goal == Goal::All)?;
         for at in 0..self.steps.len() {
             if goal == Goal::All || self.needs.forward[at] {
                 self.step(env, at)?;
@@ -164,7 +168,9 @@ impl Executor {
 
     /// The tables that have gradient rows, ascending.
     pub fn tables(&self) -> Vec<u32> {
-        let of = |(role, _): &(Role, BufferId)| if let Role::RowGradient(param) = role { Some(*param) } else { None };
+        let of = |(role, _): &(Role, BufferId)| {
+            if let Role::RowGradient(param) = role { Some(*param) } else { None }
+        };
         let mut tables: Vec<u32> = self.schedule.outputs.iter().filter_map(of).collect();
         tables.sort_unstable();
         tables.dedup();

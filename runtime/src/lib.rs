@@ -3,6 +3,8 @@
 pub mod report;
 pub mod train;
 pub mod comm;
+pub mod exec;
+pub mod infer;
 pub mod sample;
 pub mod store;
 pub mod view;

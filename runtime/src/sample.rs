@@ -166,3 +166,6 @@ impl Sampler {
         block.close_hop();
     }
 }
+
+#[cfg(test)]
+mod tests;
