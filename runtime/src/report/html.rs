@@ -47,7 +47,9 @@ fn summary(page: &mut String, events: &[Event]) {
                 rows.push(("time", format!("{seconds:.1} s")));
                 rows.push(("peak memory", mib(*peak_memory)));
             }
-            Event::Stopped { epoch, reason } => rows.push(("stopped", format!("after epoch {epoch}: {reason}"))),
+            Event::Stopped { epoch, reason } => {
+                rows.push(("stopped", format!("after epoch {epoch}: {reason}")))
+            }
             _ => {}
         }
     }
@@ -147,7 +149,7 @@ fn data(page: &mut String, events: &[Event]) {
 
 /// Any JSON as nested tables: arrays of objects become rows under common headings.
 fn json(page: &mut String, value: &serde_json::Value) {
-    use serde_json::Value::*;
+    use serde_json::Value::{Array, Object};
     match value {
         Object(fields) => {
             page.push_str("<table class=plain>");
@@ -177,7 +179,9 @@ fn json_rows(page: &mut String, items: &[serde_json::Value]) {
         }
     }
     page.push_str("<table><tr>");
-    heads.iter().for_each(|h| drop(write!(page, "<th>{}</th>", escape(&h.replace('_', " ")))));
+    for h in heads.iter() {
+        let _ = write!(page, "<th>{}</th>", escape(&h.replace('_', " ")));
+    }
     page.push_str("</tr>");
     for item in items {
         page.push_str("<tr>");
@@ -255,7 +259,9 @@ fn messages(page: &mut String, events: &[Event]) {
         .filter_map(|e| match e {
             Event::Warning { message } => Some(vec!["warning".to_string(), message.clone()]),
             Event::Failed { message } => Some(vec!["failed".to_string(), message.clone()]),
-            Event::Written { path, rows } => Some(vec!["wrote".to_string(), format!("{path}: {} rows", group(*rows))]),
+            Event::Written { path, rows } => {
+                Some(vec!["wrote".to_string(), format!("{path}: {} rows", group(*rows))])
+            }
             _ => None,
         })
         .collect();
@@ -268,12 +274,16 @@ fn table(page: &mut String, title: &str, heads: &[&str], rows: &[Vec<String>]) {
     let _ = write!(page, "<h2>{}</h2><div class=wide><table>", escape(title));
     if !heads.is_empty() {
         page.push_str("<tr>");
-        heads.iter().for_each(|h| drop(write!(page, "<th>{}</th>", escape(h))));
+        for h in heads.iter() {
+            let _ = write!(page, "<th>{}</th>", escape(h));
+        }
         page.push_str("</tr>");
     }
     for row in rows {
         page.push_str("<tr>");
-        row.iter().for_each(|cell| drop(write!(page, "<td>{}</td>", escape(cell))));
+        for cell in row.iter() {
+            let _ = write!(page, "<td>{}</td>", escape(cell));
+        }
         page.push_str("</tr>");
     }
     page.push_str("</table></div>");
@@ -315,7 +325,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1000, 1_234_567].map(group).each_ref().map(|s| s.as_str()));
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1000, 1_234_567].map(group).each_ref().map(|s| s.as_str())
+        );
     }
 
     #[test]

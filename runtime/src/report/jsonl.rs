@@ -37,5 +37,9 @@ impl Reader for JsonLines {
 /// Reads an event file back; a last line that was cut short is left out.
 pub fn load(path: &Path) -> io::Result<Vec<Event>> {
     let lines = BufReader::new(File::open(path)?).lines();
-    lines.map_while(Result::ok).map(|l| serde_json::from_str(&l).map_err(io::Error::from)).filter(|e| e.is_ok()).collect()
+    lines
+        .map_while(Result::ok)
+        .map(|l| serde_json::from_str(&l).map_err(io::Error::from))
+        .filter(|e| e.is_ok())
+        .collect()
 }

@@ -71,8 +71,7 @@ pub fn line_chart(title: &str, series: &[Series]) -> String {
 }
 
 fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     match low < high {
         true => (low, high),
         false if low.is_finite() => (low - 0.5, low + 0.5),

@@ -28,8 +28,10 @@ pub struct Tensor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub position: Position,
-    /// Optimiser steps taken.
+    /// Batches done since the start.
     pub step: u64,
+    /// Optimiser steps taken: of the dense parameters, then of each table.
+    pub steps: Vec<u64>,
     /// Bits of the sum of batch losses of the current epoch, weighted by seeds, and of those weights.
     pub epoch_loss: [u64; 2],
     /// The best value of the monitored metric so far, as bits, and its epoch.
@@ -45,11 +47,16 @@ impl Progress {
         Progress {
             position: Position { epoch: 0, batch: 0 },
             step: 0,
+            steps: Vec::new(),
             epoch_loss: [0; 2],
             best: None,
             waited: 0,
             finished: false,
         }
+    }
+
+    pub fn with_steps(&self, steps: Vec<u64>) -> Self {
+        Progress { steps, ..self.clone() }
     }
 }
 
@@ -80,7 +87,9 @@ pub enum CheckpointError {
 impl std::fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Missing(p) => write!(f, "there is no checkpoint at `{}`; run without --resume to start one", p.display()),
+            Self::Missing(p) => {
+                write!(f, "there is no checkpoint at `{}`; run without --resume to start one", p.display())
+            }
             Self::Io(p, e) => write!(f, "`{}`: {e}", p.display()),
             Self::Damaged { path, why } => write!(
                 f,
@@ -108,7 +117,10 @@ pub fn save(
     progress: &Progress,
     files: &[(&str, &[Tensor])],
 ) -> Result<(), CheckpointError> {
-    let at = |p: &Path| { let p = p.to_path_buf(); move |e| CheckpointError::Io(p, e) };
+    let at = |p: &Path| {
+        let p = p.to_path_buf();
+        move |e| CheckpointError::Io(p, e)
+    };
     fs::create_dir_all(folder).map_err(at(folder))?;
     let old = read_manifest(folder, name).ok();
     let mut records = BTreeMap::new();
@@ -117,10 +129,15 @@ pub fn save(
         let path = folder.join(&file);
         records.insert(file, write_tensors(&path, tensors).map_err(at(&path))?);
     }
-    let manifest =
-        Manifest { version: CHECKPOINT_VERSION, plan: plan.into(), progress: progress.clone(), files: records };
+    let manifest = Manifest {
+        version: CHECKPOINT_VERSION,
+        plan: plan.into(),
+        progress: progress.clone(),
+        files: records,
+    };
     let path = folder.join(format!("{name}.json"));
-    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| CheckpointError::Io(path.clone(), e.into()))?;
+    let text =
+        serde_json::to_vec_pretty(&manifest).map_err(|e| CheckpointError::Io(path.clone(), e.into()))?;
     write_atomically(&path, &text).map_err(at(&path))?;
     let stale = old.into_iter().flat_map(|m| m.files.into_keys()).filter(|f| !manifest.files.contains_key(f));
     stale.for_each(|f| drop(fs::remove_file(folder.join(f))));
@@ -128,7 +145,11 @@ pub fn save(
 }
 
 /// The checkpoint's progress and tensors, every file checked against its size and hash.
-pub fn load(folder: &Path, name: &str, plan: Option<&str>) -> Result<(Progress, Vec<Tensor>), CheckpointError> {
+pub fn load(
+    folder: &Path,
+    name: &str,
+    plan: Option<&str>,
+) -> Result<(Progress, Vec<Tensor>), CheckpointError> {
     let manifest = read_manifest(folder, name)?;
     if plan.is_some_and(|p| p != manifest.plan) {
         return Err(CheckpointError::OtherPlan { path: folder.join(format!("{name}.json")) });

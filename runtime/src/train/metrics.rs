@@ -31,9 +31,7 @@ impl Sums {
     /// The sums as numbers, to be added over ranks.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {
-            Sums::Classes(c) => {
-                c.counts.iter().map(|&n| n as f64).chain([c.loss, c.weight]).collect()
-            }
+            Sums::Classes(c) => c.counts.iter().map(|&n| n as f64).chain([c.loss, c.weight]).collect(),
             Sums::Errors(e) => vec![e.n, e.error, e.squared, e.absolute, e.target, e.target_squared],
         }
     }
@@ -114,9 +112,7 @@ impl Confusion {
         match metric {
             Metric::Accuracy | Metric::F1Micro => Some(self.correct() as f64 / total as f64),
             Metric::F1Macro => Some(mean(scores().map(|s| s.f1))),
-            Metric::F1Weighted => {
-                Some(scores().map(|s| s.f1 * s.support as f64).sum::<f64>() / total as f64)
-            }
+            Metric::F1Weighted => Some(scores().map(|s| s.f1 * s.support as f64).sum::<f64>() / total as f64),
             Metric::Loss => Some(self.loss / self.weight),
             Metric::Rmse | Metric::Mae | Metric::R2 => None,
         }

@@ -1,4 +1,125 @@
 //! Training: epochs of batches, evaluation, early stopping, checkpoints.
+//!
+//! Decided here: what a training needs and what it gives. The parts: `batches` says which seeds make a batch and which of
+//! them are a rank's, `rank` takes one optimiser step, `run` is the loop, `checkpoint` the files, `metrics` the sums.
 
+pub mod batches;
 pub mod checkpoint;
 pub mod metrics;
+mod rank;
+mod run;
+
+pub use run::{Trained, train};
+
+use crate::comm::CommError;
+use crate::exec::ExecError;
+use crate::infer::InferError;
+use crate::report::Events;
+use crate::sample::SampleError;
+use crate::store::StoreError;
+use crate::view::GraphView;
+use checkpoint::CheckpointError;
+use gsl_plan::plan::Plan;
+use std::path::Path;
+
+/// One training to be done.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub plan: &'a Plan,
+    /// Hash of the plan and of the graph: a checkpoint of another hash is refused.
+    pub hash: &'a str,
+    pub view: &'a dyn GraphView,
+    pub events: &'a Events,
+    /// Folder of the checkpoints `last` and `best`.
+    pub checkpoints: &'a Path,
+    pub options: Options,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub ranks: usize,
+    /// Go on from `last`.
+    pub resume: bool,
+    /// A checkpoint every so many batches, besides those at the ends of epochs.
+    pub checkpoint_every: Option<u32>,
+    /// Least seconds between two checkpoints at the ends of epochs; the last one is always written.
+    pub checkpoint_seconds: f64,
+    /// An event for every batch.
+    pub log_steps: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ranks: 1,
+            resume: false,
+            checkpoint_every: None,
+            checkpoint_seconds: 15.0,
+            log_steps: false,
+        }
+    }
+}
+
+/// Why a training ended before its time.
+#[derive(Debug)]
+pub enum TrainError {
+    Sample(SampleError),
+    Exec(ExecError),
+    Store(StoreError),
+    Comm(CommError),
+    Infer(InferError),
+    Checkpoint(CheckpointError),
+    /// The loss is not a number any more.
+    NotFinite {
+        epoch: u32,
+        batch: u32,
+        diagnosis: Option<String>,
+    },
+    /// There is nothing to train on.
+    NoSeeds {
+        predict: String,
+    },
+    /// A rank failed; told as it told it.
+    Rank(String),
+}
+
+impl std::fmt::Display for TrainError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sample(e) => e.fmt(f),
+            Self::Exec(e) => e.fmt(f),
+            Self::Store(e) => e.fmt(f),
+            Self::Comm(e) => e.fmt(f),
+            Self::Infer(e) => e.fmt(f),
+            Self::Checkpoint(e) => e.fmt(f),
+            Self::NotFinite { epoch, batch, diagnosis } => {
+                write!(f, "the loss is not finite at epoch {epoch}, batch {batch}")?;
+                match diagnosis {
+                    Some(d) => write!(f, ": {d}"),
+                    None => write!(f, "; lower the learning rate, or clip the gradient with `clip: 1.0`"),
+                }
+            }
+            Self::NoSeeds { predict } => {
+                write!(
+                    f,
+                    "no labelled row of `{predict}` is in the training part; look at its `split` and its label column"
+                )
+            }
+            Self::Rank(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for TrainError {}
+
+macro_rules! from {
+    ($($variant:ident: $source:ty),*) => {
+        $(impl From<$source> for TrainError {
+            fn from(e: $source) -> Self {
+                TrainError::$variant(e)
+            }
+        })*
+    };
+}
+
+from!(Sample: SampleError, Exec: ExecError, Store: StoreError, Comm: CommError, Infer: InferError, Checkpoint: CheckpointError);

@@ -1,0 +1,169 @@
+//! One rank's part of a step: sample, run, exchange, update.
+
+use super::batches::{is_labelled, share};
+use super::{Job, TrainError};
+use crate::comm::Communicator;
+use crate::exec::{Context, Env, Executor, Goal};
+use crate::sample::{Block, Sampler, sample_key};
+use crate::store::{Gradient, Params, RowGradient};
+use gsl_plan::graph::Part;
+use gsl_plan::plan::{ParamKind, Predict};
+
+/// What a rank holds from step to step. All ranks hold equal parameters at all times.
+pub struct Rank<'a> {
+    job: Job<'a>,
+    pub comm: &'a dyn Communicator,
+    pub params: Params,
+    pub executor: Executor,
+    sampler: Sampler,
+    block: Block,
+    /// The seeds of `block`, if it may be used again for them.
+    standing: Option<Vec<(u32, Vec<u32>)>>,
+    gradient: Gradient,
+    weights: Vec<Vec<f32>>,
+}
+
+/// Where in the training a step is.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    pub epoch: u32,
+    pub batch: u32,
+    pub batches: u32,
+}
+
+impl<'a> Rank<'a> {
+    pub fn new(job: Job<'a>, comm: &'a dyn Communicator) -> Result<Self, TrainError> {
+        let plan = job.plan;
+        let params = Params::new(&plan.params, plan.seed);
+        let mut executor = Executor::new(&plan.train.schedule, &plan.signature())?;
+        executor.set_profiling(comm.is_root());
+        Ok(Rank {
+            sampler: Sampler::new(job.view, &plan.train.hops, &plan.sampler.fanouts)?,
+            block: Block::new(),
+            standing: None,
+            gradient: params.gradient(),
+            weights: vec![Vec::new(); plan.predicts.len()],
+            params,
+            executor,
+            job,
+            comm,
+        })
+    }
+
+    /// One optimiser step on the batch; the loss of the whole batch, the same on all ranks.
+    pub fn step(&mut self, at: At, order: &[(u32, Vec<u32>)]) -> Result<f64, TrainError> {
+        let batch: Vec<(u32, &[u32])> = order
+            .iter()
+            .map(|(ty, ids)| (*ty, &ids[share(ids.len(), at.batch as usize, at.batches as usize)]))
+            .collect();
+        let scales: Vec<f32> = self.job.plan.predicts.iter().map(|p| self.loss_scale(p, &batch)).collect();
+        let mine: Vec<(u32, &[u32])> = batch
+            .iter()
+            .map(|(ty, ids)| (*ty, &ids[share(ids.len(), self.comm.rank(), self.comm.size())]))
+            .collect();
+        self.sample(at, &mine)?;
+        self.weigh(&mine);
+        self.run(at, &scales)?;
+        let loss = self.reduce(at)?;
+        self.update()?;
+        Ok(loss)
+    }
+
+    fn sample(&mut self, at: At, seeds: &[(u32, &[u32])]) -> Result<(), TrainError> {
+        let same = |old: &Vec<(u32, Vec<u32>)>| {
+            old.len() == seeds.len() && old.iter().zip(seeds).all(|(a, b)| a.0 == b.0 && a.1 == b.1)
+        };
+        if self.standing.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        let key = sample_key(self.job.plan.seed, u64::from(at.epoch));
+        self.sampler.sample(self.job.view, seeds, key, &mut self.block)?;
+        self.block.transpose(self.executor.transposes());
+        self.standing =
+            self.block.is_static().then(|| seeds.iter().map(|(ty, ids)| (*ty, ids.to_vec())).collect());
+        Ok(())
+    }
+
+    /// 1 / Σ weights over the batch on all ranks; 0 for a batch without labels.
+    fn loss_scale(&self, predict: &Predict, batch: &[(u32, &[u32])]) -> f32 {
+        let seeds = batch.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
+        let sum: f64 = seeds.map(|&v| f64::from(seed_weight(self.job, predict, v))).sum();
+        if sum > 0.0 { (1.0 / sum) as f32 } else { 0.0 }
+    }
+
+    fn weigh(&mut self, seeds: &[(u32, &[u32])]) {
+        let job = self.job;
+        for (weights, predict) in self.weights.iter_mut().zip(&job.plan.predicts) {
+            weights.clear();
+            let own = seeds.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
+            weights.extend(own.map(|&v| seed_weight(job, predict, v)));
+        }
+    }
+
+    fn run(&mut self, at: At, scales: &[f32]) -> Result<(), TrainError> {
+        let weights: Vec<&[f32]> = self.weights.iter().map(Vec::as_slice).collect();
+        let env = Env {
+            view: self.job.view,
+            params: &self.params,
+            block: &self.block,
+            hidden: &[],
+            context: self.context(at),
+            seed_weights: &weights,
+            loss_scale: scales,
+        };
+        self.executor.run(&env, Goal::All)?;
+        if self.executor.loss().is_none_or(f32::is_finite) {
+            return Ok(());
+        }
+        let found = self.executor.diagnose(&env)?;
+        let diagnosis = found.map(|d| d.message(&self.job.plan.facts, &self.params));
+        Err(TrainError::NotFinite { epoch: at.epoch + 1, batch: at.batch + 1, diagnosis })
+    }
+
+    fn context(&self, at: At) -> Context {
+        Context {
+            seed: self.job.plan.seed,
+            epoch: u64::from(at.epoch),
+            batch: u64::from(at.batch),
+            training: true,
+        }
+    }
+
+    /// Sums loss and dense gradient over ranks, in their order.
+    fn reduce(&mut self, _at: At) -> Result<f64, TrainError> {
+        self.executor.dense_gradient(&self.params, &mut self.gradient);
+        self.comm.all_reduce_sum_f32(&mut self.gradient.values)?;
+        let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
+        self.comm.all_reduce_sum_f64(&mut loss)?;
+        Ok(loss[0])
+    }
+
+    fn update(&mut self) -> Result<(), TrainError> {
+        let trainer = &self.job.plan.trainer;
+        self.params.dense_step(&mut self.gradient, &trainer.dense);
+        for (param, declared) in self.job.plan.params.iter().enumerate() {
+            if !matches!(declared.kind, ParamKind::Table { .. }) {
+                continue;
+            }
+            let lists: Vec<_> = self
+                .executor
+                .row_gradients(param as u32)
+                .map(|(ty, rows)| RowGradient { ids: &self.block.ids(ty)[..rows.rows()], rows: rows.data })
+                .collect();
+            self.params.sparse_step(param as u32, &lists, &trainer.sparse, self.comm)?;
+        }
+        Ok(())
+    }
+}
+
+/// The weight of node `v` in the loss of `predict`: its class's weight, or 1; 0 if it does not train.
+fn seed_weight(job: Job, predict: &Predict, v: u32) -> f32 {
+    if !is_labelled(job.view, predict, v, Part::Train) {
+        return 0.0;
+    }
+    if predict.class_weights.is_empty() {
+        return 1.0;
+    }
+    let class = job.view.label(predict.ty, predict.label)[v as usize] as usize;
+    predict.class_weights.get(class).copied().unwrap_or(1.0)
+}
