@@ -371,3 +371,51 @@ impl EdgeSink for OuterSink<'_, '_> {
         self.stage.push(executor.views[self.x], executor.views[self.y], tile.target.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::{Level, force};
+    use super::*;
+    use crate::program::{Arg, BinaryOp, InputSpec, Instr, UnaryOp};
+    use crate::random::Key;
+
+    /// A graph attention layer's sum: products, exponentials, dots, odd widths.
+    fn run() -> Vec<f32> {
+        let (rows, heads, d) = (40, 3, 21);
+        let key = Key::new(1, 1);
+        let indptr: Vec<u32> = (0..=rows as u32).map(|v| v * (v + 1) / 4).collect();
+        let src: Vec<u32> = (0..u64::from(indptr[rows])).map(|e| key.below_at(e, 50)).collect();
+        let mut x = vec![0.0; 50 * heads * d];
+        key.fill_normal(&mut x, 1.0);
+        let specs = vec![InputSpec::src(heads * d), InputSpec::dst(heads * d)];
+        let product = Instr::Binary { op: BinaryOp::Mul, a: Arg::full(0), b: Arg::full(1), width: heads * d };
+        let weighted =
+            Instr::Binary { op: BinaryOp::Mul, a: Arg::outer(4, d), b: Arg::full(0), width: heads * d };
+        let instrs = vec![
+            Instr::Load(0),
+            Instr::Load(1),
+            product,
+            Instr::SumInner { x: 2, inner: d },
+            Instr::Unary(UnaryOp::Sigmoid, 3),
+            weighted,
+            Instr::Unary(UnaryOp::Gelu, 0),
+        ];
+        let program = RowProgram::new(specs, instrs).expect("well formed");
+        let (mut a, mut b) = (vec![0.0; rows * heads * d], vec![0.0; rows * heads * d]);
+        let outputs = &mut [Reduced::new(5, Reduce::Mean, &mut a), Reduced::new(6, Reduce::Max, &mut b)];
+        let inputs = [Input::new(&x), Input::new(&x)];
+        traverse(&program, Direction::ByDst, Adjacency::new(&indptr, &src), &inputs, outputs);
+        a.extend(b);
+        a
+    }
+
+    #[test]
+    fn all_instruction_sets_give_the_same_bits() {
+        let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let best = bits(run());
+        for level in [Level::Portable, Level::V3, Level::V4] {
+            force(level);
+            assert!(bits(run()) == best, "{level:?}");
+        }
+    }
+}
