@@ -5,4 +5,7 @@
 
 pub mod diag;
 pub mod layers;
+pub mod passes;
+pub mod sema;
 pub mod syntax;
+pub mod world;

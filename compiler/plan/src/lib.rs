@@ -8,3 +8,4 @@ pub mod print;
 pub mod program;
 pub mod schedule;
 pub mod verify;
+pub mod verify_schedule;

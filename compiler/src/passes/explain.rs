@@ -1,0 +1,126 @@
+//! What a schedule is expected to cost: rows, floating-point operations and bytes of each step, and memory.
+//!
+//! Decided here: how operations and bytes are counted. A multiply and an add are two operations; a byte counts each time
+//! that it crosses between memory and a kernel, rows read along edges once per edge.
+
+use super::costs::Costs;
+use super::memory::bytes;
+use gsl_plan::program::Domain;
+use gsl_plan::schedule::*;
+
+/// Expected cost of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StepCost {
+    pub rows: f64,
+    pub flops: f64,
+    pub bytes: f64,
+}
+
+/// One cost for each step of `schedule`.
+pub fn estimate_steps(schedule: &Schedule, costs: &Costs) -> Vec<StepCost> {
+    schedule.steps.iter().map(|step| Estimate { schedule, costs }.step(&step.kind)).collect()
+}
+
+/// Bytes of all slots, each as large as the largest buffer that is put there.
+pub fn peak_bytes(schedule: &Schedule, costs: &Costs) -> f64 {
+    let mut slots = vec![0.0f64; schedule.slots as usize];
+    for buffer in &schedule.buffers {
+        let slot = &mut slots[buffer.slot as usize];
+        *slot = slot.max(bytes(buffer, costs));
+    }
+    slots.iter().sum()
+}
+
+struct Estimate<'a> {
+    schedule: &'a Schedule,
+    costs: &'a Costs,
+}
+
+impl Estimate<'_> {
+    fn step(&self, kind: &StepKind) -> StepCost {
+        use StepKind::*;
+        match kind {
+            Gather { out, .. } => self.move_rows(*out, 2.0),
+            RecipCount { out, .. } | Label { out, .. } | SeedWeight { out, .. } | LossScale { out, .. } => {
+                self.move_rows(*out, 1.0)
+            }
+            Pad { out, .. } | Stack { out, .. } => self.move_rows(*out, 2.0),
+            Linear { batch, k, n, out, accumulate, .. } | LinearT { batch, k, n, out, accumulate, .. } => {
+                self.product(self.rows(*out), [*batch, *k, *n], *accumulate)
+            }
+            Outer { batch, k, n, rows, .. } => self.product(self.costs.rows(*rows), [*batch, *k, *n], false),
+            Map { rows, kernel, outputs } => {
+                let outs = outputs.iter().map(|o| (o.out, o.accumulate));
+                self.kernel(self.costs.rows(*rows), kernel, outs)
+            }
+            Traverse { rel, hop, kernel, outputs } => {
+                let edges = self.costs.rows(Domain::Edges { rel: *rel, hop: *hop });
+                let mut cost = self.kernel(edges, kernel, outputs.iter().map(|o| (o.out, o.accumulate)));
+                cost.flops += edges * outputs.iter().map(|o| combine_flops(kernel, o)).sum::<f64>();
+                cost.bytes += edges * 8.0;
+                cost
+            }
+            CrossEntropy { classes, out, .. } | CrossEntropyGrad { classes, out, .. } => {
+                let rows = self.rows(*out);
+                let width = *classes as f64;
+                StepCost { rows, flops: 4.0 * rows * width, bytes: 4.0 * rows * (width + 2.0) }
+            }
+        }
+    }
+
+    fn rows(&self, id: BufferId) -> f64 {
+        self.costs.rows(self.schedule.buffers[id.index()].domain)
+    }
+
+    fn size(&self, id: BufferId) -> f64 {
+        bytes(&self.schedule.buffers[id.index()], self.costs)
+    }
+
+    fn move_rows(&self, out: BufferId, passes: f64) -> StepCost {
+        StepCost { rows: self.rows(out), flops: 0.0, bytes: passes * self.size(out) }
+    }
+
+    fn product(&self, rows: f64, [batch, k, n]: [usize; 3], accumulate: bool) -> StepCost {
+        let (k, n, batch) = (k as f64, n as f64, batch as f64);
+        let written = if accumulate { 2.0 * n } else { n };
+        StepCost {
+            rows,
+            flops: 2.0 * rows * batch * k * n,
+            bytes: 4.0 * batch * (rows * (k + written) + k * n),
+        }
+    }
+
+    fn kernel(&self, rows: f64, kernel: &Kernel, outs: impl Iterator<Item = (BufferId, bool)>) -> StepCost {
+        let flops: f64 = kernel.instrs.iter().map(|i| instr_flops(kernel, i)).sum();
+        let reads: f64 = kernel.inputs.iter().map(|input| self.input(rows, input)).sum();
+        let writes: f64 = outs.map(|(id, add)| self.size(id) * if add { 2.0 } else { 1.0 }).sum();
+        StepCost { rows, flops: rows * flops, bytes: reads + writes }
+    }
+
+    fn input(&self, rows: f64, input: &KernelInput) -> f64 {
+        let times = if input.access == Access::Global { 1.0 } else { rows };
+        4.0 * times * input.width as f64
+    }
+}
+
+fn instr_flops(kernel: &Kernel, instr: &Instr) -> f64 {
+    let width = |r: &Reg| kernel.instrs[*r as usize].width as f64;
+    match &instr.op {
+        RowOp::Load { .. }
+        | RowOp::Const(_)
+        | RowOp::Expand { .. }
+        | RowOp::Slice { .. }
+        | RowOp::Concat(_) => 0.0,
+        RowOp::SumInner { x, .. } | RowOp::MaxInner { x, .. } | RowOp::SumOuter { x, .. } => width(x),
+        RowOp::MatVec { batch, k, n, .. } => 2.0 * (batch * k * n) as f64,
+        RowOp::Unary(..) | RowOp::Binary { .. } | RowOp::Dropout { .. } => instr.width as f64,
+    }
+}
+
+fn combine_flops(kernel: &Kernel, output: &EdgeOutput) -> f64 {
+    match output.combine {
+        EdgeCombine::Outer { batch, k, n, .. } => 2.0 * (batch * k * n) as f64,
+        EdgeCombine::Each => 0.0,
+        _ => kernel.instrs[output.reg as usize].width as f64,
+    }
+}
