@@ -1,0 +1,97 @@
+//! What the machine can do at most, measured beside the kernels: reads, copies, random rows, multiply-adds.
+
+use rayon::prelude::*;
+use std::hint::black_box;
+
+const CHUNK: usize = 1 << 16;
+
+/// Reads everything once and adds it up.
+pub fn read(x: &[f32]) {
+    let sum: f32 = x
+        .par_chunks(CHUNK)
+        .map(|x| {
+            let mut lanes = [0f32; 64];
+            for block in x.chunks_exact(64) {
+                lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane += x);
+            }
+            lanes.iter().sum::<f32>()
+        })
+        .sum();
+    black_box(sum);
+}
+
+/// Reads everything once and writes it once.
+pub fn copy(from: &[f32], to: &mut [f32]) {
+    to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
+}
+
+/// Copies rows in the order of `index` to a ring that stays in the cache, asking for rows ahead of time.
+pub fn gather(table: &[f32], width: usize, index: &[u32]) {
+    index.par_chunks(1 << 14).for_each(|index| {
+        let mut ring = vec![0f32; 16 * width];
+        for (i, &row) in index.iter().enumerate() {
+            if let Some(&next) = index.get(i + 12) {
+                prefetch(&table[next as usize * width..][..width]);
+            }
+            ring[i % 16 * width..][..width].copy_from_slice(&table[row as usize * width..][..width]);
+        }
+        black_box(&ring);
+    });
+}
+
+fn prefetch(row: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(16) {
+        // SAFETY: a prefetch never faults.
+        unsafe { std::arch::x86_64::_mm_prefetch::<3>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
+/// Independent multiply-adds on all threads; returns how many floating point operations that was.
+pub fn multiply_add() -> f64 {
+    const STEPS: usize = 2_000_000;
+    let threads = rayon::current_num_threads();
+    let lanes: Vec<usize> = rayon::broadcast(|_| spin(STEPS));
+    (lanes[0] * STEPS * threads * 2) as f64
+}
+
+#[cfg(target_arch = "x86_64")]
+fn spin(steps: usize) -> usize {
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: detected.
+        unsafe { spin_v4(steps) };
+        16 * 12
+    } else {
+        spin_portable(steps)
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn spin(steps: usize) -> usize {
+    spin_portable(steps)
+}
+
+fn spin_portable(steps: usize) -> usize {
+    let mut lanes = [1f32; 64];
+    for _ in 0..steps {
+        lanes.iter_mut().for_each(|lane| *lane = *lane * 0.999_999 + 1e-7);
+        black_box(&mut lanes);
+    }
+    64
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn spin_v4(steps: usize) {
+    use std::arch::x86_64::*;
+    let (scale, shift) = (_mm512_set1_ps(0.999_999), _mm512_set1_ps(1e-7));
+    let mut lanes = [_mm512_set1_ps(1.0); 12];
+    for _ in 0..steps {
+        for lane in &mut lanes {
+            *lane = _mm512_fmadd_ps(*lane, scale, shift);
+        }
+    }
+    black_box(lanes.map(|lane| _mm512_reduce_add_ps(lane)));
+}
