@@ -47,7 +47,101 @@ codes! {
     LAYER_UNKNOWN_ARGUMENT = Error layer unknown_argument "an argument that the layer does not take";
     LAYER_MISSING_ARGUMENT = Error layer missing_argument "an argument that the layer cannot do without";
     LAYER_ARGUMENT_TYPE    = Error layer argument_type    "an argument of the wrong type";
+    LAYER_RECURSION        = Error layer recursion        "a module that calls itself";
     LAYER_LOWERING         = Error layer lowering         "a fault of the compiler in lowering a layer";
+
+    // What names refer to.
+    NAMES_DUPLICATE      = Error names duplicate      "one name declared twice";
+    NAMES_CYCLE          = Error names cycle          "something that is made of itself";
+    NAMES_IMPORT         = Error names import         "a `use` of something that is not there";
+    NAMES_UNUSED_USE     = Warning names unused_use   "an import that nothing refers to";
+    NAMES_CONSTANT       = Error names constant       "a constant that does not exist";
+    NAMES_TYPE           = Error names type           "a type that does not exist";
+    NAMES_GRAPH          = Error names graph          "a graph that does not exist";
+    NAMES_NODE           = Error names node           "a node type that does not exist";
+    NAMES_TYPE_REF       = Error names type_ref       "a part of a graph that does not exist";
+    NAMES_FEATURE        = Error names feature        "a feature that does not exist";
+    NAMES_LABEL          = Error names label          "a label that does not exist";
+    NAMES_TRANSFORM      = Error names transform      "a transform that does not exist";
+    NAMES_LAYER          = Error names layer          "a layer or module that does not exist";
+    NAMES_FUNCTION       = Error names function       "a loss, metric, sampler or optimizer that does not exist";
+    NAMES_SETTING        = Error names setting        "a setting that does not exist";
+    NAMES_EXPERIMENT     = Error names experiment     "an experiment that does not exist";
+
+    // Arguments and constants.
+    ARGS_UNKNOWN         = Error args unknown         "an argument that the function does not take";
+    ARGS_MISSING         = Error args missing         "an argument that the function cannot do without";
+    ARGS_TOO_MANY        = Error args too_many        "more arguments than the function takes";
+    ARGS_TWICE           = Error args twice           "an argument given twice";
+    ARGS_TYPE            = Error args type            "a value of the wrong type";
+    ARGS_VALUE           = Error args value           "a value out of its range";
+    ARGS_CONSTANT        = Error args constant        "something that is not a constant where one is needed";
+    PARAM_NO_VALUE       = Error param no_value       "a param without a value";
+    PARAM_OVERRIDE       = Error param override       "a `--set` that does not fit the file";
+
+    // Graphs and their tables.
+    SCHEMA_NO_SUCH_FILE    = Error schema no_such_file    "a table that is not there";
+    SCHEMA_UNREADABLE      = Error schema unreadable      "a table that cannot be read";
+    SCHEMA_NO_SUCH_COLUMN  = Error schema no_such_column  "a column that the table does not have";
+    SCHEMA_NO_SOURCE       = Error schema no_source       "a type without the table it needs";
+    SCHEMA_NO_NODES        = Error schema no_nodes        "a graph without nodes";
+    SCHEMA_KEY_KIND        = Error schema key_kind        "identifiers of kinds that cannot match";
+    SCHEMA_JOIN            = Error schema join            "a join without a column to join on";
+    SCHEMA_EDGE            = Error schema edge            "an edge that lacks its relation or its columns";
+    SCHEMA_RELATION_CLASH  = Error schema relation_clash  "two relations of one name";
+    SCHEMA_WRONG_KIND      = Error schema wrong_kind      "a value of a kind that the operation cannot take";
+    SCHEMA_FEATURE         = Error schema feature         "something that is no feature expression";
+    SCHEMA_LABEL           = Error schema label           "a label that does not fit its column";
+    SCHEMA_SPLIT           = Error schema split           "a split rule that cannot be understood";
+    SCHEMA_SPLIT_FRACTIONS = Error schema split_fractions "fractions that do not make a split";
+    SCHEMA_POLICY          = Error schema policy          "a policy that does not exist";
+    SCHEMA_ALLOW           = Error schema allow           "an `allow` of something that cannot be allowed";
+    SCHEMA_MISPLACED       = Error schema misplaced       "a statement that has no meaning where it stands";
+
+    // Answers among the inputs.
+    LEAK_LABEL_AS_FEATURE = Error leak label_as_feature "a label used as a feature";
+    LEAK_STOP_ON_TEST     = Error leak stop_on_test     "a choice made on the test part";
+
+    // Models.
+    MODEL_EXPRESSION   = Error model expression   "something that is no model";
+    MODEL_NEEDS_GRAPH  = Error model needs_graph  "a layer where there are no neighbours";
+    MODEL_NO_NEIGHBORS = Error model no_neighbors "layers on a node type that no edge reaches";
+    MODEL_NO_FEATURES  = Error model no_features  "features of a type that has none";
+    MODEL_WIDTHS       = Error model widths       "rows of different widths where one is needed";
+
+    // Experiments.
+    EXPERIMENT_NO_PREDICT  = Error experiment no_predict  "an experiment that predicts nothing";
+    EXPERIMENT_NO_SPLIT    = Error experiment no_split    "a prediction of a label that is not split";
+    EXPERIMENT_LOSS_TASK   = Error experiment loss_task   "a loss that does not fit its label";
+    EXPERIMENT_METRIC_TASK = Error experiment metric_task "a metric that does not fit its label";
+    EXPERIMENT_FANOUTS     = Error experiment fanouts     "fanouts and layers of different number";
+    EXPERIMENT_MONITOR     = Error experiment monitor     "something that cannot be watched during training";
+    EXPERIMENT_VALUE       = Error experiment value       "a setting without a value of its kind";
+    EXPERIMENT_WRITE       = Error experiment write       "results that cannot be written";
+    EXPERIMENT_MISPLACED   = Error experiment misplaced   "a statement that has no meaning where it stands";
+    EXPERIMENT_DATA        = Error experiment data        "data that do not let the experiment run";
+
+    // What the language can say and this version cannot run.
+    NOT_YET_LINK_PREDICTION   = Error not_yet link_prediction   "link prediction";
+    NOT_YET_EDGE_PREDICTION   = Error not_yet edge_prediction   "prediction on edges";
+    NOT_YET_GRAPH_PREDICTION  = Error not_yet graph_prediction  "prediction on whole graphs";
+    NOT_YET_RECONSTRUCT       = Error not_yet reconstruct       "reconstruction of features";
+    NOT_YET_SEVERAL_TYPES     = Error not_yet several_types     "predictions of several node types at once";
+    NOT_YET_TIME              = Error not_yet time              "temporal graphs";
+    NOT_YET_MANY              = Error not_yet many              "graphs of many small graphs";
+    NOT_YET_TEXT              = Error not_yet text              "language models and text features";
+    NOT_YET_DATE_FEATURES     = Error not_yet date_features     "features of dates and times";
+    NOT_YET_NEIGHBOR_FEATURES = Error not_yet neighbor_features "features built from neighbours";
+    NOT_YET_EDGE_ENCODER      = Error not_yet edge_encoder      "encoders of edge features";
+    NOT_YET_MULTI_LABEL       = Error not_yet multi_label       "labels of several classes";
+    NOT_YET_COMPOSITE_KEY     = Error not_yet composite_key     "keys of several columns";
+    NOT_YET_JOIN              = Error not_yet join              "joins on another column than the key";
+    NOT_YET_STAGES            = Error not_yet stages            "training in stages";
+    NOT_YET_GLEM              = Error not_yet glem              "training with a language model in turns";
+    NOT_YET_DISTILL           = Error not_yet distill           "distillation";
+    NOT_YET_SWEEP             = Error not_yet sweep             "sweeps";
+    NOT_YET_TRANSFER          = Error not_yet transfer          "weights from another run";
+    NOT_YET_FORMAT            = Error not_yet format            "results in other formats than Parquet";
 }
 
 /// The name of a mistake, such as `gsl::schema::no_such_column`.

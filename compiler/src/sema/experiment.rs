@@ -1,0 +1,428 @@
+//! One experiment: statements and defaults in, everything that training needs out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gsl_plan::plan;
+
+use super::body::{Body, Place, Sourced};
+use super::compose::Composer;
+use super::cx::Cx;
+use super::encode::EncodeCx;
+use super::explain::{Line, Origin};
+use super::graph::CheckedGraph;
+use super::library::Library;
+use super::model::{Encoder, Model};
+use super::predict::Predict;
+use super::prelude::Prelude;
+use super::trainer::Training;
+use super::value::{Ty, Value, eval};
+use crate::diag::{Diagnostic, codes};
+use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TypeRef};
+
+/// A checked experiment, complete but for what only the data knows.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    pub name: String,
+    pub doc: Option<String>,
+    pub span: Span,
+    /// Index into [`super::Checked::graphs`].
+    pub graph: usize,
+    /// One for each node type, by index.
+    pub encoders: Vec<NodeEncoder>,
+    /// An empty chain for a model without a graph.
+    pub gnn: Model,
+    pub gnn_span: Option<Span>,
+    pub predicts: Vec<Predict>,
+    pub training: Training,
+    pub writes: Vec<plan::Write>,
+    /// Settings as completed, for people.
+    pub lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NodeEncoder {
+    pub encoder: Encoder,
+    pub span: Span,
+    /// Written in the defaults.
+    pub is_default: bool,
+}
+
+const SETTINGS: [&str; 9] =
+    ["gnn", "sample", "batch", "optimizer", "epochs", "evaluate_every", "validation", "stop", "best"];
+
+pub struct ExperimentCx<'a, 'w> {
+    pub cx: &'a mut Cx<'w>,
+    pub library: &'a Library,
+    pub prelude: &'static Prelude,
+    pub graph: &'a CheckedGraph,
+    pub body: &'a Body,
+    pub defaults: &'a Body,
+    pub gnn_span: Option<Span>,
+    /// Names of `param`s that `--set` overrode.
+    pub set: &'a [String],
+}
+
+/// What an experiment is called and where it stands.
+pub struct Header {
+    pub name: String,
+    pub doc: Option<String>,
+    pub span: Span,
+    pub graph: usize,
+}
+
+impl ExperimentCx<'_, '_> {
+    /// Checks everything; `None` if anything is wrong.
+    pub fn check(&mut self, header: Header) -> Option<Experiment> {
+        self.known_settings();
+        let mut lines = Vec::new();
+        let predicts = self.predicts(header.span);
+        let gnn = self.gnn(predicts.as_deref(), &mut lines);
+        let hops = gnn.as_ref().map_or(0, Model::hops);
+        let encoders = self.encoders(predicts.as_deref(), hops, &mut lines);
+        if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
+            self.widths(gnn, encoders, predicts);
+        }
+        let training = match &gnn {
+            Some(_) => self.training(hops, predicts.as_deref().unwrap_or(&[]), &mut lines),
+            None => None,
+        };
+        let writes = self.writes(predicts.as_deref());
+        Some(Experiment {
+            name: header.name,
+            doc: header.doc,
+            span: header.span,
+            graph: header.graph,
+            encoders: encoders?,
+            gnn: gnn?,
+            gnn_span: self.gnn_span,
+            predicts: predicts?,
+            training: training?,
+            writes: writes?,
+            lines,
+        })
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- access
+
+    /// A setting as written, or its default.
+    pub fn setting(&self, name: &str) -> Option<Sourced<Setting>> {
+        self.body.setting(name).or_else(|| self.defaults.setting(name)).cloned()
+    }
+
+    /// The value of a setting that takes one.
+    pub fn single<'s>(&mut self, setting: &'s Sourced<Setting>) -> Option<&'s Expr> {
+        let value = setting.item.single();
+        if value.is_none() {
+            let message = format!("`{}` takes one value", setting.item.name);
+            let span = setting.item.span;
+            self.within(setting, |cx| cx.cx.error(codes::EXPERIMENT_VALUE, message, span, "expected one value"));
+        }
+        value.filter(|v| !v.is_bad())
+    }
+
+    /// Runs a check on a setting: messages show the file that it is written in.
+    pub fn within<S, T>(&mut self, sourced: &Sourced<S>, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.cx.enter(sourced.place.file.clone());
+        let result = check(self);
+        self.cx.enter(outer);
+        result
+    }
+
+    /// A line of the explanation.
+    pub fn line(&self, depth: usize, name: &str, value: &str, setting: &Sourced<Setting>) -> Line {
+        let exprs: Vec<&Expr> = setting.item.value.iter().map(|a| &a.value).collect();
+        let origin = self.origin(&setting.place, setting.item.span, &exprs);
+        Line { depth, name: name.to_owned(), value: value.to_owned(), origin }
+    }
+
+    fn origin(&self, place: &Arc<Place>, span: Span, exprs: &[&Expr]) -> Origin {
+        let mut set: Vec<String> = Vec::new();
+        for expr in exprs {
+            expr.walk(&mut |e| {
+                let name = e.as_name().filter(|n| !place.is_default && self.set.iter().any(|s| s == n));
+                if let Some(name) = name.filter(|n| !set.iter().any(|s| s == n)) {
+                    set.push(name.to_owned());
+                }
+            });
+        }
+        Origin {
+            file: place.file.as_ref().map(|f| f.name.clone()),
+            line: self.cx.line(&place.file, span),
+            is_default: place.is_default,
+            set,
+        }
+    }
+
+    fn known_settings(&mut self) {
+        for setting in &self.body.settings {
+            let name = &setting.item.name;
+            if name.text == "glem" || name.text == "stages" {
+                let message = "training in stages does not run yet";
+                let help = "leave the stages out: everything is trained together";
+                self.cx.error_help(codes::NOT_YET_STAGES, message, setting.item.span, "", help);
+            } else if !SETTINGS.contains(&name.text.as_str()) && name.text != "seed" {
+                let known = SETTINGS.into_iter().chain(["seed"]);
+                self.cx.unknown(codes::NAMES_SETTING, "setting", &name.text, name.span, known);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ parts
+
+    fn predicts(&mut self, name: Span) -> Option<Vec<Predict>> {
+        if self.body.predicts.is_empty() {
+            let labels: Vec<String> = self.label_names();
+            let example = labels.first().map_or("package.section", String::as_str);
+            let help = format!("add `predict {example}`");
+            self.cx.error_help(codes::EXPERIMENT_NO_PREDICT, "the experiment predicts nothing", name, "", help);
+            return None;
+        }
+        let found: Vec<_> = self.body.predicts.iter().map(|p| self.predict(p)).collect();
+        let found = found.into_iter().collect::<Option<Vec<_>>>()?;
+        if let Some(other) = found.iter().find(|p| p.ty != found[0].ty) {
+            let message = "predictions of several node types in one experiment do not run yet";
+            let first = &found[0];
+            let diagnostic = Diagnostic::new(codes::NOT_YET_SEVERAL_TYPES, message)
+                .at(other.span, "of another type")
+                .at(first.span, "the first one")
+                .help("make an experiment of each; several labels of one type can be predicted together");
+            self.cx.report(diagnostic);
+            return None;
+        }
+        Some(found)
+    }
+
+    fn label_names(&self) -> Vec<String> {
+        let nodes = &self.graph.plan.nodes;
+        nodes.iter().flat_map(|n| n.labels.iter().map(move |l| format!("{}.{}", n.name, l.name))).collect()
+    }
+
+    fn gnn(&mut self, predicts: Option<&[Predict]>, lines: &mut Vec<Line>) -> Option<Model> {
+        let encodes_only = self.body.setting("gnn").is_none() && !self.body.encodes.is_empty();
+        let lonely = predicts.and_then(|p| p.first()).is_some_and(|p| !self.graph.has_neighbours(p.ty));
+        let setting = match self.body.setting("gnn").cloned() {
+            Some(setting) => setting,
+            None if encodes_only || (lonely && !self.graph.broken) => return Some(Model::Chain(Vec::new())),
+            None => self.defaults.setting("gnn")?.clone(),
+        };
+        let expr = self.single(&setting)?.clone();
+        if !setting.place.is_default {
+            self.gnn_span = Some(setting.item.span);
+        }
+        let model = self.compose(&setting, &expr)?;
+        if lonely && model.hops() > 0 && !self.graph.broken {
+            let ty = predicts.and_then(|p| p.first()).map_or(0, |p| p.ty);
+            let name = &self.graph.plan.nodes[ty].name;
+            let message = format!("no edge ends in `{name}`, so its nodes have no neighbours to look at");
+            let help = "add `reverse NAME` to an edge that starts there, or leave the layers out: `gnn = none`";
+            self.cx.error_help(codes::MODEL_NO_NEIGHBORS, message, expr.span, "nothing to look at", help);
+            return None;
+        }
+        lines.push(self.line(0, "gnn", &model.show(), &setting));
+        Some(model)
+    }
+
+    fn compose(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<Model> {
+        let place = setting.place.clone();
+        let (library, prelude) = (self.library, self.prelude);
+        self.cx.within(&place.file, |cx| {
+            let (module, env) = (place.module, &*place.env);
+            Composer { cx, library, prelude, module, env, rows_only: None, head: false, open: Vec::new() }
+                .model(expr)
+        })
+    }
+
+    fn encoders(
+        &mut self,
+        predicts: Option<&[Predict]>,
+        hops: usize,
+        lines: &mut Vec<Line>,
+    ) -> Option<Vec<NodeEncoder>> {
+        let known = self.graph.node_names();
+        for encode in &self.body.encodes {
+            if let EncodeTarget::Node(name) = &encode.item.target
+                && self.graph.node(&name.text).is_none()
+                && !self.graph.broken
+            {
+                self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known.iter().copied());
+            }
+        }
+        let reached = self.reached(predicts, hops);
+        let mut found = Vec::new();
+        for ty in 0..self.graph.plan.nodes.len() {
+            found.push(self.encoder_of(ty, reached[ty], lines));
+        }
+        found.into_iter().collect()
+    }
+
+    /// Node types whose rows the model reads.
+    fn reached(&self, predicts: Option<&[Predict]>, hops: usize) -> Vec<bool> {
+        let plan = &self.graph.plan;
+        let mut reached = vec![false; plan.nodes.len()];
+        for predict in predicts.unwrap_or(&[]) {
+            reached[predict.ty] = true;
+        }
+        for _ in 0..hops {
+            let before = reached.clone();
+            for edge in &plan.edges {
+                reached[edge.src] |= before[edge.dst];
+                reached[edge.dst] |= edge.reverse.is_some() && before[edge.src];
+            }
+        }
+        reached
+    }
+
+    fn encoder_of(&mut self, ty: usize, reached: bool, lines: &mut Vec<Line>) -> Option<NodeEncoder> {
+        let node = &self.graph.plan.nodes[ty];
+        let fallback = if node.features.is_empty() { "featureless" } else { "any" };
+        let encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
+        let place = encode.place.clone();
+        let (library, prelude) = (self.library, self.prelude);
+        let encoder = self.cx.within(&place.file, |cx| {
+            let (module, env) = (place.module, &*place.env);
+            let rows_only = Some("an encoder");
+            let mut composer =
+                Composer { cx, library, prelude, module, env, rows_only, head: false, open: Vec::new() };
+            EncodeCx { composer: &mut composer, node }.encoder(&encode.item.value)
+        })?;
+        if reached {
+            let origin = self.origin(&place, encode.item.span, &[&encode.item.value]);
+            let name = format!("encode {}", node.name);
+            lines.push(Line { depth: 0, name, value: encoder.show(), origin });
+        }
+        Some(NodeEncoder { encoder, span: encode.item.value.span, is_default: place.is_default })
+    }
+
+    /// Rows of all types enter a layer with one width, as far as the widths are written.
+    fn widths(&mut self, gnn: &Model, encoders: &[NodeEncoder], predicts: &[Predict]) {
+        if gnn.hops() == 0 {
+            return;
+        }
+        let reached = self.reached(Some(predicts), gnn.hops());
+        let mut first: Option<(usize, usize)> = None;
+        for (ty, encoder) in encoders.iter().enumerate().filter(|(ty, _)| reached[*ty]) {
+            let Some(width) = encoder.encoder.width() else { continue };
+            let Some((before, expected)) = first else {
+                first = Some((ty, width));
+                continue;
+            };
+            if width == expected {
+                continue;
+            }
+            let (a, b) = (before, ty);
+            let nodes = &self.graph.plan.nodes;
+            let message = format!(
+                "the rows of `{}` have {expected} numbers and those of `{}` {width}, and one layer reads both",
+                nodes[a].name, nodes[b].name
+            );
+            let help = format!("give both one width: `encode {} = … |> linear({expected})`", nodes[b].name);
+            let places = [(&encoders[b], format!("{width} wide")), (&encoders[a], format!("{expected} wide"))];
+            let mut diagnostic = Diagnostic::new(codes::MODEL_WIDTHS, message).help(help);
+            for (encoder, label) in places {
+                if !encoder.is_default {
+                    diagnostic = diagnostic.at(encoder.span, label);
+                }
+            }
+            self.cx.report(diagnostic);
+            return;
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- writes
+
+    fn writes(&mut self, predicts: Option<&[Predict]>) -> Option<Vec<plan::Write>> {
+        let mut found = Vec::new();
+        let mut good = true;
+        for write in &self.body.writes {
+            let Some(dir) = self.folder(write) else {
+                good = false;
+                continue;
+            };
+            if let Some(format) = write.item.format.as_ref().filter(|f| f.text != "parquet") {
+                let message = format!("writing `{format}` does not run yet");
+                let help = "leave out `as …`: the files are Parquet";
+                self.cx.error_help(codes::NOT_YET_FORMAT, message, format.span, "not Parquet", help);
+                good = false;
+            }
+            for item in &write.item.items {
+                match self.write_item(&item.what, item.of.as_ref(), item.span, predicts) {
+                    Some((what, types)) => {
+                        found.extend(types.into_iter().map(|ty| plan::Write { what, ty, dir: dir.clone() }))
+                    }
+                    None => good = false,
+                }
+            }
+        }
+        good.then_some(found)
+    }
+
+    fn folder(&mut self, write: &Sourced<crate::syntax::ast::Write>) -> Option<String> {
+        let Some(to) = &write.item.to else {
+            let help = "add a folder: `to \"out\"`";
+            self.cx.error_help(codes::EXPERIMENT_WRITE, "written where?", write.item.span, "", help);
+            return None;
+        };
+        match eval(self.cx, &write.place.env, to, &Ty::Path, false)? {
+            Value::Text(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn write_item(
+        &mut self,
+        what: &Ident,
+        of: Option<&TypeRef>,
+        span: Span,
+        predicts: Option<&[Predict]>,
+    ) -> Option<(plan::WriteWhat, Vec<u32>)> {
+        let kind = match what.text.as_str() {
+            "predictions" => plan::WriteWhat::Predictions,
+            "embeddings" => plan::WriteWhat::Embeddings,
+            other => {
+                let known = ["predictions", "embeddings"];
+                self.cx.unknown(codes::EXPERIMENT_WRITE, "result", other, what.span, known);
+                return None;
+            }
+        };
+        let predicts = predicts?;
+        let mut predicted: Vec<u32> = predicts.iter().map(|p| p.ty as u32).collect();
+        predicted.dedup();
+        let Some(of) = of else { return Some((kind, predicted)) };
+        let TypeRef::Path(path) = of else { return self.no_write(what, "edges", of.span()) };
+        let name = path.segments.first()?;
+        let Some(ty) = self.graph.node(&name.text) else {
+            let known = self.graph.node_names();
+            self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known);
+            return None;
+        };
+        if predicted.contains(&(ty as u32)) {
+            return Some((kind, vec![ty as u32]));
+        }
+        self.no_write(what, &format!("`{name}`"), span)
+    }
+
+    fn no_write<T>(&mut self, what: &Ident, of: &str, span: Span) -> Option<T> {
+        let message = format!("the experiment makes no {what} of {of}");
+        let help = "only types that are predicted have them: other rows were trained to help, not to be read";
+        self.cx.error_help(codes::EXPERIMENT_WRITE, message, span, "not made", help);
+        None
+    }
+}
+
+/// Reports experiments that write the same files.
+pub fn write_clashes(cx: &mut Cx, experiments: &[Experiment]) {
+    let mut seen: BTreeMap<(&str, u32, bool), &str> = BTreeMap::new();
+    for experiment in experiments {
+        for write in &experiment.writes {
+            let key = (write.dir.as_str(), write.ty, write.what == plan::WriteWhat::Embeddings);
+            if let Some(other) = seen.insert(key, &experiment.name)
+                && other != experiment.name
+            {
+                let message = format!("`{}` and `{other}` write the same files in `{}`", experiment.name, write.dir);
+                let help = "give one of them another folder";
+                cx.error_help(codes::EXPERIMENT_WRITE, message, experiment.span, "", help);
+            }
+        }
+    }
+}

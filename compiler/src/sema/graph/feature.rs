@@ -1,0 +1,447 @@
+//! Feature expressions: columns through transforms, with a check of kinds at every step.
+
+use gsl_plan::graph::{Arith, ColumnKind, FeatureExpr, Fill, Transform};
+
+use super::table::{Table, is_a};
+use crate::diag::{Diagnostic, codes, one_of};
+use crate::sema::call::Args;
+use crate::sema::cx::{Cx, nearest_or_all};
+use crate::sema::prelude::Prelude;
+use crate::sema::value::{Env, Value};
+use crate::syntax::ast::*;
+use crate::world;
+
+/// What each row of an expression is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    Float,
+    Bool,
+    Text,
+    /// A list of floats as stored.
+    Vector(Option<usize>),
+    /// Several numbers that a transform made.
+    Wide(Option<usize>),
+    /// A mistake that has been reported.
+    Unknown,
+}
+
+/// Transforms by name; their arguments are declared in `stdlib/defaults.gsl`.
+pub const TRANSFORMS: &[&str] = &[
+    "standardize",
+    "min_max",
+    "gauss_rank",
+    "log1p",
+    "sqrt",
+    "abs",
+    "clip",
+    "bucket",
+    "one_hot",
+    "multi_hot",
+    "vector",
+    "fill",
+    "normalize_rows",
+];
+
+/// Transforms that language.md names and this version cannot run.
+const TEXT_TRANSFORMS: &[&str] = &["tokens", "embed", "Bert"];
+
+pub struct FeatureCx<'a, 'w> {
+    pub cx: &'a mut Cx<'w>,
+    pub env: &'a Env,
+    pub prelude: &'a Prelude,
+    pub table: &'a Table,
+}
+
+/// An expression, what its rows are, and where it reads which column.
+pub struct Resolved {
+    pub expr: FeatureExpr,
+    pub kind: Kind,
+}
+
+impl Kind {
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Kind::Int => "an integer",
+            Kind::Float => "a number",
+            Kind::Bool => "a bool",
+            Kind::Text => "text",
+            Kind::Vector(_) => "a list of floats",
+            Kind::Wide(_) => "several numbers",
+            Kind::Unknown => "unknown",
+        }
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Kind::Int | Kind::Float | Kind::Bool | Kind::Unknown)
+    }
+}
+
+impl FeatureCx<'_, '_> {
+    /// A feature: rows of numbers.
+    pub fn feature(&mut self, feature: &Feature) -> Option<FeatureExpr> {
+        let name = &feature.name;
+        let resolved = match &feature.value {
+            Some(value) => self.expr(value)?,
+            None => self.column(&name.text, name.span)?,
+        };
+        let span = feature.value.as_ref().map_or(name.span, |v| v.span);
+        self.stated(feature.ty.as_ref(), &resolved.kind, span);
+        match resolved.kind {
+            Kind::Text => {
+                let shown = feature.value.as_ref().and_then(Expr::as_name).unwrap_or(&name.text);
+                let help = format!("`one_hot({shown})` makes one column of each value");
+                let message = format!("the feature `{}` is text, and a feature is numbers", name.text);
+                self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "text", help);
+                None
+            }
+            Kind::Vector(_) => Some(apply(Transform::Vector, resolved.expr)),
+            _ => Some(resolved.expr),
+        }
+    }
+
+    /// `feature x : float[64] = …`
+    fn stated(&mut self, ty: Option<&TypeExpr>, kind: &Kind, span: Span) {
+        let Some(ty) = ty else { return };
+        let fits = match (ty.name.text.as_str(), &ty.shape) {
+            ("float", None) => kind.is_number(),
+            ("int", None) => matches!(kind, Kind::Int | Kind::Unknown),
+            ("bool", None) => matches!(kind, Kind::Bool | Kind::Unknown),
+            ("float", Some(_)) => matches!(kind, Kind::Wide(_) | Kind::Vector(_) | Kind::Unknown),
+            (other, _) => {
+                let known = ["float", "int", "bool"];
+                self.cx.unknown(codes::NAMES_TYPE, "feature type", other, ty.name.span, known);
+                return;
+            }
+        };
+        if !fits {
+            let message = format!("the expression gives {}, not `{}`", kind.describe(), ty.name.text);
+            let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
+                .at(span, kind.describe())
+                .at(ty.span, "stated here");
+            self.cx.report(diagnostic);
+        }
+    }
+
+    pub fn expr(&mut self, expr: &Expr) -> Option<Resolved> {
+        match &expr.kind {
+            ExprKind::Name(name) if self.is_constant(name) => self.constant(name, expr.span),
+            ExprKind::Name(name) => self.column(name, expr.span),
+            ExprKind::Number(number) => {
+                Some(Resolved { expr: FeatureExpr::Const(number.scaled()), kind: Kind::Float })
+            }
+            ExprKind::Unary { op: UnaryOp::Neg, operand } => {
+                let x = self.expr(operand)?;
+                self.number(&x.kind, operand.span, "-")?;
+                let zero = Box::new(FeatureExpr::Const(0.0));
+                let expr = FeatureExpr::Arith { op: Arith::Sub, left: zero, right: Box::new(x.expr) };
+                Some(Resolved { expr, kind: Kind::Float })
+            }
+            ExprKind::Binary { op, left, right, op_span } => self.binary(*op, left, right, *op_span),
+            ExprKind::Pipe { value, stage } => self.pipe(value, stage),
+            ExprKind::Call { callee, args } => self.call(expr, callee, args),
+            ExprKind::Bad => None,
+            _ => {
+                let help = "a feature is columns, numbers, `+ - * /`, `concat(…)` and transforms such as \
+                            `log1p(x) |> standardize`";
+                self.cx.error_help(codes::SCHEMA_FEATURE, "this is no feature expression", expr.span, "", help);
+                None
+            }
+        }
+    }
+
+    /// A column wins over a `param` of the same name.
+    fn is_constant(&self, name: &str) -> bool {
+        self.env.contains_key(name) && !self.table.headers.iter().any(|h| h.column(name).is_some())
+    }
+
+    fn constant(&mut self, name: &str, span: Span) -> Option<Resolved> {
+        let value = self.env.get(name).cloned().flatten()?;
+        match value.number() {
+            Some(x) => Some(Resolved { expr: FeatureExpr::Const(x), kind: Kind::Float }),
+            None => {
+                let message = format!("the param `{name}` is no number");
+                self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, "not a number");
+                None
+            }
+        }
+    }
+
+    fn column(&mut self, name: &str, span: Span) -> Option<Resolved> {
+        let Some(column) = self.table.column(self.cx, name, span) else {
+            let expr = FeatureExpr::Column { column: name.to_owned(), kind: ColumnKind::Number };
+            return (!self.table.is_complete()).then_some(Resolved { expr, kind: Kind::Unknown });
+        };
+        let (stored, kind) = match column.kind {
+            world::ColumnKind::Int => (ColumnKind::Number, Kind::Int),
+            world::ColumnKind::Float => (ColumnKind::Number, Kind::Float),
+            world::ColumnKind::Bool => (ColumnKind::Bool, Kind::Bool),
+            world::ColumnKind::Text => (ColumnKind::Text, Kind::Text),
+            world::ColumnKind::Vector { width } => (ColumnKind::Vector { width }, Kind::Vector(width)),
+            world::ColumnKind::Date | world::ColumnKind::Time => return self.dated(&column, span),
+            world::ColumnKind::Other => {
+                let message = format!("{}, which no feature can read", is_a(&column));
+                self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, "cannot be read");
+                return None;
+            }
+        };
+        Some(Resolved { expr: FeatureExpr::Column { column: name.to_owned(), kind: stored }, kind })
+    }
+
+    fn dated(&mut self, column: &world::ColumnHeader, span: Span) -> Option<Resolved> {
+        let message = format!("{}, and features of dates and times do not run yet", is_a(column));
+        let help = "store it as a number, such as days since 1970, and read that column";
+        self.cx.error_help(codes::NOT_YET_DATE_FEATURES, message, span, "a date or time", help);
+        None
+    }
+
+    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, op_span: Span) -> Option<Resolved> {
+        let arith = match op {
+            BinaryOp::Add => Arith::Add,
+            BinaryOp::Sub => Arith::Sub,
+            BinaryOp::Mul => Arith::Mul,
+            BinaryOp::Div => Arith::Div,
+            _ => {
+                let message = format!("`{}` is not arithmetic of columns", op.symbol());
+                let help = "columns know `+`, `-`, `*` and `/`";
+                self.cx.error_help(codes::SCHEMA_FEATURE, message, op_span, "not here", help);
+                return None;
+            }
+        };
+        let (l, r) = (self.expr(left), self.expr(right));
+        let (l, r) = (l?, r?);
+        let good = self.number(&l.kind, left.span, op.symbol()).is_some();
+        self.number(&r.kind, right.span, op.symbol())?;
+        let expr = FeatureExpr::Arith { op: arith, left: Box::new(l.expr), right: Box::new(r.expr) };
+        good.then_some(Resolved { expr, kind: Kind::Float })
+    }
+
+    fn number(&mut self, kind: &Kind, span: Span, op: &str) -> Option<()> {
+        if kind.is_number() {
+            return Some(());
+        }
+        let message = format!("`{op}` needs numbers, and this is {}", kind.describe());
+        self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, kind.describe());
+        None
+    }
+
+    fn pipe(&mut self, value: &Expr, stage: &Expr) -> Option<Resolved> {
+        let input = self.expr(value);
+        let Some((name, args)) = stage.as_call() else { return self.no_call(stage) };
+        if name == "concat" {
+            let help = "write `concat(a, b)` in front";
+            self.cx.error_help(codes::SCHEMA_FEATURE, "`concat` takes nothing by `|>`", stage.span, "", help);
+            return None;
+        }
+        self.apply(name, callee_span(stage), args, stage.span, input?, value.span)
+    }
+
+    fn call(&mut self, expr: &Expr, callee: &Expr, args: &[Arg]) -> Option<Resolved> {
+        let Some(name) = callee.as_name() else { return self.no_call(expr) };
+        if name == "concat" {
+            return self.concat(args);
+        }
+        let Some((first, rest)) = args.split_first().filter(|(first, _)| first.name.is_none()) else {
+            if !self.known(name, callee.span) {
+                return None;
+            }
+            let message = format!("`{name}` needs a column");
+            let help = format!("`{name}(column)`, or `column |> {name}`");
+            self.cx.error_help(codes::ARGS_MISSING, message, expr.span, "of what?", help);
+            return None;
+        };
+        let input = if TEXT_TRANSFORMS.contains(&name) { None } else { self.expr(&first.value) };
+        if !self.known(name, callee.span) {
+            return None;
+        }
+        self.apply(name, callee.span, rest, expr.span, input?, first.value.span)
+    }
+
+    fn no_call(&mut self, stage: &Expr) -> Option<Resolved> {
+        if let ExprKind::Call { callee, .. } = &stage.kind
+            && matches!(callee.kind, ExprKind::Call { .. })
+        {
+            self.cx.not_yet_text(stage.span);
+        } else if !stage.is_bad() {
+            let help = "write a transform: `x |> standardize`";
+            self.cx.error_help(codes::SCHEMA_FEATURE, "this is no transform", stage.span, "", help);
+        }
+        None
+    }
+
+    fn concat(&mut self, args: &[Arg]) -> Option<Resolved> {
+        let parts: Vec<Option<Resolved>> = args.iter().map(|a| self.expr(&a.value)).collect();
+        let mut exprs = Vec::new();
+        let mut good = true;
+        for (part, arg) in parts.into_iter().zip(args) {
+            let Some(part) = part else {
+                good = false;
+                continue;
+            };
+            match part.kind {
+                Kind::Text => good &= self.number(&part.kind, arg.value.span, "concat").is_some(),
+                Kind::Vector(_) => exprs.push(apply(Transform::Vector, part.expr)),
+                _ => exprs.push(part.expr),
+            }
+        }
+        good.then_some(Resolved { expr: FeatureExpr::Concat(exprs), kind: Kind::Wide(None) })
+    }
+
+    fn known(&mut self, name: &str, span: Span) -> bool {
+        if TRANSFORMS.contains(&name) {
+            return true;
+        }
+        if TEXT_TRANSFORMS.contains(&name) {
+            self.cx.not_yet_text(span);
+            return false;
+        }
+        let diagnostic = Diagnostic::new(codes::NAMES_TRANSFORM, format!("there is no transform `{name}`"))
+            .at(span, "not a transform")
+            .help_opt(nearest_or_all(name, TRANSFORMS));
+        self.cx.report(diagnostic);
+        false
+    }
+
+    fn apply(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        args: &[Arg],
+        call: Span,
+        input: Resolved,
+        input_span: Span,
+    ) -> Option<Resolved> {
+        if !self.known(name, name_span) {
+            return None;
+        }
+        let signature = self.prelude.signature(name)?.clone();
+        let args = signature.bind(self.cx, self.env, args, call, &[])?;
+        self.fits(name, &input, input_span)?;
+        let (transform, kind) = self.transform(name, &args, &input.kind, call)?;
+        Some(Resolved { expr: apply(transform, input.expr), kind })
+    }
+
+    fn fits(&mut self, name: &str, input: &Resolved, span: Span) -> Option<()> {
+        let kind = &input.kind;
+        let (fits, wants) = match name {
+            "one_hot" => (matches!(kind, Kind::Int | Kind::Bool | Kind::Text), "text, integers or bools"),
+            "multi_hot" => (matches!(kind, Kind::Text), "text that holds several values"),
+            "vector" => (matches!(kind, Kind::Vector(_)), "a list of floats"),
+            "normalize_rows" => (matches!(kind, Kind::Vector(_) | Kind::Wide(_)), "several numbers"),
+            _ => (kind.is_number(), "a number"),
+        };
+        if fits || *kind == Kind::Unknown {
+            return Some(());
+        }
+        let help = match (name, kind) {
+            ("one_hot", Kind::Float) => Some("`bucket` makes classes of a number: `x |> bucket(1, 10, 100)`"),
+            (_, Kind::Text) if wants == "a number" => Some("`one_hot` takes text"),
+            ("standardize" | "min_max", Kind::Vector(_)) => Some("`vector` keeps a list of floats as it is"),
+            _ => None,
+        };
+        let message = format!("`{name}` needs {wants}, and this is {}", kind.describe());
+        let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
+            .at(span, kind.describe())
+            .help_opt(help.map(str::to_owned));
+        self.cx.report(diagnostic);
+        None
+    }
+
+    fn transform(&mut self, name: &str, args: &Args, input: &Kind, call: Span) -> Option<(Transform, Kind)> {
+        let width = match input {
+            Kind::Vector(width) | Kind::Wide(width) => *width,
+            _ => None,
+        };
+        Some(match name {
+            "standardize" => (Transform::Standardize, Kind::Float),
+            "min_max" => (Transform::MinMax, Kind::Float),
+            "gauss_rank" => (Transform::GaussRank, Kind::Float),
+            "log1p" => (Transform::Log1p, Kind::Float),
+            "sqrt" => (Transform::Sqrt, Kind::Float),
+            "abs" => (Transform::Abs, Kind::Float),
+            "one_hot" => (Transform::OneHot, Kind::Wide(None)),
+            "vector" => (Transform::Vector, Kind::Wide(width)),
+            "multi_hot" => {
+                let separator = args.word("separator").unwrap_or(" ").to_owned();
+                if separator.is_empty() {
+                    self.bad_argument(call, "a separator has at least one character");
+                    return None;
+                }
+                (Transform::MultiHot { separator }, Kind::Wide(None))
+            }
+            "bucket" => {
+                let bounds: Vec<f64> = args.get("bounds").list().iter().filter_map(Value::number).collect();
+                if bounds.is_empty() || bounds.windows(2).any(|w| w[0] >= w[1]) {
+                    self.bad_argument(call, "the bounds of `bucket` rise: `bucket(1, 10, 100)`");
+                    return None;
+                }
+                let width = bounds.len() + 1;
+                (Transform::Bucket { bounds }, Kind::Wide(Some(width)))
+            }
+            "clip" => {
+                let (low, high) = (args.float("low")?, args.float("high")?);
+                if low > high {
+                    self.bad_argument(call, "`low` is at most `high`");
+                    return None;
+                }
+                (Transform::Clip { low, high }, input.clone())
+            }
+            "fill" => {
+                let fill = match args.get("value") {
+                    Value::Word(word) if word == "mean" => Fill::Mean,
+                    Value::Word(_) => Fill::Median,
+                    value => Fill::Constant(value.number()?),
+                };
+                (Transform::Fill(fill), input.clone())
+            }
+            "normalize_rows" => match args.int("p") {
+                Some(p @ (1 | 2)) => (Transform::NormalizeRows { p: p as u8 }, Kind::Wide(width)),
+                _ => {
+                    self.bad_argument(call, "`p` is 1 (sum of absolute values) or 2 (Euclidean norm)");
+                    return None;
+                }
+            },
+            _ => return None,
+        })
+    }
+
+    fn bad_argument(&mut self, span: Span, message: &str) {
+        self.cx.error(codes::ARGS_VALUE, message, span, "");
+    }
+}
+
+impl Cx<'_> {
+    pub fn not_yet_text(&mut self, span: Span) {
+        let help = format!(
+            "compute the vectors once, store them as a column of float lists and read it with `vector`; or use {}",
+            one_of(&["one_hot", "multi_hot"])
+        );
+        let message = "language models and text features do not run yet";
+        self.error_help(codes::NOT_YET_TEXT, message, span, "needs a language model", help);
+    }
+}
+
+fn callee_span(stage: &Expr) -> Span {
+    match &stage.kind {
+        ExprKind::Call { callee, .. } => callee.span,
+        _ => stage.span,
+    }
+}
+
+pub fn apply(transform: Transform, input: FeatureExpr) -> FeatureExpr {
+    FeatureExpr::Apply { transform, input: Box::new(input) }
+}
+
+/// Columns that an expression reads.
+pub fn columns(expr: &FeatureExpr, found: &mut Vec<String>) {
+    match expr {
+        FeatureExpr::Column { column, .. } => found.push(column.clone()),
+        FeatureExpr::Const(_) => {}
+        FeatureExpr::Arith { left, right, .. } => {
+            columns(left, found);
+            columns(right, found);
+        }
+        FeatureExpr::Apply { input, .. } => columns(input, found),
+        FeatureExpr::Concat(parts) => parts.iter().for_each(|p| columns(p, found)),
+    }
+}

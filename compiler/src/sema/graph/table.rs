@@ -1,0 +1,129 @@
+//! Sources and their columns: paths, headers, and what to say of a column that is not there.
+
+use std::sync::Arc;
+
+use gsl_plan::graph::Source;
+
+use crate::diag::{Diagnostic, codes, did_you_mean};
+use crate::sema::cx::{Cx, and_list};
+use crate::sema::value::{Env, Ty, Value, eval};
+use crate::syntax::ast::{Expr, Ident, SourceKind, Span};
+use crate::world::{ColumnHeader, ColumnKind, Header, WorldError};
+
+/// The columns of a node type or an edge type, from all the sources that it joins.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    pub sources: Vec<Source>,
+    pub headers: Vec<Arc<Header>>,
+    /// Every header could be read, so that a column that is not found does not exist.
+    complete: bool,
+}
+
+impl Table {
+    /// Reads the headers of what follows `from`; joins go on the key.
+    pub fn open(cx: &mut Cx, env: &Env, source: &crate::syntax::ast::Source) -> Table {
+        let SourceKind::Tables { files, joins } = &source.kind else { return Table::default() };
+        let mut table = Table { complete: true, ..Table::default() };
+        table.add(cx, env, files, source.span);
+        for join in joins {
+            table.add(cx, env, &join.files, join.span);
+        }
+        table
+    }
+
+    fn add(&mut self, cx: &mut Cx, env: &Env, files: &[Expr], span: Span) {
+        let paths = files.iter().map(|e| path(cx, env, e)).collect::<Option<Vec<_>>>();
+        let Some(paths) = paths.filter(|p| !p.is_empty()) else {
+            self.complete = false;
+            return;
+        };
+        let source = Source { paths };
+        match cx.header(&source) {
+            Ok(header) => self.headers.push(header),
+            Err(error) => {
+                self.complete = false;
+                let place = files.first().map_or(span, |f| f.span.to(files.last().map_or(f.span, |l| l.span)));
+                report(cx, error, place);
+            }
+        }
+        self.sources.push(source);
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The column of this name; one that does not exist is reported.
+    pub fn column(&self, cx: &mut Cx, name: &str, span: Span) -> Option<ColumnHeader> {
+        let found = self.headers.iter().find_map(|h| h.column(name));
+        if found.is_none() && self.complete {
+            self.report_missing(cx, name, span);
+        }
+        found.cloned()
+    }
+
+    pub fn column_of(&self, cx: &mut Cx, name: &Ident) -> Option<ColumnHeader> {
+        self.column(cx, &name.text, name.span)
+    }
+
+    /// `packages.parquet`, or `papers.csv and public.csv`.
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = self.headers.iter().map(|h| h.name.as_str()).collect();
+        and_list(&names)
+    }
+
+    fn report_missing(&self, cx: &mut Cx, name: &str, span: Span) {
+        let names: Vec<&str> = self.headers.iter().flat_map(|h| h.names()).collect();
+        let near = did_you_mean(name, names.iter().copied())
+            .and_then(|near| self.headers.iter().find_map(|h| h.column(near)))
+            .map(|c| format!("did you mean `{}` ({})?", c.name, c.describe()));
+        let all = || (!names.is_empty() && names.len() <= 24).then(|| format!("it has {}", and_list(&names)));
+        let verb = if self.headers.len() > 1 { "have" } else { "has" };
+        let message = format!("{} {verb} no column `{name}`", self.name());
+        let diagnostic = Diagnostic::new(codes::SCHEMA_NO_SUCH_COLUMN, message)
+            .at(span, "not a column")
+            .help_opt(near.or_else(all));
+        cx.report(diagnostic);
+    }
+}
+
+/// The paths of `files(train: "a.csv", …)`.
+pub fn files_source(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<Source> {
+    let path = path(cx, env, expr)?;
+    let source = Source { paths: vec![path] };
+    if let Err(error) = cx.header(&source) {
+        report(cx, error, expr.span);
+    }
+    Some(source)
+}
+
+fn path(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<String> {
+    match eval(cx, env, expr, &Ty::Path, false)? {
+        Value::Text(path) => Some(path),
+        _ => None,
+    }
+}
+
+fn report(cx: &mut Cx, error: WorldError, span: Span) {
+    let message = error.to_string();
+    let diagnostic = match error {
+        WorldError::NotFound { help, .. } => {
+            let help = help.unwrap_or_else(|| "paths are relative to the folder of this file".to_owned());
+            Diagnostic::new(codes::SCHEMA_NO_SUCH_FILE, message).at(span, "not found").help(help)
+        }
+        WorldError::Unreadable { .. } => {
+            Diagnostic::new(codes::SCHEMA_UNREADABLE, message).at(span, "cannot be read")
+        }
+    };
+    cx.report(diagnostic);
+}
+
+/// `installed_size` is an int64
+pub fn is_a(column: &ColumnHeader) -> String {
+    format!("`{}` is {}", column.name, column.type_name)
+}
+
+/// Whether the cells of the column can be identifiers, as text or as integers.
+pub fn can_be_key(kind: &ColumnKind) -> bool {
+    matches!(kind, ColumnKind::Int | ColumnKind::Text)
+}

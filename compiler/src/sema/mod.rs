@@ -1,0 +1,225 @@
+//! Names and meanings: one parsed file, table headers and overrides in; graphs and experiments out, or every mistake.
+//!
+//! Decided here: what every name refers to, which settings exist, which values they take, what fits what, and what is
+//! refused because this version cannot run it. Not decided here: the equations of layers (`layers`), and whatever only the
+//! data knows: widths of one-hot features, classes, relations of a family (`lower`).
+
+pub mod body;
+mod call;
+mod compose;
+mod cx;
+mod encode;
+pub mod experiment;
+pub mod explain;
+pub mod graph;
+pub mod library;
+pub mod model;
+mod param;
+pub mod predict;
+mod prelude;
+mod trainer;
+pub mod value;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use cx::Cx;
+pub use experiment::{Experiment, NodeEncoder};
+pub use graph::CheckedGraph;
+pub use library::Library;
+pub use param::CheckedParam;
+pub use predict::{Loss, Predict};
+pub use trainer::{Training, show_fanouts};
+
+use self::body::{Body, Experiments, Place};
+use self::experiment::{ExperimentCx, Header, write_clashes};
+use self::graph::leak::Allowed;
+use self::graph::merge::{self, Graphs};
+use self::library::ROOT;
+use self::value::Env;
+use crate::diag::codes;
+use crate::syntax::Parsed;
+use crate::syntax::ast::{File, Graph, Ident, Item, Stmt};
+
+/// A file, understood. Graphs and experiments with mistakes are left out.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub params: Vec<CheckedParam>,
+    pub graphs: Vec<CheckedGraph>,
+    pub experiments: Vec<Experiment>,
+    /// Layers and modules: those of the file, those it uses, those of the standard library.
+    pub library: Library,
+    pub env: Env,
+}
+
+impl Checked {
+    pub fn experiment(&self, name: &str) -> Option<&Experiment> {
+        self.experiments.iter().find(|e| e.name == name)
+    }
+
+    pub fn graph_of(&self, experiment: &Experiment) -> &CheckedGraph {
+        &self.graphs[experiment.graph]
+    }
+}
+
+/// Checks a parsed file. All mistakes go to `cx`.
+pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Checked {
+    let file = &parsed.file;
+    cx.lost.extend(parsed.lost.iter().map(|name| name.text.clone()));
+    duplicates(cx, file);
+    not_yet_items(cx, file);
+    let (params, env) = param::params(cx, file, overrides);
+    let library = Library::load(cx, file);
+    check_layers(cx, &library, &env);
+    let (graphs, by_name) = graphs(cx, file, &env);
+    let set: Vec<String> = params.iter().filter(|p| p.set).map(|p| p.name.clone()).collect();
+    let world = FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
+    let experiments = world.experiments(cx, &set);
+    write_clashes(cx, &experiments);
+    let used = cx.used.clone();
+    library.report_unused(cx, file, &|name| used.contains(name));
+    Checked { params, graphs, experiments, library, env }
+}
+
+/// Names of one kind are declared once.
+fn duplicates(cx: &mut Cx, file: &File) {
+    let mut seen: BTreeMap<(&str, &str), &Ident> = BTreeMap::new();
+    for item in &file.items {
+        let kind = match item {
+            Item::Graph(_) => "graph",
+            Item::Experiment(_) | Item::Sweep(_) | Item::Distill(_) => "experiment",
+            _ => continue,
+        };
+        let Some(name) = item.name() else { continue };
+        if let Some(first) = seen.insert((kind, &name.text), name) {
+            let diagnostic =
+                crate::diag::Diagnostic::new(codes::NAMES_DUPLICATE, format!("two {kind}s are named `{name}`"))
+                    .at(name.span, "the second one")
+                    .at(first.span, "the first one");
+            cx.report(diagnostic);
+        }
+    }
+}
+
+fn not_yet_items(cx: &mut Cx, file: &File) {
+    for item in &file.items {
+        match item {
+            Item::Sweep(sweep) => {
+                let help = "run the experiment once for each value: `gsc run FILE --set lr=1e-3`";
+                cx.error_help(codes::NOT_YET_SWEEP, "sweeps do not run yet", sweep.name.span, "a sweep", help);
+            }
+            Item::Distill(distill) => {
+                let help = "train the small model on the labels: `experiment student = … with { gnn = none }`";
+                let message = "distillation does not run yet";
+                cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Equations of the file's own layers and modules; compositions are checked where they are called.
+fn check_layers(cx: &mut Cx, library: &Library, env: &Env) {
+    let scope = library.scope(ROOT, env);
+    for id in library.own() {
+        let _ = (&scope, id, &mut *cx);
+    }
+}
+
+fn graphs(cx: &mut Cx, file: &File, env: &Env) -> (Vec<CheckedGraph>, BTreeMap<String, usize>) {
+    let declared: Vec<&Graph> = file.items.iter().filter_map(|item| match item {
+        Item::Graph(graph) => Some(graph),
+        _ => None,
+    }).collect();
+    let by_name: Graphs = declared.iter().map(|g| (g.name.text.as_str(), *g)).collect();
+    let allowed = allowed(cx, file);
+    let mut found = Vec::new();
+    let mut indices = BTreeMap::new();
+    for graph in declared {
+        let Some(stmts) = merge::flatten(cx, &by_name, graph) else { continue };
+        let checked = graph::resolve(cx, env, prelude::prelude(), graph, &stmts, &allowed);
+        indices.entry(graph.name.text.clone()).or_insert(found.len());
+        found.push(checked);
+    }
+    (found, indices)
+}
+
+/// What any experiment of the file allows.
+fn allowed(cx: &mut Cx, file: &File) -> Allowed {
+    let mut allowed = Allowed::default();
+    for item in &file.items {
+        let Item::Experiment(experiment) = item else { continue };
+        for stmt in &experiment.body {
+            if let Stmt::Allow(allow) = stmt {
+                allowed.add(cx, allow);
+            }
+        }
+    }
+    allowed
+}
+
+/// What an experiment can refer to.
+struct FileWorld<'a> {
+    file: &'a File,
+    library: &'a Library,
+    graphs: &'a [CheckedGraph],
+    by_name: &'a BTreeMap<String, usize>,
+    env: Arc<Env>,
+}
+
+impl FileWorld<'_> {
+    fn experiments(&self, cx: &mut Cx, set: &[String]) -> Vec<Experiment> {
+        let declared = self.file.items.iter().filter_map(|item| match item {
+            Item::Experiment(experiment) => Some(experiment),
+            _ => None,
+        });
+        let declared: Vec<_> = declared.collect();
+        let by_name: Experiments = declared.iter().map(|e| (e.name.text.as_str(), *e)).collect();
+        let own = Place { file: None, module: ROOT, env: self.env.clone(), is_default: false };
+        let own = Arc::new(own);
+        let defaults = self.defaults(cx);
+        let mut found = Vec::new();
+        for experiment in declared {
+            let Some((body, graph)) = body::flatten(cx, &by_name, experiment, &own) else { continue };
+            let Some(index) = self.graph(cx, &graph) else { continue };
+            let mut check = ExperimentCx {
+                cx: &mut *cx,
+                library: self.library,
+                prelude: prelude::prelude(),
+                graph: &self.graphs[index],
+                body: &body,
+                defaults: &defaults,
+                gnn_span: None,
+                set,
+            };
+            found.extend(check.check(Header {
+                name: experiment.name.text.clone(),
+                doc: experiment.doc.as_ref().map(|d| d.text.clone()),
+                span: experiment.name.span,
+                graph: index,
+            }));
+        }
+        found
+    }
+
+    fn defaults(&self, cx: &mut Cx) -> Body {
+        let prelude = prelude::prelude();
+        let place = Place {
+            file: prelude.source.clone(),
+            module: self.library.defaults(),
+            env: prelude.env.clone(),
+            is_default: true,
+        };
+        cx.within(&prelude.source, |cx| body::collect(cx, &prelude.experiment, &Arc::new(place)))
+    }
+
+    fn graph(&self, cx: &mut Cx, name: &Ident) -> Option<usize> {
+        let found = self.by_name.get(&name.text).copied();
+        let declared = self.file.items.iter().any(|i| matches!(i, Item::Graph(g) if g.name.text == name.text));
+        if found.is_none() && !declared {
+            let known = self.by_name.keys().map(String::as_str);
+            cx.unknown(codes::NAMES_GRAPH, "graph", &name.text, name.span, known);
+        }
+        found
+    }
+}

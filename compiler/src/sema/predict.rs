@@ -1,0 +1,380 @@
+//! Predictions: targets, decoders, losses and metrics, each checked against the task that the label makes.
+
+use gsl_plan::graph::LabelKind;
+use gsl_plan::plan::Metric;
+use serde::Serialize;
+
+use super::body::{PredictBody, Sourced, show_target};
+use super::call::Args;
+use super::compose::Composer;
+use super::cx::nearest_or_all;
+use super::experiment::ExperimentCx;
+use super::explain::Line;
+use super::model::Model;
+use super::value::{Ty, eval, number_text};
+use crate::diag::{Diagnostic, codes, one_of};
+use crate::syntax::ast::*;
+
+/// What is predicted of which label, by which decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predict {
+    /// `package.section`
+    pub name: String,
+    /// Index into the graph's node types.
+    pub ty: usize,
+    /// Index into the type's labels.
+    pub label: usize,
+    pub kind: LabelKind,
+    /// Ends in a call whose `out` is the number of scores.
+    pub decode: Model,
+    pub loss: Loss,
+    pub metrics: Vec<Metric>,
+    pub weight: f64,
+    pub span: Span,
+    pub lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub enum Loss {
+    CrossEntropy {
+        /// Classes weigh by the inverse of their share of the training rows.
+        balanced: bool,
+        smoothing: f64,
+    },
+    /// Squared error of the standardised target.
+    Mse,
+    Mae,
+    /// Quadratic up to `delta`, then linear. Huber 1964.
+    Huber { delta: f64 },
+}
+
+const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
+const METRICS: [&str; 6] = ["accuracy", "f1", "rmse", "mae", "r2", "loss"];
+const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
+/// Settings of link prediction, which does not run yet.
+const LINK_SETTINGS: [&str; 4] = ["negatives", "evaluate", "split", "sample"];
+
+impl Loss {
+    pub fn show(&self) -> String {
+        match self {
+            Loss::CrossEntropy { balanced, smoothing } => {
+                let weights = if *balanced { "balanced" } else { "none" };
+                format!("cross_entropy(weights: {weights}, smoothing: {})", number_text(*smoothing))
+            }
+            Loss::Mse => "mse".into(),
+            Loss::Mae => "mae".into(),
+            Loss::Huber { delta } => format!("huber(delta: {})", number_text(*delta)),
+        }
+    }
+
+    fn fits(&self, kind: LabelKind) -> bool {
+        matches!(self, Loss::CrossEntropy { .. }) == (kind == LabelKind::Class)
+    }
+}
+
+/// As the language writes it: `f1(average: macro)`.
+pub fn show_metric(metric: Metric) -> String {
+    match metric.name().split_once('_') {
+        Some(("f1", average)) => format!("f1(average: {average})"),
+        _ => metric.name().to_owned(),
+    }
+}
+
+pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
+    match metric {
+        Metric::Accuracy | Metric::F1Macro | Metric::F1Micro | Metric::F1Weighted => kind == LabelKind::Class,
+        Metric::Rmse | Metric::Mae | Metric::R2 => kind == LabelKind::Float,
+        Metric::Loss => true,
+    }
+}
+
+fn task(kind: LabelKind) -> &'static str {
+    match kind {
+        LabelKind::Class => "classes",
+        LabelKind::Float => "a number",
+    }
+}
+
+impl ExperimentCx<'_, '_> {
+    pub fn predict(&mut self, body: &PredictBody) -> Option<Predict> {
+        let (ty, label) = self.target(&body.target)?;
+        let checked = &self.graph.labels[ty][label];
+        let kind = checked.label.kind;
+        if checked.label.split.is_none() && !self.graph.broken {
+            let (owner, name) = (&self.graph.plan.nodes[ty].name, &checked.label.name);
+            let message = format!("`{owner}.{name}` has no split, so nothing says what to train on");
+            let help = format!(
+                "add to `node {owner}`: `split {name} = random(train: 80%, valid: 10%, test: 10%)`"
+            );
+            self.cx.error_help(codes::EXPERIMENT_NO_SPLIT, message, body.target.span, "not split", help);
+        }
+        self.settings_of(body);
+        let defaults = match kind {
+            LabelKind::Class => "any.class",
+            LabelKind::Float => "any.float",
+        };
+        let default = self.defaults.predict(defaults).cloned()?;
+        let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
+        let mut lines = Vec::new();
+        let decode = get("decode").and_then(|s| self.decode(&s, &mut lines));
+        let loss = get("loss").and_then(|s| self.loss(&s, kind, &mut lines));
+        let metrics = get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines));
+        let weight = get("weight").and_then(|s| self.weight(&s, &mut lines));
+        Some(Predict {
+            name: show_target(&body.target),
+            ty,
+            label,
+            kind,
+            decode: decode?,
+            loss: loss?,
+            metrics: metrics?,
+            weight: weight?,
+            span: body.target.span,
+            lines,
+        })
+    }
+
+    fn settings_of(&mut self, body: &PredictBody) {
+        for setting in &body.settings {
+            let name = &setting.item.name;
+            if LINK_SETTINGS.contains(&name.text.as_str()) {
+                let message = format!("`{name}` in a `predict` does not run yet");
+                let help = "the split of a label stands in the graph, `sample` in the experiment";
+                self.cx.error_help(codes::NOT_YET_LINK_PREDICTION, message, name.span, "for links", help);
+            } else if !SETTINGS.contains(&name.text.as_str()) {
+                self.cx.unknown(codes::NAMES_SETTING, "setting of `predict`", &name.text, name.span, SETTINGS);
+            }
+        }
+    }
+
+    fn target(&mut self, target: &Target) -> Option<(usize, usize)> {
+        let (code, message, help) = match &target.kind {
+            TargetKind::Field { owner, name } => return self.field(owner, name),
+            TargetKind::EdgeField { .. } => (
+                codes::NOT_YET_EDGE_PREDICTION,
+                "prediction on edges does not run yet",
+                "predict a label of a node type: `predict package.section`",
+            ),
+            TargetKind::Link(_) => (
+                codes::NOT_YET_LINK_PREDICTION,
+                "link prediction does not run yet",
+                "predict a label of a node type: `predict package.section`",
+            ),
+            TargetKind::Reconstruct(_) => (
+                codes::NOT_YET_RECONSTRUCT,
+                "reconstruction does not run yet",
+                "declare the column as a label and predict it: `label year : float`",
+            ),
+        };
+        self.cx.error_help(code, message, target.span, "", help);
+        None
+    }
+
+    fn field(&mut self, owner: &Ident, name: &Ident) -> Option<(usize, usize)> {
+        let Some(ty) = self.graph.node(&owner.text) else {
+            if owner.text == "graph" {
+                let message = "prediction on whole graphs does not run yet";
+                let help = "predict a label of a node type: `predict package.section`";
+                let span = owner.span.to(name.span);
+                self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
+            } else {
+                let known = self.graph.node_names();
+                self.cx.unknown(codes::NAMES_NODE, "node type", &owner.text, owner.span, known);
+            }
+            return None;
+        };
+        let labels: Vec<&str> = self.graph.labels[ty].iter().map(|l| l.label.name.as_str()).collect();
+        let found = labels.iter().position(|l| *l == name.text);
+        if found.is_none() && !(self.graph.broken && labels.is_empty()) {
+            let is_feature = self.graph.plan.nodes[ty].features.iter().any(|f| f.name == name.text);
+            let message = format!("`{owner}` has no label `{name}`");
+            let help = match nearest_or_all(&name.text, &labels) {
+                Some(help) if !is_feature => help,
+                _ => format!("declare it in `node {owner}`: `label {name} : class = COLUMN`"),
+            };
+            self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
+        }
+        Some((ty, found?))
+    }
+
+    fn decode(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<Model> {
+        let expr = self.single(setting)?.clone();
+        let place = setting.place.clone();
+        let (library, prelude) = (self.library, self.prelude);
+        let model = self.cx.within(&place.file, |cx| {
+            let mut composer = Composer {
+                cx,
+                library,
+                prelude,
+                module: place.module,
+                env: &place.env,
+                rows_only: Some("a decoder"),
+                head: false,
+                open: Vec::new(),
+            };
+            composer.decoder(&expr)
+        })?;
+        lines.push(self.line(1, "decode", &model.show(), setting));
+        Some(model)
+    }
+
+    fn loss(&mut self, setting: &Sourced<Setting>, kind: LabelKind, lines: &mut Vec<Line>) -> Option<Loss> {
+        let expr = self.single(setting)?.clone();
+        let (name, args) = self.function(setting, &expr, "loss", &LOSSES)?;
+        let loss = match name.as_str() {
+            "cross_entropy" => Loss::CrossEntropy {
+                balanced: args.word("weights") == Some("balanced"),
+                smoothing: self.within(setting, |cx| cx.fraction(&args, "smoothing", &expr))?,
+            },
+            "mse" => Loss::Mse,
+            "mae" => Loss::Mae,
+            _ => Loss::Huber { delta: self.within(setting, |cx| cx.positive(&args, "delta", &expr))? },
+        };
+        if !loss.fits(kind) {
+            let help = match kind {
+                LabelKind::Class => "use `cross_entropy`",
+                LabelKind::Float => "use `mse`, `mae` or `huber`; or declare the label as `: class`",
+            };
+            let message = format!("`{name}` does not fit a label that is {}", task(kind));
+            self.within(setting, |cx| {
+                cx.cx.error_help(codes::EXPERIMENT_LOSS_TASK, message, expr.span, "does not fit", help);
+            });
+            return None;
+        }
+        lines.push(self.line(1, "loss", &loss.show(), setting));
+        Some(loss)
+    }
+
+    fn metrics(
+        &mut self,
+        setting: &Sourced<Setting>,
+        kind: LabelKind,
+        lines: &mut Vec<Line>,
+    ) -> Option<Vec<Metric>> {
+        let mut found = Vec::new();
+        let mut good = true;
+        for arg in &setting.item.value {
+            match self.metric(setting, &arg.value, kind) {
+                Some(metric) if !found.contains(&metric) => found.push(metric),
+                Some(_) => {}
+                None => good = false,
+            }
+        }
+        let shown: Vec<String> = found.iter().map(|m| show_metric(*m)).collect();
+        lines.push(self.line(1, "metrics", &shown.join(", "), setting));
+        good.then_some(found)
+    }
+
+    fn metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, kind: LabelKind) -> Option<Metric> {
+        let is_loss = expr.as_name() == Some("loss");
+        let (name, args) = match is_loss {
+            true => ("loss".to_owned(), Args::default()),
+            false => self.function(setting, expr, "metric", &METRICS)?,
+        };
+        let metric = match (name.as_str(), args.word("average")) {
+            ("accuracy", _) => Metric::Accuracy,
+            ("f1", Some("micro")) => Metric::F1Micro,
+            ("f1", Some("weighted")) => Metric::F1Weighted,
+            ("f1", _) => Metric::F1Macro,
+            ("rmse", _) => Metric::Rmse,
+            ("mae", _) => Metric::Mae,
+            ("r2", _) => Metric::R2,
+            _ => Metric::Loss,
+        };
+        if metric_fits(metric, kind) {
+            return Some(metric);
+        }
+        let fitting: &[&str] = match kind {
+            LabelKind::Class => &["accuracy", "f1"],
+            LabelKind::Float => &["rmse", "mae", "r2"],
+        };
+        let message = format!("`{name}` does not fit a label that is {}", task(kind));
+        let help = format!("use {}", one_of(fitting));
+        self.within(setting, |cx| {
+            cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);
+        });
+        None
+    }
+
+    fn weight(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<f64> {
+        let expr = self.single(setting)?.clone();
+        let env = setting.place.env.clone();
+        let weight = self.within(setting, |cx| eval(cx.cx, &env, &expr, &Ty::Float, false))?.number()?;
+        if weight < 0.0 {
+            let message = format!("a weight is at least 0, not {weight}");
+            self.cx.error(codes::ARGS_VALUE, message, expr.span, "negative");
+            return None;
+        }
+        lines.push(self.line(1, "weight", &number_text(weight), setting));
+        Some(weight)
+    }
+
+    /// A call of one of the functions of a kind, with its arguments.
+    pub fn function(
+        &mut self,
+        setting: &Sourced<Setting>,
+        expr: &Expr,
+        what: &str,
+        known: &[&str],
+    ) -> Option<(String, Args)> {
+        let place = setting.place.clone();
+        let prelude = self.prelude;
+        self.cx.within(&place.file, |cx| {
+            let Some((name, args)) = expr.as_call() else {
+                if !expr.is_bad() {
+                    let message = format!("this is no {what}");
+                    let help = format!("write {}", one_of(known));
+                    let label = format!("expected a {what}");
+                    cx.error_help(codes::EXPERIMENT_VALUE, message, expr.span, &label, help);
+                }
+                return None;
+            };
+            if !known.contains(&name) {
+                let span = match &expr.kind {
+                    ExprKind::Call { callee, .. } => callee.span,
+                    _ => expr.span,
+                };
+                let diagnostic =
+                    Diagnostic::new(codes::NAMES_FUNCTION, format!("there is no {what} `{name}`"))
+                        .at(span, format!("not a {what}"))
+                        .help_opt(nearest_or_all(name, known));
+                cx.report(diagnostic);
+                return None;
+            }
+            let signature = prelude.signature(name)?.clone();
+            let args = signature.bind(cx, &place.env, args, expr.span, &[])?;
+            Some((name.to_owned(), args))
+        })
+    }
+}
+
+impl Composer<'_, '_> {
+    /// A decoder: the last stage's `out` is the number of scores; `softmax` and `linear` are the same matrix, and
+    /// `mlp(64)` is hidden layers before it.
+    fn decoder(&mut self, expr: &Expr) -> Option<Model> {
+        match &expr.kind {
+            ExprKind::Compose { first, then } | ExprKind::Pipe { value: first, stage: then } => {
+                let (a, b) = (self.model(first), self.decoder(then));
+                Some(Model::chain(vec![a?, b?]))
+            }
+            _ => {
+                let linear = || Expr::new(ExprKind::Name("linear".to_owned()), expr.span);
+                match expr.as_call() {
+                    Some(("softmax", [])) => self.headed(&linear()),
+                    Some(("mlp", _)) => {
+                        let hidden = self.model(expr)?;
+                        Some(Model::chain(vec![hidden, self.headed(&linear())?]))
+                    }
+                    _ => self.headed(expr),
+                }
+            }
+        }
+    }
+
+    fn headed(&mut self, expr: &Expr) -> Option<Model> {
+        self.head = true;
+        let model = self.model(expr);
+        self.head = false;
+        model
+    }
+}

@@ -1,0 +1,393 @@
+//! Training: sampling, batches, optimizers, when to stop and which model to keep.
+
+use gsl_plan::plan::{Fanout, Metric, Monitor, Optimizer, Stop, Trainer};
+
+use super::body::Sourced;
+use super::call::Args;
+use super::experiment::ExperimentCx;
+use super::explain::Line;
+use super::predict::{Predict, metric_fits};
+use super::value::{Ty, Value, eval, number_text};
+use crate::diag::{Diagnostic, codes};
+use crate::syntax::ast::*;
+
+/// What a training run needs besides the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Training {
+    pub fanouts: Vec<Fanout>,
+    pub trainer: Trainer,
+    pub seed: u64,
+    /// `stop` and `best` are defaults: they go where there are no validation rows.
+    pub default_stop: bool,
+    pub default_best: bool,
+}
+
+impl ExperimentCx<'_, '_> {
+    pub fn training(&mut self, hops: usize, predicts: &[Predict], lines: &mut Vec<Line>) -> Option<Training> {
+        let fanouts = if hops > 0 { self.sample(hops, lines) } else { Some(Vec::new()) };
+        let batch = self.batch(lines);
+        let optimizers = self.optimizers(lines);
+        let epochs = self.count("epochs", lines);
+        let evaluate_every = self.count("evaluate_every", lines);
+        let sampled_validation = self.validation(lines);
+        let (stop, default_stop) = self.stop(predicts, lines);
+        let (best, default_best) = self.best(predicts, lines);
+        let seed = self.seed(lines);
+        let (dense, sparse) = optimizers?;
+        let trainer = Trainer {
+            epochs: epochs?,
+            batch: batch?,
+            dense,
+            sparse,
+            evaluate_every: evaluate_every?,
+            stop: stop?,
+            best: best?,
+            sampled_validation: sampled_validation?,
+        };
+        Some(Training { fanouts: fanouts?, trainer, seed: seed?, default_stop, default_best })
+    }
+
+    fn sample(&mut self, hops: usize, lines: &mut Vec<Line>) -> Option<Vec<Fanout>> {
+        let setting = self.setting("sample")?;
+        let expr = self.single(&setting)?.clone();
+        let (name, args) = self.function(&setting, &expr, "sampler", &["neighbors", "full"])?;
+        let mut fanouts = match name.as_str() {
+            "full" => vec![Fanout::All; hops],
+            _ => self.fanouts(&setting, &args, &expr)?,
+        };
+        if setting.place.is_default {
+            let last = *fanouts.last()?;
+            fanouts.resize(hops, last);
+        }
+        if fanouts.len() != hops {
+            let layers = if hops == 1 { "one layer looks".into() } else { format!("{hops} layers look") };
+            let message = format!("{} fanouts, and {layers} at neighbours", fanouts.len());
+            let help = format!("write one fanout for each: `{}`", show_fanouts(&fitted(&fanouts, hops)));
+            let mut diagnostic = Diagnostic::new(codes::EXPERIMENT_FANOUTS, message)
+                .at(expr.span, format!("{} given", fanouts.len()))
+                .help(help);
+            if let Some(span) = self.gnn_span {
+                diagnostic = diagnostic.at(span, format!("{hops} needed"));
+            }
+            self.cx.report(diagnostic);
+            return None;
+        }
+        lines.push(self.line(0, "sample", &show_fanouts(&fanouts), &setting));
+        Some(fanouts)
+    }
+
+    fn fanouts(&mut self, setting: &Sourced<Setting>, args: &Args, expr: &Expr) -> Option<Vec<Fanout>> {
+        let mut found = Vec::new();
+        for value in args.get("fanouts").list() {
+            match value {
+                Value::Int(n) if (1..=1_000_000).contains(n) => found.push(Fanout::Neighbors(*n as u32)),
+                Value::Int(n) => {
+                    let message = format!("a fanout is from 1 to 1,000,000 or `all`, not {n}");
+                    self.within(setting, |cx| cx.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range"));
+                    return None;
+                }
+                _ => found.push(Fanout::All),
+            }
+        }
+        Some(found)
+    }
+
+    fn batch(&mut self, lines: &mut Vec<Line>) -> Option<Option<u32>> {
+        let setting = self.setting("batch")?;
+        let expr = self.single(&setting)?.clone();
+        let env = setting.place.env.clone();
+        let ty = Ty::IntOr(vec!["all".to_owned()]);
+        let value = self.within(&setting, |cx| eval(cx.cx, &env, &expr, &ty, false))?;
+        lines.push(self.line(0, "batch", &value.to_string(), &setting));
+        match value {
+            Value::Int(n) => match u32::try_from(n).ok().filter(|n| *n > 0) {
+                Some(n) => Some(Some(n)),
+                None => self.out_of_range("batch", n, &expr),
+            },
+            _ => Some(None),
+        }
+    }
+
+    fn out_of_range<T>(&mut self, name: &str, n: i64, expr: &Expr) -> Option<T> {
+        let message = format!("`{name}` is at least 1, not {n}");
+        self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
+        None
+    }
+
+    fn count(&mut self, name: &str, lines: &mut Vec<Line>) -> Option<u32> {
+        let setting = self.setting(name)?;
+        let expr = self.single(&setting)?.clone();
+        let n = self.integer(&setting, &expr)?;
+        lines.push(self.line(0, name, &n.to_string(), &setting));
+        match u32::try_from(n).ok().filter(|n| *n > 0) {
+            Some(n) => Some(n),
+            None => self.out_of_range(name, n, &expr),
+        }
+    }
+
+    fn integer(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<i64> {
+        let env = setting.place.env.clone();
+        self.within(setting, |cx| eval(cx.cx, &env, expr, &Ty::Int, false))?.int()
+    }
+
+    fn seed(&mut self, lines: &mut Vec<Line>) -> Option<u64> {
+        let setting = self.setting("seed")?;
+        let expr = self.single(&setting)?.clone();
+        let n = self.integer(&setting, &expr)?;
+        lines.push(self.line(0, "seed", &n.to_string(), &setting));
+        Some(n as u64)
+    }
+
+    fn validation(&mut self, lines: &mut Vec<Line>) -> Option<bool> {
+        let setting = self.setting("validation")?;
+        let expr = self.single(&setting)?.clone();
+        let env = setting.place.env.clone();
+        let ty = Ty::Word(vec!["exact".to_owned(), "sampled".to_owned()]);
+        let value = self.within(&setting, |cx| eval(cx.cx, &env, &expr, &ty, false))?;
+        lines.push(self.line(0, "validation", &value.to_string(), &setting));
+        Some(value.text() == Some("sampled"))
+    }
+
+    // ------------------------------------------------------------------------------------------------------ optimizers
+
+    fn optimizers(&mut self, lines: &mut Vec<Line>) -> Option<(Optimizer, Optimizer)> {
+        let setting = self.setting("optimizer")?;
+        let default = self.defaults.setting("optimizer")?.clone();
+        let mut written = [None, None];
+        for arg in &setting.item.value {
+            match &arg.name {
+                None => written[0] = Some(&arg.value),
+                Some(name) if name.text == "embeddings" => written[1] = Some(&arg.value),
+                Some(name) => {
+                    let known = ["embeddings"];
+                    self.cx.unknown(codes::ARGS_UNKNOWN, "part of `optimizer`", &name.text, name.span, known);
+                }
+            }
+        }
+        let fallback = |named: bool| default.item.value.iter().find(|a| a.name.is_some() == named).map(|a| &a.value);
+        let dense = self.optimizer(&setting, &default, written[0], fallback(false), false);
+        let sparse = self.optimizer(&setting, &default, written[1], fallback(true), true);
+        let ((dense, shown), (sparse, shown_sparse)) = (dense?, sparse?);
+        lines.push(self.line(0, "optimizer", &format!("{shown}, embeddings: {shown_sparse}"), &setting));
+        Some((dense, sparse))
+    }
+
+    fn optimizer(
+        &mut self,
+        setting: &Sourced<Setting>,
+        default: &Sourced<Setting>,
+        written: Option<&Expr>,
+        fallback: Option<&Expr>,
+        sparse: bool,
+    ) -> Option<(Optimizer, String)> {
+        let (setting, expr) = match written {
+            Some(expr) => (setting, expr),
+            None => (default, fallback?),
+        };
+        let known: &[&str] = if sparse { &["sparse_adam"] } else { &["adam", "adamw"] };
+        let (name, args) = self.function(setting, expr, "optimizer", known)?;
+        let shown = format!("{name}({})", args.show_named());
+        let (lr, eps) = self.within(setting, |cx| {
+            Some((cx.positive(&args, "lr", expr)?, cx.positive(&args, "eps", expr)?))
+        })?;
+        let (beta1, beta2) = self.within(setting, |cx| {
+            Some((cx.fraction(&args, "beta1", expr)?, cx.fraction(&args, "beta2", expr)?))
+        })?;
+        let clip = match args.float("clip") {
+            Some(_) => Some(self.within(setting, |cx| cx.positive(&args, "clip", expr))? as f32),
+            None => None,
+        };
+        let optimizer = Optimizer {
+            lr: lr as f32,
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            eps: eps as f32,
+            weight_decay: args.float("weight_decay").unwrap_or(0.0) as f32,
+            decoupled: name == "adamw",
+            clip,
+        };
+        Some((optimizer, shown))
+    }
+
+    /// An argument above 0.
+    pub fn positive(&mut self, args: &Args, name: &str, expr: &Expr) -> Option<f64> {
+        let x = args.float(name)?;
+        if x > 0.0 && x.is_finite() {
+            return Some(x);
+        }
+        let message = format!("`{name}` is more than 0, not {}", number_text(x));
+        self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
+        None
+    }
+
+    /// An argument from 0 to less than 1.
+    pub fn fraction(&mut self, args: &Args, name: &str, expr: &Expr) -> Option<f64> {
+        let x = args.float(name)?;
+        if (0.0..1.0).contains(&x) {
+            return Some(x);
+        }
+        let message = format!("`{name}` is from 0 to less than 1, not {}", number_text(x));
+        self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
+        None
+    }
+
+    // -------------------------------------------------------------------------------------------------------- monitors
+
+    fn stop(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Stop>>, bool) {
+        let Some(setting) = self.setting("stop") else { return (None, true) };
+        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
+        if expr.as_name() == Some("none") {
+            lines.push(self.line(0, "stop", "none", &setting));
+            return (Some(None), false);
+        }
+        let stop = self.patience(&setting, &expr, predicts);
+        if let Some(stop) = &stop {
+            let on = show_monitor(predicts, stop.monitor);
+            let shown = format!("patience({}, min_epochs: {}, on: {on})", stop.patience, stop.min_epochs);
+            lines.push(self.line(0, "stop", &shown, &setting));
+        }
+        (stop.map(Some), setting.place.is_default)
+    }
+
+    fn patience(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Stop> {
+        let all = expr.as_call().map_or(&[][..], |(_, args)| args);
+        let is_on = |a: &&Arg| a.name.as_ref().is_some_and(|n| n.text == "on");
+        let on = all.iter().find(is_on).map(|a| a.value.clone());
+        let rest: Vec<Arg> = all.iter().filter(|a| !is_on(a)).cloned().collect();
+        let callee = match &expr.kind {
+            ExprKind::Call { callee, .. } => callee.clone(),
+            _ => Box::new(expr.clone()),
+        };
+        let call = Expr::new(ExprKind::Call { callee, args: rest }, expr.span);
+        let (_, args) = self.function(setting, &call, "rule", &["patience"])?;
+        let valid = Expr::new(ExprKind::Name("valid".to_owned()), expr.span);
+        let monitor = self.monitor(setting, on.as_ref().unwrap_or(&valid), predicts)?;
+        let patience = args.int("evaluations").and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        let min_epochs = args.int("min_epochs").and_then(|n| u32::try_from(n).ok());
+        let (Some(patience), Some(min_epochs)) = (patience, min_epochs) else {
+            return self.out_of_range("patience", args.int("evaluations").unwrap_or(0), expr);
+        };
+        Some(Stop { monitor, patience, min_epochs })
+    }
+
+    fn best(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Monitor>>, bool) {
+        let Some(setting) = self.setting("best") else { return (None, true) };
+        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
+        if matches!(expr.as_name(), Some("last" | "none")) {
+            lines.push(self.line(0, "best", "last", &setting));
+            return (Some(None), false);
+        }
+        let monitor = self.monitor(&setting, &expr, predicts);
+        if let Some(monitor) = monitor {
+            lines.push(self.line(0, "best", &show_monitor(predicts, monitor), &setting));
+        }
+        (monitor.map(Some), setting.place.is_default)
+    }
+
+    /// `valid`, `valid.accuracy`, `valid.section.accuracy`.
+    fn monitor(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Monitor> {
+        if predicts.is_empty() {
+            return None;
+        }
+        let place = setting.place.clone();
+        let file = place.file.clone();
+        let Some(path) = expr.as_path() else {
+            let help = "write `valid.accuracy`";
+            self.cx.within(&file, |cx| {
+                let message = "this is no metric of a part";
+                cx.error_help(codes::EXPERIMENT_MONITOR, message, expr.span, "expected a metric", help);
+            });
+            return None;
+        };
+        let names: Vec<&str> = path.segments.iter().map(|s| s.text.as_str()).collect();
+        match names[0] {
+            "valid" => {}
+            "test" => return self.on_test(&path),
+            other => {
+                let what = "part to watch";
+                self.cx.unknown(codes::EXPERIMENT_MONITOR, what, other, path.segments[0].span, ["valid"]);
+                return None;
+            }
+        }
+        let (predict, metric) = match names[1..] {
+            [] => (0, None),
+            [metric] => (0, Some(metric)),
+            [.., label, metric] => {
+                let matches = |p: &Predict| p.name.rsplit('.').next() == Some(label);
+                let Some(found) = predicts.iter().position(matches) else {
+                    let known: Vec<&str> = predicts.iter().filter_map(|p| p.name.rsplit('.').next()).collect();
+                    let span = path.segments[path.segments.len() - 2].span;
+                    self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", label, span, known);
+                    return None;
+                };
+                (found, Some(metric))
+            }
+        };
+        let task = &predicts[predict];
+        let Some(name) = metric else {
+            return Some(Monitor { predict, metric: *task.metrics.first().unwrap_or(&Metric::Loss) });
+        };
+        match metric_of(name, task) {
+            Some(metric) if metric_fits(metric, task.kind) => Some(Monitor { predict, metric }),
+            _ => {
+                let known: Vec<&str> = task.metrics.iter().map(|m| m.name()).chain(["loss"]).collect();
+                let span = path.segments.last().map_or(path.span, |s| s.span);
+                let what = format!("metric of `{}`", task.name);
+                self.cx.unknown(codes::EXPERIMENT_MONITOR, &what, name, span, known);
+                None
+            }
+        }
+    }
+
+    fn on_test(&mut self, path: &Path) -> Option<Monitor> {
+        let message = "the test part cannot decide when to stop or which model to keep";
+        let rest: Vec<&str> = path.segments[1..].iter().map(|s| s.text.as_str()).collect();
+        let valid = std::iter::once("valid").chain(rest).collect::<Vec<_>>().join(".");
+        let help = format!("watch the validation part: `{valid}`");
+        self.cx.error_help(codes::LEAK_STOP_ON_TEST, message, path.span, "chosen on the test part", help);
+        None
+    }
+}
+
+fn metric_of(name: &str, predict: &Predict) -> Option<Metric> {
+    let all = [
+        Metric::Accuracy,
+        Metric::F1Macro,
+        Metric::F1Micro,
+        Metric::F1Weighted,
+        Metric::Rmse,
+        Metric::Mae,
+        Metric::R2,
+        Metric::Loss,
+    ];
+    let f1 = || predict.metrics.iter().copied().find(|m| m.name().starts_with("f1"));
+    match name {
+        "f1" => Some(f1().unwrap_or(Metric::F1Macro)),
+        name => all.into_iter().find(|m| m.name() == name),
+    }
+}
+
+fn show_monitor(predicts: &[Predict], monitor: Monitor) -> String {
+    let label = predicts.get(monitor.predict).and_then(|p| p.name.rsplit('.').next()).unwrap_or("");
+    match predicts.len() {
+        1 => format!("valid.{}", monitor.metric.name()),
+        _ => format!("valid.{label}.{}", monitor.metric.name()),
+    }
+}
+
+pub fn show_fanouts(fanouts: &[Fanout]) -> String {
+    let shown: Vec<String> = fanouts
+        .iter()
+        .map(|f| match f {
+            Fanout::All => "all".to_owned(),
+            Fanout::Neighbors(n) => n.to_string(),
+        })
+        .collect();
+    format!("neighbors({})", shown.join(", "))
+}
+
+fn fitted(fanouts: &[Fanout], hops: usize) -> Vec<Fanout> {
+    let mut fitted = fanouts.to_vec();
+    fitted.resize(hops, fanouts.last().copied().unwrap_or(Fanout::Neighbors(10)));
+    fitted
+}
