@@ -203,3 +203,6 @@ impl Executor {
         Matrix::new(&self.slots[buffer.slot as usize][..len], buffer.width)
     }
 }
+
+#[cfg(test)]
+mod tests;

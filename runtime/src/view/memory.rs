@@ -56,6 +56,13 @@ impl MemoryGraph {
         (nodes.features.len() - 1) as u32
     }
 
+    /// Replaces the values of a feature.
+    pub fn set_node_feature(&mut self, ty: u32, feature: u32, data: Vec<f32>) {
+        let old = &mut self.nodes[ty as usize].features[feature as usize].1;
+        assert_eq!(data.len(), old.len(), "as many values as before");
+        *old = data;
+    }
+
     /// Adds a feature to relation `rel`, one row of `width` per edge in the order of its edge list, and returns its index.
     pub fn add_edge_feature(&mut self, rel: u32, width: usize, data: Vec<f32>) -> u32 {
         let relation = &mut self.relations[rel as usize];
