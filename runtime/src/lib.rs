@@ -1,7 +1,11 @@
 //! The runtime: builds the graph, runs the plan.
 
+pub use gsl_kernels::random;
+
 pub mod comm;
+pub mod construct;
 pub mod exec;
+pub mod graph;
 pub mod infer;
 pub mod report;
 pub mod sample;

@@ -161,6 +161,11 @@ pub fn load(
     Ok((manifest.progress, tensors))
 }
 
+/// How far the training of a checkpoint had come; none where there is no readable one.
+pub fn position(folder: &Path, name: &str) -> Option<Position> {
+    read_manifest(folder, name).ok().map(|m| m.progress.position)
+}
+
 pub fn exists(folder: &Path, name: &str) -> bool {
     folder.join(format!("{name}.json")).exists()
 }

@@ -1,0 +1,168 @@
+//! `gsc explain FILE`: the plan as a database shows one; after a run, with what was measured beside what was expected.
+
+use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
+use gsl_plan::graph::GraphFacts;
+use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan};
+use gsl_plan::print::describe;
+use gsl_runtime::report::Event;
+use gsl_runtime::report::event::StepTime;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The whole plan as text. `events` is the event file of a run of it, if there is one.
+pub fn plan(plan: &Plan, events: Option<&Path>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "experiment {} on {}\n", plan.experiment, plan.graph.name);
+    text += &facts(&plan.facts);
+    parameters(&mut text, plan);
+    training(&mut text, plan);
+    let costs = costs(plan);
+    let measured = events.and_then(measured).filter(|m| m.len() == plan.train.schedule.steps.len());
+    let _ = writeln!(text, "one training step, {} on one rank", batch(plan));
+    steps(&mut text, &plan.train, &costs, measured.as_deref());
+    for stage in &plan.infer {
+        let _ = writeln!(text, "inference stage {}, for all nodes and all their neighbours", stage.name);
+        steps(&mut text, &stage.exec, &whole(plan), None);
+    }
+    text
+}
+
+/// Types, counts, features and labels of a built graph.
+pub fn facts(facts: &GraphFacts) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "graph");
+    for node in &facts.nodes {
+        let features: Vec<_> = node.features.iter().map(|f| format!("{}[{}]", f.name, f.width)).collect();
+        let labels: Vec<_> = node
+            .labels
+            .iter()
+            .map(|l| match l.classes.len() {
+                0 => format!("{}: float", l.name),
+                n => format!("{}: {n} classes", l.name),
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "  node {:<24} {:>12}  {} {}",
+            node.name,
+            node.count,
+            features.join(" "),
+            labels.join(" ")
+        );
+    }
+    for rel in &facts.relations {
+        let ends = format!(
+            "{} -{}-> {}",
+            facts.nodes[rel.src].name, rel.name, facts.nodes[rel.dst].name
+        );
+        let reverse = rel.reverse_of.map(|r| format!("reverse of {}", facts.relations[r].name));
+        let _ = writeln!(text, "  edge {ends:<44} {:>12}  {}", rel.edges, reverse.unwrap_or_default());
+    }
+    text.push('\n');
+    text
+}
+
+fn parameters(text: &mut String, plan: &Plan) {
+    let count = |dense: bool| -> usize {
+        let of = plan.params.iter().filter(|p| (p.kind == ParamKind::Dense) == dense);
+        of.map(|p| p.shape.iter().product::<usize>()).sum()
+    };
+    let _ = writeln!(text, "parameters: {} dense, {} in embedding tables", count(true), count(false));
+    for param in &plan.params {
+        let shape: Vec<_> = param.shape.iter().map(usize::to_string).collect();
+        let _ = writeln!(text, "  {:<52} {}", param.name, shape.join(" × "));
+    }
+    text.push('\n');
+}
+
+fn training(text: &mut String, plan: &Plan) {
+    let fanouts: Vec<_> = plan.sampler.fanouts.iter().map(|f| match f {
+        Fanout::All => "all".to_string(),
+        Fanout::Neighbors(n) => n.to_string(),
+    });
+    let fanouts = fanouts.collect::<Vec<_>>().join(", ");
+    let trainer = &plan.trainer;
+    let _ = writeln!(
+        text,
+        "training: {} epochs, batch {}, neighbours ({fanouts}), adam lr {}, embeddings lr {}, seed {}\n",
+        trainer.epochs,
+        trainer.batch.map_or("all".into(), |b| b.to_string()),
+        trainer.dense.lr,
+        trainer.sparse.lr,
+        plan.seed
+    );
+}
+
+fn batch(plan: &Plan) -> String {
+    plan.trainer.batch.map_or("the whole graph".into(), |b| format!("a batch of {b}"))
+}
+
+/// Expected rows of a training batch.
+pub fn costs(plan: &Plan) -> Costs {
+    let trained = |ty: u32| {
+        let of = plan.predicts.iter().filter(|p| p.ty == ty);
+        of.map(|p| plan.facts.nodes[ty as usize].labels[p.label as usize].parts[1]).max().unwrap_or(0) as f64
+    };
+    let most = plan.trainer.batch.map_or(f64::INFINITY, f64::from);
+    let seeds: Vec<f64> = (0..plan.facts.nodes.len() as u32).map(|ty| trained(ty).min(most)).collect();
+    Costs::estimate(&plan.facts, &plan.sampler.fanouts, &seeds, &plan.train.hops)
+}
+
+fn whole(plan: &Plan) -> Costs {
+    let seeds: Vec<f64> = plan.facts.nodes.iter().map(|n| n.count as f64).collect();
+    let every: Vec<u32> = (0..plan.facts.relations.len() as u32).collect();
+    Costs::estimate(&plan.facts, &[Fanout::All], &seeds, &[every])
+}
+
+fn steps(text: &mut String, exec: &Executable, costs: &Costs, measured: Option<&[StepTime]>) {
+    let expected = estimate_steps(&exec.schedule, costs);
+    let heads = if measured.is_some() { "    measured" } else { "" };
+    let _ = writeln!(text, "  {:>10} {:>9} {:>9}{heads}  step", "rows", "FLOP", "bytes");
+    for (i, (step, cost)) in exec.schedule.steps.iter().zip(&expected).enumerate() {
+        let time = measured.map(|m| {
+            let per_run = m[i].seconds / m[i].runs.max(1) as f64;
+            format!(" {:>8} µs", (per_run * 1e6).round())
+        });
+        let _ = writeln!(
+            text,
+            "  {:>10} {:>9} {:>9}{}  {}",
+            short(cost.rows),
+            short(cost.flops),
+            short(cost.bytes),
+            time.unwrap_or_default(),
+            describe(&exec.schedule, step)
+        );
+    }
+    let (flops, bytes) = expected.iter().fold((0.0, 0.0), |(f, b), c| (f + c.flops, b + c.bytes));
+    let _ = writeln!(
+        text,
+        "  in all {} FLOP, {} bytes moved; buffers {} bytes in {} slots",
+        short(flops),
+        short(bytes),
+        short(peak_bytes(&exec.schedule, costs)),
+        exec.schedule.slots
+    );
+    for buffer in &exec.schedule.buffers {
+        if let Some(why) = &buffer.materialised {
+            let _ = writeln!(text, "  a row per edge is stored for `{}`: {why}", buffer.name);
+        }
+    }
+    text.push('\n');
+}
+
+fn measured(events: &Path) -> Option<Vec<StepTime>> {
+    let events = gsl_runtime::report::jsonl::load(events).ok()?;
+    events.into_iter().rev().find_map(|e| match e {
+        Event::Profile { steps } => Some(steps),
+        _ => None,
+    })
+}
+
+/// 1234567 → `1.23M`
+pub fn short(x: f64) -> String {
+    let scaled = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")].iter().find(|(s, _)| x.abs() >= *s);
+    match scaled {
+        Some((s, unit)) => format!("{:.2}{unit}", x / s),
+        None => format!("{x:.0}"),
+    }
+}

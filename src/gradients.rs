@@ -1,0 +1,216 @@
+//! `gsc check --gradients`: are the gradients of an experiment right?
+//!
+//! The experiment is lowered on a small random graph with its schema. Loss and gradients are then computed three times: by the
+//! compiled schedule, by the reference backend on its tape, and by finite differences of the program in f64. Dropout is off.
+
+mod toy;
+
+pub use toy::{Toy, toy_facts};
+
+use gsl_plan::interpret::interpret;
+use gsl_plan::plan::{ParamKind, Plan};
+use gsl_plan::program::{Op, Program, Role};
+use gsl_runtime::exec::{Context, Env, Executor, Goal};
+use gsl_runtime::sample::{Block, Sampler, sample_key};
+use gsl_runtime::store::Params;
+use std::collections::BTreeMap;
+
+/// Largest relative difference that passes against the reference backend, in f32.
+pub const REFERENCE_TOLERANCE: f64 = 1e-4;
+/// The same against finite differences.
+pub const DIFFERENCE_TOLERANCE: f64 = 1e-3;
+/// Elements of each parameter that are moved for finite differences.
+const PROBES: usize = 6;
+
+/// The comparison of one parameter: largest difference over the largest gradient.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Compared {
+    pub param: String,
+    /// Largest absolute gradient, by the reference.
+    pub size: f64,
+    pub reference: f64,
+    pub differences: f64,
+}
+
+impl Compared {
+    pub fn passes(&self) -> bool {
+        self.reference <= REFERENCE_TOLERANCE && self.differences <= DIFFERENCE_TOLERANCE
+    }
+}
+
+/// The comparison of a whole experiment.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    /// Loss by the compiled schedule, the reference and the interpreter.
+    pub loss: [f64; 3],
+    pub params: Vec<Compared>,
+}
+
+impl Report {
+    pub fn passes(&self) -> bool {
+        let [a, b, c] = self.loss;
+        let near = |x: f64, y: f64| (x - y).abs() <= REFERENCE_TOLERANCE * (1.0 + y.abs());
+        near(a, b) && near(a, c) && self.params.iter().all(Compared::passes)
+    }
+}
+
+/// Compares the gradients of `plan`, which must have been lowered on [`toy_facts`].
+pub fn check(plan: &Plan, seed: u64) -> Result<Report, String> {
+    let toy = Toy::new(&plan.facts, seed);
+    let block = block(plan, &toy)?;
+    let weights: Vec<Vec<f32>> = plan.predicts.iter().map(|p| vec![1.0; block.seeds(p.ty).len()]).collect();
+    let scales: Vec<f32> = weights.iter().map(|w| 1.0 / w.len().max(1) as f32).collect();
+    let params = Params::new(&plan.params, seed);
+    let forward = without_dropout(&plan.train.forward);
+    let world = toy::World { plan, toy: &toy, block: &block, params: &params, weights: &weights, scales: &scales };
+    let compiled = compiled(&world)?;
+    let reference = reference(&world, &forward)?;
+    let bindings = world.bindings();
+    let loss = |b: &gsl_plan::interpret::Bindings| -> Result<f64, String> {
+        let values = interpret(&forward, &plan.signature(), b).map_err(|e| e.to_string())?;
+        let at = forward.outputs.iter().find(|o| o.role == Role::Loss).ok_or("the program has no loss")?;
+        Ok(values[at.value.index()].data[0])
+    };
+    let mut compared = Vec::new();
+    for (index, param) in plan.params.iter().enumerate() {
+        let Some(expected) = reference.gradients.get(&(index as u32)) else { continue };
+        let zeros = vec![0.0; expected.len()];
+        let found = compiled.gradients.get(&(index as u32)).unwrap_or(&zeros);
+        let size = expected.iter().fold(0f64, |m, g| m.max(g.abs()));
+        let scale = size.max(1e-6);
+        let gap = found.iter().zip(expected).fold(0f64, |m, (a, b)| m.max((a - b).abs())) / scale;
+        let mut off = 0f64;
+        for probe in probes(expected, index) {
+            off = off.max(difference(&bindings, index, probe, expected[probe], scale, &loss)?);
+        }
+        compared.push(Compared { param: param.name.clone(), size, reference: gap, differences: off });
+    }
+    Ok(Report { loss: [compiled.loss, reference.loss, loss(&bindings)?], params: compared })
+}
+
+struct Found {
+    loss: f64,
+    gradients: BTreeMap<u32, Vec<f64>>,
+}
+
+fn block(plan: &Plan, toy: &Toy) -> Result<Block, String> {
+    let fanouts = vec![gsl_plan::plan::Fanout::All; plan.train.hops.len()];
+    let mut sampler = Sampler::new(&toy.graph, &plan.train.hops, &fanouts).map_err(|e| e.to_string())?;
+    let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
+    types.sort_unstable();
+    types.dedup();
+    let ids: Vec<(u32, Vec<u32>)> =
+        types.iter().map(|&ty| (ty, (0..plan.facts.nodes[ty as usize].count as u32 - 1).collect())).collect();
+    let seeds: Vec<(u32, &[u32])> = ids.iter().map(|(ty, ids)| (*ty, ids.as_slice())).collect();
+    let mut block = Block::new();
+    sampler.sample(&toy.graph, &seeds, sample_key(0, 0), &mut block).map_err(|e| e.to_string())?;
+    Ok(block)
+}
+
+/// The same program with every dropout rate 0.
+fn without_dropout(program: &Program) -> Program {
+    let mut program = program.clone();
+    for value in &mut program.values {
+        if let Op::Dropout { p, .. } = &mut value.op {
+            *p = 0.0;
+        }
+    }
+    program
+}
+
+fn compiled(world: &toy::World) -> Result<Found, String> {
+    let plan = world.plan;
+    let mut executor =
+        Executor::new(&plan.train.schedule, &plan.signature()).map_err(|e| e.to_string())?;
+    let weights: Vec<&[f32]> = world.weights.iter().map(Vec::as_slice).collect();
+    let env = Env {
+        view: &world.toy.graph,
+        params: world.params,
+        block: world.block,
+        hidden: &[],
+        context: Context::default(),
+        seed_weights: &weights,
+        loss_scale: world.scales,
+    };
+    executor.run(&env, Goal::All).map_err(|e| e.to_string())?;
+    let mut dense = world.params.gradient();
+    executor.dense_gradient(world.params, &mut dense);
+    let mut gradients = BTreeMap::new();
+    for (i, param) in plan.params.iter().enumerate() {
+        let i = i as u32;
+        let gradient = match (param.kind, world.params.gradient_range(i)) {
+            (ParamKind::Dense, Some(range)) => dense.values[range].iter().map(|x| f64::from(*x)).collect(),
+            _ => table_gradient(&executor, world, i),
+        };
+        gradients.insert(i, gradient);
+    }
+    Ok(Found { loss: f64::from(executor.loss().unwrap_or(f32::NAN)), gradients })
+}
+
+fn table_gradient(executor: &Executor, world: &toy::World, param: u32) -> Vec<f64> {
+    let width: usize = world.params.shape(param)[1..].iter().product();
+    let mut sum = vec![0.0; world.params.values(param).len()];
+    for (ty, rows) in executor.row_gradients(param) {
+        for (i, &id) in world.block.ids(ty)[..rows.rows()].iter().enumerate() {
+            let target = &mut sum[id as usize * width..(id as usize + 1) * width];
+            target.iter_mut().zip(rows.row(i)).for_each(|(s, x)| *s += f64::from(*x));
+        }
+    }
+    sum
+}
+
+fn reference(world: &toy::World, forward: &Program) -> Result<Found, String> {
+    let inputs = gsl_reference::Inputs {
+        rows: &|domain| world.block.rows(domain),
+        ends: &|rel, hop| world.ends(rel, hop),
+        leaf: &|value| world.leaf(value),
+    };
+    let outcome = gsl_reference::run(forward, &inputs).map_err(|e| e.to_string())?;
+    let wide = |g: &Vec<f32>| g.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+    let mut gradients: BTreeMap<u32, Vec<f64>> = outcome.params.iter().map(|(p, g)| (*p, wide(g))).collect();
+    for (index, rows) in &outcome.rows {
+        let value = &forward.values[*index];
+        let (Op::Embedding { param }, gsl_plan::program::Domain::Nodes { ty, .. }) = (&value.op, value.domain) else {
+            continue;
+        };
+        let width = value.width();
+        let sum = gradients.entry(*param).or_insert_with(|| vec![0.0; world.params.values(*param).len()]);
+        for (row, &id) in rows.chunks(width).zip(world.block.ids(ty)) {
+            let target = &mut sum[id as usize * width..(id as usize + 1) * width];
+            target.iter_mut().zip(row).for_each(|(s, x)| *s += f64::from(*x));
+        }
+    }
+    let at = forward.outputs.iter().position(|o| o.role == Role::Loss).ok_or("the program has no loss")?;
+    Ok(Found { loss: f64::from(outcome.outputs[at][0]), gradients })
+}
+
+/// The elements to move: the largest gradient and some others.
+fn probes(gradient: &[f64], salt: usize) -> Vec<usize> {
+    let largest = (0..gradient.len()).max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs()));
+    let mut probes: Vec<usize> = largest.into_iter().collect();
+    probes.extend((1..PROBES).map(|i| (i * 7919 + salt * 104_729) % gradient.len().max(1)));
+    probes.sort_unstable();
+    probes.dedup();
+    probes
+}
+
+/// |central difference − gradient| / scale, the smallest over three steps (a step may cross a kink of relu or max).
+fn difference(
+    bindings: &gsl_plan::interpret::Bindings,
+    param: usize,
+    element: usize,
+    gradient: f64,
+    scale: f64,
+    loss: &dyn Fn(&gsl_plan::interpret::Bindings) -> Result<f64, String>,
+) -> Result<f64, String> {
+    let mut best = f64::INFINITY;
+    for step in [1e-4, 1e-5, 1e-6] {
+        let mut moved = bindings.clone();
+        moved.params[param][element] += step;
+        let up = loss(&moved)?;
+        moved.params[param][element] -= 2.0 * step;
+        let down = loss(&moved)?;
+        best = best.min(((up - down) / (2.0 * step) - gradient).abs() / scale);
+    }
+    Ok(best)
+}

@@ -1,0 +1,249 @@
+//! A small random graph with a given schema.
+
+use gsl_runtime::random::Key;
+use gsl_plan::graph::*;
+use gsl_plan::interpret::{Bindings, Edge, Matrix};
+use gsl_plan::plan::Plan;
+use gsl_plan::program::{Domain, Op, Value};
+use gsl_runtime::sample::Block;
+use gsl_runtime::store::Params;
+use gsl_runtime::view::{GraphView, MemoryGraph};
+
+const NODES: u64 = 7;
+const EDGES: u64 = 15;
+const CLASSES: usize = 3;
+/// Relations made of a family.
+const FAMILY: usize = 2;
+
+/// Facts of a small graph with the schema of `plan`: what only data knows is made up.
+pub fn toy_facts(plan: &GraphPlan) -> GraphFacts {
+    let nodes = plan.nodes.iter().enumerate().map(|(i, node)| NodeFacts {
+        name: node.name.clone(),
+        count: NODES + i as u64,
+        features: features(&node.features),
+        labels: node.labels.iter().map(label).collect(),
+    });
+    let mut relations = Vec::new();
+    for (declared_by, edge) in plan.edges.iter().enumerate() {
+        let names = match &edge.relation {
+            Relation::Named(name) => vec![name.clone()],
+            Relation::Column(name) => (0..FAMILY).map(|i| format!("{name}{i}")).collect(),
+        };
+        for name in names {
+            let own = RelationFacts {
+                name: name.clone(),
+                src: edge.src,
+                dst: edge.dst,
+                edges: EDGES,
+                reverse_of: None,
+                declared_by,
+                features: features(&edge.features),
+            };
+            let reverse_of = Some(relations.len());
+            relations.push(own.clone());
+            if let Some(reverse) = &edge.reverse {
+                let name = match edge.relation {
+                    Relation::Named(_) => reverse.clone(),
+                    Relation::Column(_) => format!("{reverse}.{name}"),
+                };
+                relations.push(RelationFacts { name, src: edge.dst, dst: edge.src, reverse_of, ..own });
+            }
+        }
+    }
+    GraphFacts { nodes: nodes.collect(), relations }
+}
+
+fn features(declared: &[Feature]) -> Vec<FeatureFacts> {
+    declared.iter().map(|f| FeatureFacts { name: f.name.clone(), width: width(&f.expr) }).collect()
+}
+
+fn width(expr: &FeatureExpr) -> usize {
+    match expr {
+        FeatureExpr::Column { kind: ColumnKind::Vector { width }, .. } => width.unwrap_or(4),
+        FeatureExpr::Column { .. } | FeatureExpr::Const(_) => 1,
+        FeatureExpr::Arith { left, right, .. } => width(left).max(width(right)),
+        FeatureExpr::Concat(parts) => parts.iter().map(width).sum(),
+        FeatureExpr::Apply { transform, input } => match transform {
+            Transform::OneHot | Transform::MultiHot { .. } => 3,
+            Transform::Bucket { bounds } => bounds.len() + 1,
+            _ => width(input),
+        },
+    }
+}
+
+fn label(label: &Label) -> LabelFacts {
+    let classes = match label.kind {
+        LabelKind::Class => (0..CLASSES).map(|c| format!("class {c}")).collect(),
+        LabelKind::Float => Vec::new(),
+    };
+    LabelFacts {
+        name: label.name.clone(),
+        train_counts: vec![2; classes.len()],
+        classes,
+        parts: [0, NODES, 0, 0],
+        mean: 0.5,
+        std: 1.5,
+    }
+}
+
+/// A graph with random edges, features and labels.
+pub struct Toy {
+    pub graph: MemoryGraph,
+    edges: Vec<usize>,
+}
+
+impl Toy {
+    pub fn new(facts: &GraphFacts, seed: u64) -> Self {
+        let key = Key::new(seed, u32::from_be_bytes(*b"toys"));
+        let counts: Vec<usize> = facts.nodes.iter().map(|n| n.count as usize).collect();
+        let mut graph = MemoryGraph::new(&counts);
+        for (ty, node) in facts.nodes.iter().enumerate() {
+            let key = key.fold(ty as u64);
+            for (i, feature) in node.features.iter().enumerate() {
+                let data = normal(key.fold(100 + i as u64), counts[ty] * feature.width);
+                graph.add_node_feature(ty as u32, feature.width, data);
+            }
+            for (i, label) in node.labels.iter().enumerate() {
+                let key = key.fold(200 + i as u64);
+                let values = match label.classes.len() {
+                    0 => normal(key, counts[ty]),
+                    n => (0..counts[ty]).map(|v| key.below_at(v as u64, n as u32) as f32).collect(),
+                };
+                graph.add_label(ty as u32, values, vec![Part::Train as u8; counts[ty]]);
+            }
+        }
+        let mut edges = Vec::new();
+        for (rel, relation) in facts.relations.iter().enumerate() {
+            let key = key.fold(1000 + rel as u64);
+            let ends = |e: u64| {
+                let src = key.below_at(2 * e, counts[relation.src] as u32);
+                (src, key.below_at(2 * e + 1, counts[relation.dst] as u32))
+            };
+            let mut pairs: Vec<(u32, u32)> = (0..relation.edges).map(ends).collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            let id = graph.add_relation(relation.src as u32, relation.dst as u32, &pairs);
+            for (i, feature) in relation.features.iter().enumerate() {
+                let data = normal(key.fold(i as u64), pairs.len() * feature.width);
+                graph.add_edge_feature(id, feature.width, data);
+            }
+            edges.push(pairs.len());
+        }
+        Toy { graph, edges }
+    }
+}
+
+fn normal(key: Key, n: usize) -> Vec<f32> {
+    let mut data = vec![0.0; n];
+    key.fill_normal(&mut data, 1.0);
+    data
+}
+
+/// A block of the toy with parameters, as the reference and the interpreter read it.
+pub struct World<'a> {
+    pub plan: &'a Plan,
+    pub toy: &'a Toy,
+    pub block: &'a Block,
+    pub params: &'a Params,
+    pub weights: &'a [Vec<f32>],
+    pub scales: &'a [f32],
+}
+
+impl World<'_> {
+    /// Local source and destination rows of the edges of (relation, hop).
+    pub fn ends(&self, rel: u32, hop: u32) -> (Vec<u32>, Vec<u32>) {
+        let Some(edges) = self.block.edges(rel, hop) else { return Default::default() };
+        let dst = edges.indptr.windows(2).enumerate().flat_map(|(v, w)| (w[0]..w[1]).map(move |_| v as u32));
+        (edges.src.clone(), dst.collect())
+    }
+
+    fn edge_row(&self, rel: u32, position: u64) -> usize {
+        match self.toy.graph.edge_rows(rel) {
+            Some(rows) => rows[position as usize] as usize,
+            None => position as usize,
+        }
+    }
+
+    /// Rows × width of a leaf.
+    pub fn leaf(&self, value: &Value) -> Option<Vec<f32>> {
+        let view = &self.toy.graph;
+        let rows = self.block.rows(value.domain);
+        let scalar = |ty: u32, of: &[f32]| -> Vec<f32> {
+            self.block.ids(ty)[..rows].iter().map(|&v| of[v as usize]).collect()
+        };
+        match (&value.op, value.domain) {
+            (Op::Param { param }, _) => Some(self.params.values(*param).to_vec()),
+            (Op::Feature { feature }, Domain::Nodes { ty, .. }) => {
+                let matrix = view.node_feature(ty, *feature);
+                Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| matrix.row(v as usize).to_vec()).collect())
+            }
+            (Op::Feature { feature }, Domain::Edges { rel, hop }) => {
+                let matrix = view.edge_feature(rel, *feature);
+                let rows = self.block.edges(rel, hop)?.position.iter().map(|&p| self.edge_row(rel, p));
+                Some(rows.flat_map(|r| matrix.data[r * matrix.width..(r + 1) * matrix.width].to_vec()).collect())
+            }
+            (Op::Embedding { param }, Domain::Nodes { ty, .. }) => {
+                let table = self.params.table(*param);
+                Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| table.row(v as usize).to_vec()).collect())
+            }
+            (Op::Degree, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.degree(ty))),
+            (Op::Label { label }, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.label(ty, *label))),
+            (Op::SeedWeight { predict }, _) => Some(self.weights[*predict as usize].clone()),
+            (Op::LossScale { predict }, _) => Some(vec![self.scales[*predict as usize]]),
+            _ => None,
+        }
+    }
+
+    /// The same for the interpreter, in f64.
+    pub fn bindings(&self) -> Bindings {
+        let facts = &self.plan.facts;
+        let types = facts.nodes.len() as u32;
+        let hops = self.plan.train.hops.len() as u32;
+        let wide = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+        let view = &self.toy.graph;
+        let mut bindings = Bindings::whole(&[], &[], &[], 0);
+        bindings.nodes = (0..types).map(|t| self.block.ids(t).iter().map(|v| *v as usize).collect()).collect();
+        bindings.counts = (0..types).map(|t| (0..=hops).map(|h| self.block.count(t, h)).collect()).collect();
+        bindings.params = (0..self.params.len() as u32).map(|p| wide(self.params.values(p))).collect();
+        bindings.degrees = (0..types).map(|t| wide(view.degree(t))).collect();
+        for (ty, node) in facts.nodes.iter().enumerate() {
+            let ty = ty as u32;
+            for (i, feature) in node.features.iter().enumerate() {
+                let matrix = view.node_feature(ty, i as u32);
+                let data = wide(matrix.data);
+                let matrix = Matrix { rows: node.count as usize, width: feature.width, data };
+                bindings.node_features.insert((ty, i as u32), matrix);
+            }
+            for i in 0..node.labels.len() as u32 {
+                bindings.labels.insert((ty, i), wide(view.label(ty, i)));
+            }
+        }
+        for (rel, relation) in facts.relations.iter().enumerate() {
+            let rel = rel as u32;
+            for (i, feature) in relation.features.iter().enumerate() {
+                let data = wide(view.edge_feature(rel, i as u32).data);
+                let matrix = Matrix { rows: self.toy.edges[rel as usize], width: feature.width, data };
+                bindings.edge_features.insert((rel, i as u32), matrix);
+            }
+            for hop in 0..hops {
+                bindings.edges.insert((rel, hop), self.edges(rel, hop));
+            }
+        }
+        for (i, weights) in self.weights.iter().enumerate() {
+            bindings.seed_weights.insert(i as u32, wide(weights));
+            bindings.loss_scale.insert(i as u32, f64::from(self.scales[i]));
+        }
+        bindings
+    }
+
+    fn edges(&self, rel: u32, hop: u32) -> Vec<Edge> {
+        let Some(block) = self.block.edges(rel, hop) else { return Vec::new() };
+        let (src, dst) = self.ends(rel, hop);
+        let rows = block.position.iter().map(|&p| self.edge_row(rel, p));
+        src.iter()
+            .zip(&dst)
+            .zip(rows)
+            .map(|((s, d), id)| Edge { src: *s as usize, dst: *d as usize, id })
+            .collect()
+    }
+}

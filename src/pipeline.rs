@@ -1,0 +1,336 @@
+//! The whole program in one line of stages, and the stages.
+
+use crate::args::{FileArgs, RunArgs};
+use crate::source::{Failure, SourceText};
+use crate::world::FileWorld;
+use gsl_compiler::sema::{Checked, Experiment};
+use gsl_plan::graph::Part;
+use gsl_plan::plan::Plan;
+use gsl_runtime::comm::Solo;
+use gsl_runtime::construct::construct_or_reuse;
+use gsl_runtime::graph::Graph;
+use gsl_runtime::infer::evaluate::judge;
+use gsl_runtime::infer::write::write_all;
+use gsl_runtime::infer::{Computed, Inference, Wanted};
+use gsl_runtime::report::event::{Position, peak_memory};
+use gsl_runtime::report::jsonl::JsonLines;
+use gsl_runtime::report::progress::Progress;
+use gsl_runtime::report::{Event, Events, Reader};
+use gsl_runtime::store::Params;
+use gsl_runtime::train::checkpoint::{self, write_atomically};
+use gsl_runtime::train::metrics::Sums;
+use gsl_runtime::train::{Job, Options, train};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What becomes of the model in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Train, then test and write.
+    Run,
+    /// Train, then test.
+    Train,
+    /// Test and write with the parameters of a run that has been.
+    Infer,
+}
+
+/// From a file to a tested model and its outputs.
+pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
+    let source = SourceText::read(&args.file.file)?;
+    let checked = check(&source, &args.file, color)?;
+    let experiment = choose(&checked, &args.file)?;
+    set_threads(args)?;
+    let place = Place::new(&source, experiment, args)?;
+    let events = place.events(args, goal)?;
+    let ended = (|| {
+        let graph = build(&checked, experiment, &source, &args.file, &events)?;
+        let plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let hash = plan_hash(&plan, &graph);
+        place.keep_plan(&plan)?;
+        announce(&events, &plan, &hash, &source, args, &place);
+        let params = match goal {
+            Goal::Infer => trained_before(&plan, &hash, &place)?,
+            _ => fit(&plan, &hash, &graph, args, &events, &place)?,
+        };
+        let computed = infer(&plan, &graph, &params, &events)?;
+        let tested = test(&plan, &graph, &computed, &events);
+        let written = if goal == Goal::Train { Vec::new() } else { write(&plan, &graph, &computed, &source, &events)? };
+        Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
+    })();
+    place.close(&events, ended)
+}
+
+/// Every mistake of the file at once.
+pub fn check(source: &SourceText, args: &FileArgs, color: bool) -> Result<Checked, Failure> {
+    let world = FileWorld::new(&source.folder());
+    let overrides = overrides(&args.set)?;
+    let (checked, diagnostics) = gsl_compiler::check(&source.text, &source.name(), &world, &overrides);
+    source.report(&diagnostics, color)?;
+    Ok(checked)
+}
+
+/// `NAME=VALUE` split at the first `=`.
+pub fn overrides(set: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let split = |s: &String| match s.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_string(), value.trim().to_string())),
+        None => Err(Failure { code: 2, ..Failure::new(format!("`--set {s}` is not NAME=VALUE")) }),
+    };
+    set.iter().map(split).collect()
+}
+
+/// The experiment that the arguments name, or the only one.
+pub fn choose<'a>(checked: &'a Checked, args: &FileArgs) -> Result<&'a Experiment, Failure> {
+    let names = || checked.experiments.iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", ");
+    match (&args.experiment, checked.experiments.as_slice()) {
+        (Some(name), _) => checked.experiment(name).ok_or_else(|| {
+            let known = checked.experiments.iter().map(|e| e.name.as_str());
+            let close = gsl_compiler::diag::did_you_mean(name, known).map(|n| format!("did you mean `{n}`?"));
+            let failure = Failure::new(format!("there is no experiment `{name}` in `{}`", args.file.display()));
+            failure.help(close.unwrap_or_else(|| format!("it has {}", names())))
+        }),
+        (None, [only]) => Ok(only),
+        (None, []) => Err(Failure::new(format!("`{}` has no experiment", args.file.display()))
+            .help("add one, for example: experiment quick on GRAPH { predict TYPE.LABEL }")),
+        (None, _) => Err(Failure::new(format!("`{}` has several experiments", args.file.display()))
+            .help(format!("choose with --experiment one of {}", names()))),
+    }
+}
+
+fn set_threads(args: &RunArgs) -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = args.threads.unwrap_or(cores).max(1);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| Failure::new(format!("threads cannot be started: {e}")))
+}
+
+/// The graph of the experiment: built, or found as it was built before from the same tables.
+pub fn build(
+    checked: &Checked,
+    experiment: &Experiment,
+    source: &SourceText,
+    args: &FileArgs,
+    events: &Events,
+) -> Result<Graph, Failure> {
+    let started = Instant::now();
+    events.send(Event::StageStarted { stage: "build".into(), total: None, unit: String::new() });
+    let cache = args.cache.clone().unwrap_or_else(|| source.folder().join(".gsl"));
+    let declared = &checked.graph_of(experiment).plan;
+    let (graph, report, reused) =
+        construct_or_reuse(declared, &source.folder(), &cache).map_err(|e| failure_of(&e, e.help()))?;
+    events.send(Event::StageFinished {
+        stage: "build".into(),
+        seconds: started.elapsed().as_secs_f64(),
+        reused,
+        peak_memory: peak_memory(),
+    });
+    let report = serde_json::to_value(&report).unwrap_or_default();
+    events.send(Event::GraphBuilt { report });
+    Ok(graph)
+}
+
+fn failure_of(error: &impl std::fmt::Display, help: Option<String>) -> Failure {
+    Failure { help, ..Failure::new(error) }
+}
+
+/// The execution plan, now that the data is known.
+pub fn plan(
+    checked: &Checked,
+    experiment: &Experiment,
+    graph: &Graph,
+    seed: Option<u64>,
+    source: &SourceText,
+    color: bool,
+) -> Result<Plan, Failure> {
+    let mut plan = match gsl_compiler::plan(checked, experiment, graph.facts()) {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            source.report(&diagnostics, color)?;
+            return Err(Failure::told());
+        }
+    };
+    plan.seed = seed.unwrap_or(plan.seed);
+    Ok(plan)
+}
+
+/// What a checkpoint belongs to: everything that the trained numbers depend on. What is written where does not count.
+fn plan_hash(plan: &Plan, graph: &Graph) -> String {
+    let counted = Plan { writes: Vec::new(), ..plan.clone() };
+    let text = serde_json::to_vec(&counted).unwrap_or_default();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&text).update(graph.key().as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+fn announce(events: &Events, plan: &Plan, hash: &str, source: &SourceText, args: &RunArgs, place: &Place) {
+    events.send(Event::RunStarted {
+        experiment: plan.experiment.clone(),
+        file: source.name(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        plan: hash.into(),
+        ranks: args.ranks as usize,
+        threads: rayon::current_num_threads(),
+        seed: plan.seed,
+        parameters: plan.params.iter().map(|p| p.shape.iter().product::<usize>() as u64).sum(),
+        resumed_at: place.resumed_at(args),
+    });
+}
+
+fn fit(
+    plan: &Plan,
+    hash: &str,
+    graph: &Graph,
+    args: &RunArgs,
+    events: &Events,
+    place: &Place,
+) -> Result<Params, Failure> {
+    let options = Options {
+        ranks: args.ranks as usize,
+        resume: args.resume,
+        checkpoint_every: args.checkpoint_every,
+        log_steps: args.log_steps,
+        ..Options::default()
+    };
+    let checkpoints = place.checkpoints();
+    let job = Job { plan, hash, view: graph, events, checkpoints: &checkpoints, options };
+    train(job).map(|trained| trained.params).map_err(Failure::new)
+}
+
+/// The best parameters of the run in the output folder, or its last ones if it kept no best.
+fn trained_before(plan: &Plan, hash: &str, place: &Place) -> Result<Params, Failure> {
+    let folder = place.checkpoints();
+    let name = if checkpoint::exists(&folder, "best") { "best" } else { "last" };
+    let (_, tensors) = checkpoint::load(&folder, name, Some(hash))
+        .map_err(|e| Failure::new(e).help("train first: gsc train FILE"))?;
+    let mut params = Params::new(&plan.params, plan.seed);
+    for tensor in tensors.iter().filter(|t| t.name.starts_with("param/")) {
+        params.restore(&tensor.name, &tensor.data).map_err(Failure::new)?;
+    }
+    Ok(params)
+}
+
+fn infer(plan: &Plan, graph: &Graph, params: &Params, events: &Events) -> Result<Computed, Failure> {
+    events.stage("infer", || {
+        let mut inference = Inference::new(plan, graph).map_err(Failure::new)?;
+        inference.compute(plan, graph, params, &Solo, Wanted::All).map_err(Failure::new)
+    })
+}
+
+/// What the test part says of one `predict`.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Tested {
+    pub predict: String,
+    pub metrics: BTreeMap<String, f64>,
+    pub rows: u64,
+}
+
+fn test(plan: &Plan, graph: &Graph, computed: &Computed, events: &Events) -> Vec<Tested> {
+    let sums = judge(plan, graph, computed, Part::Test);
+    let tested = plan.predicts.iter().zip(sums).filter(|(_, sums)| sums.rows() > 0);
+    tested.map(|(predict, sums)| tell_test(predict, sums, events)).collect()
+}
+
+fn tell_test(predict: &gsl_plan::plan::Predict, sums: Sums, events: &Events) -> Tested {
+    let metrics: BTreeMap<String, f64> =
+        predict.metrics.iter().filter_map(|m| Some((m.name().to_string(), sums.metric(*m)?))).collect();
+    let classes = match &predict.task {
+        gsl_plan::plan::Task::Classification { classes } => classes.clone(),
+        gsl_plan::plan::Task::Regression { .. } => Vec::new(),
+    };
+    let rows = sums.rows();
+    let (name, shown) = (predict.name.clone(), metrics.clone());
+    events.send(Event::Tested { predict: name.clone(), classes, metrics: shown, sums });
+    Tested { predict: name, metrics, rows }
+}
+
+fn write(
+    plan: &Plan,
+    graph: &Graph,
+    computed: &Computed,
+    source: &SourceText,
+    events: &Events,
+) -> Result<Vec<PathBuf>, Failure> {
+    let written = events.stage("write", || {
+        write_all(plan, graph, graph, computed, &source.folder()).map_err(|e| failure_of(&e, e.help()))
+    })?;
+    for (path, rows) in &written {
+        events.send(Event::Written { path: path.display().to_string(), rows: *rows });
+    }
+    Ok(written.into_iter().map(|(path, _)| path).collect())
+}
+
+/// What a run gives its caller.
+#[derive(Debug, serde::Serialize)]
+pub struct Outcome {
+    pub experiment: String,
+    #[serde(rename = "test")]
+    pub tested: Vec<Tested>,
+    pub written: Vec<PathBuf>,
+    pub out: PathBuf,
+}
+
+/// The folder of a run.
+struct Place {
+    out: PathBuf,
+    started: Instant,
+}
+
+impl Place {
+    fn new(source: &SourceText, experiment: &Experiment, args: &RunArgs) -> Result<Self, Failure> {
+        let out = args.out.clone().unwrap_or_else(|| source.folder().join("out").join(&experiment.name));
+        std::fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
+        Ok(Place { out, started: Instant::now() })
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.out.join("checkpoints")
+    }
+
+    fn events(&self, args: &RunArgs, goal: Goal) -> Result<Events, Failure> {
+        let path = self.out.join("events.jsonl");
+        let keep = args.resume || goal == Goal::Infer;
+        let file = JsonLines::open(&path, keep).map_err(|e| cannot_write(&path, &e))?;
+        let progress = Progress::new(std::io::stderr().is_terminal(), args.quiet);
+        let readers: Vec<Box<dyn Reader>> = vec![Box::new(file), Box::new(progress)];
+        Ok(Events::new(readers))
+    }
+
+    fn keep_plan(&self, plan: &Plan) -> Result<(), Failure> {
+        let path = self.out.join("plan.json");
+        let text = serde_json::to_vec_pretty(plan).map_err(Failure::new)?;
+        write_atomically(&path, &text).map_err(|e| cannot_write(&path, &e))
+    }
+
+    fn resumed_at(&self, args: &RunArgs) -> Option<Position> {
+        let folder = self.checkpoints();
+        args.resume.then(|| checkpoint::position(&folder, "last")).flatten()
+    }
+
+    /// Ends the event stream and writes the report, whatever the end was.
+    fn close(&self, events: &Events, ended: Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+        match &ended {
+            Ok(_) => events.send(Event::RunFinished {
+                seconds: self.started.elapsed().as_secs_f64(),
+                peak_memory: peak_memory(),
+            }),
+            Err(failure) => events.send(Event::Failed { message: failure.message.clone() }),
+        }
+        let outcome = ended?;
+        self.report()?;
+        Ok(outcome)
+    }
+
+    fn report(&self) -> Result<(), Failure> {
+        let path = self.out.join("report.html");
+        let events = gsl_runtime::report::jsonl::load(&self.out.join("events.jsonl")).map_err(Failure::new)?;
+        let page = gsl_runtime::report::html::render(&events);
+        write_atomically(&path, page.as_bytes()).map_err(|e| cannot_write(&path, &e))
+    }
+}
+
+pub fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("`{}` cannot be written: {error}", path.display()))
+}

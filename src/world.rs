@@ -1,0 +1,70 @@
+//! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
+
+use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, World, WorldError};
+use gsl_plan::graph::Source;
+use gsl_tables::{ColumnInfo, Problem, TableError};
+use std::path::{Path, PathBuf};
+
+/// Answers from files, relative to one folder.
+pub struct FileWorld {
+    base: PathBuf,
+}
+
+impl FileWorld {
+    pub fn new(base: &Path) -> Self {
+        FileWorld { base: base.to_path_buf() }
+    }
+}
+
+impl World for FileWorld {
+    fn header(&self, source: &Source) -> Result<Header, WorldError> {
+        let name = source.paths.join(", ");
+        let found = gsl_tables::Source::open(&source.paths, &self.base)
+            .and_then(|table| table.header())
+            .map_err(|e| world_error(&name, &e))?;
+        let file = source.paths.first().map(Path::new).and_then(Path::file_name);
+        Ok(Header {
+            name: file.map_or(name, |f| f.to_string_lossy().into_owned()),
+            columns: found.columns.iter().map(|c| column(c, found.sampled)).collect(),
+            rows: found.rows,
+        })
+    }
+
+    fn read_module(&self, path: &str) -> Result<String, WorldError> {
+        std::fs::read_to_string(self.base.join(path)).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => WorldError::NotFound { path: path.into(), help: None },
+            _ => WorldError::Unreadable { path: path.into(), reason: e.to_string() },
+        })
+    }
+}
+
+fn world_error(path: &str, error: &TableError) -> WorldError {
+    match &*error.problem {
+        Problem::MissingFile { .. } | Problem::NothingMatches | Problem::EmptyFolder => {
+            WorldError::NotFound { path: path.into(), help: error.help() }
+        }
+        _ => WorldError::Unreadable { path: path.into(), reason: error.to_string() },
+    }
+}
+
+fn column(info: &ColumnInfo, guessed: bool) -> ColumnHeader {
+    use gsl_tables::ColumnKind as Found;
+    let kind = match info.kind {
+        Found::Int => ColumnKind::Int,
+        Found::Float => ColumnKind::Float,
+        Found::Bool => ColumnKind::Bool,
+        Found::Text => ColumnKind::Text,
+        Found::Date => ColumnKind::Date,
+        Found::Time => ColumnKind::Time,
+        Found::FloatList(width) => ColumnKind::Vector { width },
+        Found::Other(_) => ColumnKind::Other,
+    };
+    ColumnHeader {
+        name: info.name.clone(),
+        kind,
+        guessed,
+        nullable: info.nullable,
+        missing: info.missing,
+        type_name: info.type_name.clone(),
+    }
+}
