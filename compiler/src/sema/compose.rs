@@ -6,7 +6,7 @@ use super::model::{Jump, LayerCall, Model};
 use super::prelude::Prelude;
 use super::value::{Env, literal};
 use crate::diag::{Diagnostic, codes, did_you_mean_help};
-use crate::layers::{Activation, Arg as LayerArg, call_args, evaluate};
+use crate::layers::{Activation, Arg as LayerArg, call_args, evaluate, needs};
 use crate::syntax::ast::*;
 
 /// Where a model stands: what it may hold and what its names mean.
@@ -133,7 +133,7 @@ impl Composer<'_, '_> {
 
     fn norm(&mut self, args: &[Arg], span: Span) -> Option<Model> {
         self.bound("norm", args, span)?;
-        let id = self.library.find(self.module, "layer_norm")?;
+        let id = self.library.find(self.module, "LayerNorm")?;
         self.layer(id, &[], span)
     }
 
@@ -184,7 +184,8 @@ impl Composer<'_, '_> {
     fn layer(&mut self, id: LayerId, args: &[Arg], span: Span) -> Option<Model> {
         let library = self.library;
         let def = &library.layers[id];
-        let hops = def.decl.kind == LayerKind::Layer && looks_at_neighbours(&def.decl);
+        let hops = def.decl.kind == LayerKind::Layer
+            && needs(&library.declared(id), &library.scope(library.module_of(id), self.env));
         if let Some(place) = self.rows_only.filter(|_| hops) {
             let message = format!("`{}` looks at neighbours, and {place} has none", def.decl.name);
             let help = "layers stand in `gnn = …`; here stand modules such as `linear`";
@@ -205,12 +206,12 @@ impl Composer<'_, '_> {
         let library = self.library;
         let declared = library.declared(id);
         let takes_out = declared.decl.params.first().is_some_and(|p| p.name.text == "out");
-        let open = self.head && takes_out && args.iter().all(|a| a.name.as_ref().is_some_and(|n| n.text != "out"));
+        let names_out = args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "out"));
+        let open = self.head && takes_out && !names_out;
         let mut given = args.to_vec();
         if open {
-            let name = Ident { text: "out".to_owned(), span };
             let one = Number { value: 1.0, int: Some(1), unit: None };
-            given.push(Arg { name: Some(name), value: Expr::new(ExprKind::Number(one), span), span });
+            given.insert(0, Arg { name: None, value: Expr::new(ExprKind::Number(one), span), span });
         }
         for arg in args {
             arg.value.walk(&mut |e| self.cx.used.extend(e.as_name().map(str::to_owned)));
@@ -242,33 +243,4 @@ impl Composer<'_, '_> {
             Composer { cx, library, prelude, module, env: &env, rows_only, head, open }.model(expr)
         })
     }
-}
-
-/// Whether the equations of a layer read edges or neighbours.
-pub fn looks_at_neighbours(layer: &Layer) -> bool {
-    let stmts = match &layer.body {
-        LayerBody::Block(stmts) => stmts,
-        LayerBody::Alias(_) => return false,
-    };
-    stmts.iter().any(|stmt| match stmt {
-        LayerStmt::Equation(equation) => {
-            let target = equation.target.index.as_ref().is_some_and(is_edge);
-            let mut found = target;
-            equation.value.walk(&mut |e| match &e.kind {
-                ExprKind::Reduce { over, .. } => found |= is_edge(over) || is_name(over),
-                ExprKind::Index { index, .. } => found |= is_edge(index),
-                _ => {}
-            });
-            found
-        }
-        _ => false,
-    })
-}
-
-fn is_edge(index: &Index) -> bool {
-    matches!(index.kind, IndexKind::Edge { .. })
-}
-
-fn is_name(index: &Index) -> bool {
-    matches!(index.kind, IndexKind::Name(_))
 }

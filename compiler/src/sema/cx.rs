@@ -12,6 +12,8 @@ use crate::world::{Header, World, WorldError};
 
 pub struct Cx<'w> {
     pub world: &'w dyn World,
+    /// The file being compiled.
+    pub path: String,
     pub diags: Diagnostics,
     /// The file at hand; `None` is the file being compiled.
     file: Option<Arc<SourceFile>>,
@@ -24,10 +26,11 @@ pub struct Cx<'w> {
 }
 
 impl<'w> Cx<'w> {
-    /// `source` is the text of the file being compiled.
-    pub fn new(world: &'w dyn World, source: &str) -> Self {
+    /// `path` and `source` are the name and the text of the file being compiled.
+    pub fn new(world: &'w dyn World, path: &str, source: &str) -> Self {
         Cx {
             world,
+            path: path.to_owned(),
             diags: Diagnostics::new(),
             file: None,
             lines: LineIndex::new(source),

@@ -147,7 +147,7 @@ impl ExperimentCx<'_, '_> {
             });
         }
         Origin {
-            file: place.file.as_ref().map(|f| f.name.clone()),
+            file: place.file.as_ref().map_or(self.cx.path.clone(), |f| f.name.clone()),
             line: self.cx.line(&place.file, span),
             is_default: place.is_default,
             set,

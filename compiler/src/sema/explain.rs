@@ -10,8 +10,7 @@ use gsl_plan::plan::WriteWhat;
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {
-    /// None: the file being compiled.
-    pub file: Option<String>,
+    pub file: String,
     /// From one.
     pub line: usize,
     pub is_default: bool,
@@ -35,10 +34,7 @@ impl std::fmt::Display for Origin {
         if self.is_default {
             f.write_str("default, ")?;
         }
-        match &self.file {
-            Some(file) => write!(f, "{file}:{}", self.line)?,
-            None => write!(f, "line {}", self.line)?,
-        }
+        write!(f, "{}:{}", self.file, self.line)?;
         for name in &self.set {
             write!(f, ", --set {name}")?;
         }
@@ -51,7 +47,7 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
     for param in &checked.params {
         let Some(value) = &param.value else { continue };
-        let origin = if param.set { "--set".to_owned() } else { format!("line {}", param.line) };
+        let origin = if param.set { "--set".to_owned() } else { format!("{}:{}", checked.path, param.line) };
         rows.push((format!("param {} = {value}", param.name), origin));
     }
     if !rows.is_empty() {

@@ -44,6 +44,8 @@ use crate::syntax::ast::{File, Graph, Ident, Item, Stmt};
 /// A file, understood. Graphs and experiments with mistakes are left out.
 #[derive(Debug, Clone)]
 pub struct Checked {
+    /// The name of the file, as given.
+    pub path: String,
     pub params: Vec<CheckedParam>,
     pub graphs: Vec<CheckedGraph>,
     pub experiments: Vec<Experiment>,
@@ -78,7 +80,7 @@ pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Ch
     write_clashes(cx, &experiments);
     let used = cx.used.clone();
     library.report_unused(cx, file, &|name| used.contains(name));
-    Checked { params, graphs, experiments, library, env }
+    Checked { path: cx.path.clone(), params, graphs, experiments, library, env }
 }
 
 /// Names of one kind are declared once.
@@ -122,7 +124,9 @@ fn not_yet_items(cx: &mut Cx, file: &File) {
 fn check_layers(cx: &mut Cx, library: &Library, env: &Env) {
     let scope = library.scope(ROOT, env);
     for id in library.own() {
-        let _ = (&scope, id, &mut *cx);
+        for diagnostic in crate::layers::check_layer(&library.declared(*id), &scope) {
+            cx.report(diagnostic);
+        }
     }
 }
 

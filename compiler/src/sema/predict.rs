@@ -349,25 +349,18 @@ impl ExperimentCx<'_, '_> {
 }
 
 impl Composer<'_, '_> {
-    /// A decoder: the last stage's `out` is the number of scores; `softmax` and `linear` are the same matrix, and
-    /// `mlp(64)` is hidden layers before it.
+    /// A decoder: the last call's `out` is the number of scores, so that `mlp(64)` has 64 hidden; `softmax` is the matrix
+    /// whose scores the loss takes the softmax of.
     fn decoder(&mut self, expr: &Expr) -> Option<Model> {
         match &expr.kind {
             ExprKind::Compose { first, then } | ExprKind::Pipe { value: first, stage: then } => {
                 let (a, b) = (self.model(first), self.decoder(then));
                 Some(Model::chain(vec![a?, b?]))
             }
-            _ => {
-                let linear = || Expr::new(ExprKind::Name("linear".to_owned()), expr.span);
-                match expr.as_call() {
-                    Some(("softmax", [])) => self.headed(&linear()),
-                    Some(("mlp", _)) => {
-                        let hidden = self.model(expr)?;
-                        Some(Model::chain(vec![hidden, self.headed(&linear())?]))
-                    }
-                    _ => self.headed(expr),
-                }
+            ExprKind::Name(name) if name == "softmax" => {
+                self.headed(&Expr::new(ExprKind::Name("linear".to_owned()), expr.span))
             }
+            _ => self.headed(expr),
         }
     }
 

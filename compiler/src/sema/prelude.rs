@@ -28,7 +28,7 @@ pub struct Prelude {
     signatures: BTreeMap<String, Arc<Signature>>,
 }
 
-static PRELUDE: LazyLock<Prelude> = LazyLock::new(|| read(&mut Cx::new(&Nowhere, TEXT)));
+static PRELUDE: LazyLock<Prelude> = LazyLock::new(|| read(&mut Cx::new(&Nowhere, PATH, TEXT)));
 
 pub fn prelude() -> &'static Prelude {
     &PRELUDE

@@ -1,0 +1,235 @@
+//! From a checked experiment and the facts of its built graph to a plan: the training program, the stages of exact
+//! inference, and what the trainer needs.
+//!
+//! Decided here: which rows of which types are computed at which hop, how parameters are named, what the loss is made of.
+//! Not decided here: the operations inside a layer (`layers`), how programs are made fast (`passes`).
+
+mod data;
+mod encode;
+mod head;
+mod rows;
+mod stages;
+mod steps;
+
+use std::collections::BTreeSet;
+
+use gsl_plan::graph::GraphFacts;
+use gsl_plan::plan::{self, Executable, Fanout, Plan, Stage};
+use gsl_plan::program::{Program, Signature};
+use gsl_plan::verify::VerifyError;
+
+use crate::diag::{Diagnostic, codes};
+use crate::layers::{LowerCx, Mode};
+use crate::passes::{Costs, Options, PassError, Snapshot, compile};
+use crate::sema::{CheckedGraph, Checked, Experiment};
+use crate::syntax::ast::Span;
+use steps::{Step, hops_of};
+
+/// What is wanted besides the plan.
+#[derive(Debug, Clone, Default)]
+pub struct LowerOptions {
+    /// Keep the text of every program after every pass.
+    pub trace: bool,
+    /// Passes to leave out, for debugging.
+    pub without: Vec<String>,
+}
+
+/// A plan, and if it was asked for, how its programs came about.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    pub plan: Plan,
+    /// (program, its text after each pass): `train`, then the stages by name.
+    pub passes: Vec<(String, Vec<Snapshot>)>,
+}
+
+pub type Wrong = Vec<Diagnostic>;
+
+/// Lowers an experiment for a graph that is built.
+pub fn lower(
+    checked: &Checked,
+    experiment: &Experiment,
+    facts: &GraphFacts,
+    options: &LowerOptions,
+) -> Result<Lowered, Wrong> {
+    let graph = checked.graph_of(experiment);
+    let predicts = data::predicts(experiment, graph, facts)?;
+    let trainer = data::trainer(experiment, graph, facts)?;
+    let lowering = Lowering::new(checked, experiment, graph, facts);
+    let mut cx = LowerCx::new(facts, Mode::Train);
+    lowering.train(&mut cx)?;
+    let params = cx.params;
+    let train = cx.builder.program;
+    let (stages, params) = lowering.infer(params)?;
+    let signature = signature(facts, &params);
+    let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
+    let plan = Plan {
+        version: plan::PLAN_VERSION,
+        experiment: experiment.name.clone(),
+        graph: graph.plan.clone(),
+        facts: facts.clone(),
+        train: compiler.train(train, &lowering.costs())?,
+        infer: stages
+            .into_iter()
+            .map(|stage| compiler.stage(stage, &lowering))
+            .collect::<Result<Vec<_>, _>>()?,
+        params,
+        predicts,
+        sampler: plan::Sampler { fanouts: experiment.training.fanouts.clone() },
+        trainer,
+        writes: experiment.writes.clone(),
+        seed: experiment.training.seed,
+    };
+    Ok(Lowered { plan, passes: compiler.passes })
+}
+
+/// Everything that lowering reads.
+struct Lowering<'a> {
+    checked: &'a Checked,
+    experiment: &'a Experiment,
+    graph: &'a CheckedGraph,
+    facts: &'a GraphFacts,
+    /// The gnn, spread into one list.
+    steps: Vec<Step<'a>>,
+    /// `types[h]`: node types whose rows are needed h hops from the seeds.
+    types: Vec<BTreeSet<u32>>,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(
+        checked: &'a Checked,
+        experiment: &'a Experiment,
+        graph: &'a CheckedGraph,
+        facts: &'a GraphFacts,
+    ) -> Self {
+        let steps = steps::spread(&experiment.gnn);
+        let mut lowering = Lowering { checked, experiment, graph, facts, steps, types: Vec::new() };
+        lowering.types = lowering.needed();
+        lowering
+    }
+
+    /// From the seeds outward: a layer needs its own types and the sources of the relations that enter them.
+    fn needed(&self) -> Vec<BTreeSet<u32>> {
+        let mut types: Vec<BTreeSet<u32>> =
+            vec![self.experiment.predicts.iter().map(|p| p.ty as u32).collect()];
+        for _ in 0..hops_of(&self.steps) {
+            let inner = types.last().cloned().unwrap_or_default();
+            let mut outer = inner.clone();
+            for relation in &self.facts.relations {
+                if inner.contains(&(relation.dst as u32)) {
+                    outer.insert(relation.src as u32);
+                }
+            }
+            types.push(outer);
+        }
+        types
+    }
+
+    fn hops(&self) -> u32 {
+        self.types.len() as u32 - 1
+    }
+
+    /// The training program: encoders at the outermost hop, each layer one hop nearer, decoders and losses at the seeds.
+    fn train(&self, cx: &mut LowerCx<'a>) -> Result<(), Wrong> {
+        let rows = self.encode(cx, self.hops())?;
+        let mut state = steps::State::new(rows, self.hops());
+        for step in &self.steps {
+            self.step(cx, &mut state, step)?;
+        }
+        let scores = self.decode(cx, &state.rows)?;
+        self.losses(cx, &scores)
+    }
+
+    /// Expected rows of a training batch.
+    fn costs(&self) -> Costs {
+        let trainer = &self.experiment.training.trainer;
+        let mut seeds = vec![0.0; self.facts.nodes.len()];
+        for predict in &self.experiment.predicts {
+            let labels = &self.facts.nodes[predict.ty].labels;
+            let all = labels.get(predict.label).map_or(1, |l| l.parts[1]).max(1) as f64;
+            seeds[predict.ty] = trainer.batch.map_or(all, |b| all.min(f64::from(b)));
+        }
+        Costs::estimate(self.facts, &self.experiment.training.fanouts, &seeds, &self.relations())
+    }
+
+    /// Expected rows of a chunk of exact inference.
+    fn inference_costs(&self, stage: &RawStage) -> Costs {
+        const CHUNK: f64 = 4096.0;
+        let mut seeds = vec![0.0; self.facts.nodes.len()];
+        for (ty, _) in &stage.types {
+            seeds[*ty as usize] = CHUNK;
+        }
+        let types: BTreeSet<u32> = stage.types.iter().map(|(ty, _)| *ty).collect();
+        let relations = vec![self.relations_into(&types)];
+        Costs::estimate(self.facts, &[Fanout::All], &seeds, &relations)
+    }
+
+    fn relations(&self) -> Vec<Vec<u32>> {
+        let inner = &self.types[..self.types.len() - 1];
+        inner.iter().map(|types| self.relations_into(types)).collect()
+    }
+
+    fn relations_into(&self, types: &BTreeSet<u32>) -> Vec<u32> {
+        let all = self.facts.relations.iter().enumerate();
+        all.filter(|(_, r)| types.contains(&(r.dst as u32))).map(|(i, _)| i as u32).collect()
+    }
+}
+
+/// A stage before the passes.
+struct RawStage {
+    name: String,
+    types: Vec<(u32, usize)>,
+    reads: Vec<u32>,
+    program: Program,
+}
+
+fn signature(facts: &GraphFacts, params: &[plan::Param]) -> Signature {
+    Signature {
+        relations: facts.relations.iter().map(|r| (r.src as u32, r.dst as u32)).collect(),
+        params: params.iter().map(|p| p.shape.clone()).collect(),
+    }
+}
+
+struct Compiler<'a> {
+    signature: &'a Signature,
+    options: &'a LowerOptions,
+    passes: Vec<(String, Vec<Snapshot>)>,
+}
+
+impl Compiler<'_> {
+    fn train(&mut self, program: Program, costs: &Costs) -> Result<Executable, Wrong> {
+        let trainable = vec![true; self.signature.params.len()];
+        let signature = self.signature;
+        self.run("train", program, Options::train(signature, costs, trainable))
+    }
+
+    fn stage(&mut self, stage: RawStage, lowering: &Lowering) -> Result<Stage, Wrong> {
+        let costs = lowering.inference_costs(&stage);
+        let signature = self.signature;
+        let exec = self.run(&stage.name, stage.program, Options::infer(signature, &costs))?;
+        Ok(Stage { name: stage.name, types: stage.types, reads: stage.reads, exec })
+    }
+
+    fn run(&mut self, name: &str, program: Program, mut options: Options) -> Result<Executable, Wrong> {
+        options.without = self.options.without.clone();
+        let mut trace = Vec::new();
+        let kept = self.options.trace.then_some(&mut trace);
+        let compiled = compile(program, &options, kept).map_err(|e| vec![pass_failed(name, &e)])?;
+        if self.options.trace {
+            self.passes.push((name.to_owned(), trace));
+        }
+        Ok(compiled)
+    }
+}
+
+fn pass_failed(program: &str, error: &PassError) -> Diagnostic {
+    Diagnostic::new(codes::LAYER_LOWERING, format!("program `{program}`: {error}"))
+        .help("this is a fault of the compiler; `--without PASS` leaves a pass out")
+}
+
+/// An operation that does not fit: a fault of the compiler.
+fn fault(span: Span) -> impl Fn(VerifyError) -> Wrong {
+    move |e| {
+        let message = format!("internal error in lowering: {e}");
+        vec![Diagnostic::new(codes::LAYER_LOWERING, message).at(span, "here")]
+    }
+}

@@ -1,0 +1,98 @@
+//! Names, schemas and experiments: transcripts of mistakes, files that are right, defaults in full.
+
+mod support;
+
+use std::path::Path;
+
+use gsl_compiler::diag::{Diagnostic, render};
+use gsl_compiler::sema::{Checked, explain};
+use gsl_compiler::world::TestWorld;
+
+use support::{folder, gsl_files, read};
+
+const SET: &[(String, String)] = &[];
+
+/// The tables of the Debian example, and those that the file declares in comments.
+fn checked(source: &str) -> (Checked, Vec<Diagnostic>) {
+    gsl_compiler::check(source, "test.gsl", &TestWorld::debian().with_tables_of(source), SET)
+}
+
+fn front_end(source: &str, _path: &Path) -> Vec<Diagnostic> {
+    checked(source).1
+}
+
+#[test]
+fn mistakes_are_explained() {
+    support::transcripts(&folder("bad/sema"), front_end);
+}
+
+#[test]
+fn good_files_are_clean() {
+    for path in gsl_files(&folder("good")) {
+        let source = read(&path);
+        let found = front_end(&source, &path);
+        assert!(found.is_empty(), "{}", render(&found, &path.display().to_string(), &source, false));
+    }
+}
+
+#[test]
+fn defaults_are_shown_in_full() {
+    let mut differing = Vec::new();
+    for path in gsl_files(&folder("good")) {
+        let (checked, _) = checked(&read(&path));
+        let shown: Vec<String> = checked.experiments.iter().map(|e| explain::defaults(&checked, e)).collect();
+        differing.extend(support::compare(&path.with_extension("gsl.defaults"), &shown.join("\n")));
+    }
+    assert!(differing.is_empty(), "{}\nrun again with UPDATE=1 to accept", differing.join("\n"));
+}
+
+#[test]
+fn what_is_shown_is_gsl() {
+    for path in gsl_files(&folder("good")) {
+        let source = read(&path);
+        let (checked, _) = checked(&source);
+        for experiment in &checked.experiments {
+            let shown = explain::defaults(&checked, experiment);
+            let parsed = gsl_compiler::parse(&shown);
+            let said = render(&parsed.diagnostics, "shown", &shown, false);
+            assert!(parsed.diagnostics.is_empty(), "{}\n{said}", path.display());
+        }
+    }
+}
+
+#[test]
+fn checking_is_fast() {
+    let path = folder("good").join("sections.gsl");
+    let source = read(&path);
+    checked(&source);
+    let start = std::time::Instant::now();
+    for _ in 0..10 {
+        checked(&source);
+    }
+    let each = start.elapsed() / 10;
+    assert!(each.as_millis() < 100, "one check took {each:?}");
+}
+
+#[test]
+fn overrides_are_checked_like_the_source() {
+    let source = "param lr : float = 3e-3\nparam hidden : dim = 64\nparam data : path = \"data\"\n";
+    let set = |name: &str, text: &str| {
+        let (checked, found) =
+            gsl_compiler::check(source, "test.gsl", &TestWorld::new(), &[(name.to_owned(), text.to_owned())]);
+        let value = checked.env.get(name).cloned().flatten().map(|v| v.to_string());
+        (value, found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>())
+    };
+    assert_eq!(set("lr", "1e-2"), (Some("0.01".into()), vec![]));
+    assert_eq!(set("data", "../shared"), (Some("\"../shared\"".into()), vec![]));
+    assert_eq!(set("hidden", "0").1, ["gsl::param::override"]);
+    assert_eq!(set("hidden", "x y").1, ["gsl::param::override"]);
+    assert_eq!(set("hiden", "3").1, ["gsl::param::override"]);
+}
+
+#[test]
+fn the_standard_library_has_no_mistakes() {
+    for (name, _, text) in gsl_compiler::sema::library::STD {
+        let (_, found) = gsl_compiler::check(text, name, &TestWorld::new(), SET);
+        assert!(found.is_empty(), "{}", render(&found, name, text, false));
+    }
+}
