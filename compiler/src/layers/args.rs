@@ -81,7 +81,7 @@ pub fn call_args(
 }
 
 /// Which argument each parameter gets.
-fn assign<'g>(
+pub(super) fn assign<'g>(
     callee: &Declared,
     given: &'g [ast::Arg],
     wrong: &mut Vec<Diagnostic>,
@@ -127,7 +127,7 @@ fn given_twice(param: &ast::LayerParam, arg: &ast::Arg) -> Diagnostic {
         .help("keep one of the two")
 }
 
-fn missing(callee: &Declared, param: &ast::LayerParam, call: Span) -> Diagnostic {
+pub(super) fn missing(callee: &Declared, param: &ast::LayerParam, call: Span) -> Diagnostic {
     let example = match param_type(param) {
         Some(ParamType::Dim) => "64",
         Some(ParamType::Int) => "1",

@@ -129,6 +129,7 @@ impl<'a> LowerCx<'a> {
             return *value;
         }
         let value = self.builder.param(index).expect("the signature has every parameter");
+        self.builder.program.values[value.index()].name = name.to_owned();
         self.read.insert(index, value);
         value
     }

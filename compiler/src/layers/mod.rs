@@ -8,12 +8,22 @@
 //! in; `args` brings a call's arguments into the order and the types that the declaration asks for.
 
 mod args;
+mod check;
 mod cx;
+mod dims;
+mod expr;
+mod fit;
+mod functions;
+mod lower;
+mod typed;
 
 use gsl_plan::program::ValueId;
 
 pub use args::{Arg, Declared, ParamType, Scope, call_args, evaluate, param_type};
+pub use check::check_layer;
 pub use cx::{Activation, LowerCx, Mode, glorot};
+pub use functions::FUNCTIONS;
+pub use lower::{inputs_needed, lower_layer, lower_module, needs};
 
 use crate::syntax::ast::Span;
 
@@ -28,14 +38,6 @@ pub struct LayerCall<'a> {
     /// The call in the file being compiled.
     pub span: Span,
 }
-
-// To come, with these signatures:
-//   check_layer(layer: &Declared, scope: &Scope) -> Vec<Diagnostic>
-//   lower_layer(cx, &LayerCall, scope, input: &Rows /* Nodes{ty, hop + 1} */, hop, wanted: &[u32])
-//       -> Result<Rows /* Nodes{ty, hop} */, Vec<Diagnostic>>
-//   lower_module(cx, &LayerCall, scope, input: ValueId) -> Result<ValueId, Vec<Diagnostic>>
-//   needs(decl: &ast::Layer) -> bool
-//   inputs_needed(facts, decl: &ast::Layer, wanted: &[u32]) -> Vec<u32>
 
 /// The rows of a layer for each node type, by index.
 pub type Rows = std::collections::BTreeMap<u32, ValueId>;
