@@ -65,9 +65,6 @@ pub trait GraphView: Sync {
 
     fn edge_feature(&self, rel: u32, feature: u32) -> EdgeMatrix<'_>;
 
-    /// [`EdgeMatrix::rows`] of the features of relation `rel`; none where it has no features.
-    fn edge_rows(&self, rel: u32) -> Option<&[u32]>;
-
     /// Class index (-1: unlabelled) or target (NaN: unlabelled) of every node.
     fn label(&self, ty: u32, label: u32) -> &[f32];
 

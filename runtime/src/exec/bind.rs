@@ -62,7 +62,7 @@ impl Executor {
             self.rekey(env)?;
             self.scratch.bind_ids(env, &self.needs.id_types);
         }
-        self.scratch.bind_edges(env, &self.needs.edge_rows)?;
+        self.scratch.bind_edges(env, &self.needs.edge_rows);
         if gradients {
             env.block.transpose(&self.needs.transposes);
         }
@@ -105,19 +105,18 @@ impl Scratch {
         self.edge_rows.iter().filter(move |((of, _), _)| *of == rel).flat_map(|(_, rows)| rows).copied()
     }
 
-    fn bind_edges(&mut self, env: &Env, wanted: &[(u32, u32)]) -> Result<(), ExecError> {
+    fn bind_edges(&mut self, env: &Env, wanted: &[((u32, u32), u32)]) {
         self.edge_rows.resize_with(wanted.len(), Default::default);
-        for (&(rel, hop), (key, rows)) in wanted.iter().zip(&mut self.edge_rows) {
+        for (&((rel, hop), feature), (key, rows)) in wanted.iter().zip(&mut self.edge_rows) {
             *key = (rel, hop);
             rows.clear();
             let Some(edges) = env.block.edges(rel, hop) else { continue };
-            let of = env.view.edge_rows(rel);
+            let of = env.view.edge_feature(rel, feature).rows;
             rows.resize(edges.len(), 0);
             rows.par_iter_mut().zip(&edges.position).with_min_len(4096).for_each(|(row, &position)| {
                 *row = of.map_or(position as u32, |of| of[position as usize]);
             });
         }
-        Ok(())
     }
 }
 

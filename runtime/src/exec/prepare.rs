@@ -47,8 +47,8 @@ pub struct Needs {
     pub transposes: Vec<(u32, u32)>,
     /// Node types whose identifiers key dropout.
     pub id_types: Vec<u32>,
-    /// (Relation, hop) with edge features.
-    pub edge_rows: Vec<(u32, u32)>,
+    /// (Relation, hop) with edge features, and one of the features: all of a relation lie in the same order.
+    pub edge_rows: Vec<((u32, u32), u32)>,
 }
 
 pub fn prepare(schedule: &Schedule, signature: &Signature) -> Result<Vec<Prepared>, ExecError> {
@@ -237,10 +237,10 @@ impl Needs {
         for (step, prepared) in schedule.steps.iter().zip(steps) {
             needs.add(schedule, signature, step, prepared);
         }
-        for pairs in [&mut needs.transposes, &mut needs.edge_rows] {
-            pairs.sort_unstable();
-            pairs.dedup();
-        }
+        needs.transposes.sort_unstable();
+        needs.transposes.dedup();
+        needs.edge_rows.sort_unstable();
+        needs.edge_rows.dedup_by_key(|(pair, _)| *pair);
         needs.id_types.sort_unstable();
         needs.id_types.dedup();
         needs
@@ -248,10 +248,10 @@ impl Needs {
 
     fn add(&mut self, schedule: &Schedule, signature: &Signature, step: &Step, prepared: &Prepared) {
         let own = row_domain(schedule, &step.kind);
-        let stored_edges =
-            prepared.reads.iter().any(|read| matches!(read, Operand::Stored(Stored::EdgeFeature { .. })));
-        if let (Some(Domain::Edges { rel, hop }), true) = (own, stored_edges) {
-            self.edge_rows.push((rel, hop));
+        for read in &prepared.reads {
+            if let (Some(Domain::Edges { rel, hop }), Some(feature)) = (own, edge_feature(*read)) {
+                self.edge_rows.push(((rel, hop), feature));
+            }
         }
         for pass in &prepared.passes {
             if let (StepKind::Traverse { rel, hop, .. }, Sweep::BySource) = (&step.kind, pass.sweep) {
@@ -270,13 +270,20 @@ impl Needs {
                     self.id_types.push(ty);
                 }
             }
-            Source::Operand { operand: Operand::Stored(Stored::EdgeFeature { .. }), access, .. } => {
-                if let Domain::Edges { rel, hop } = accessed(kind, access, signature) {
-                    self.edge_rows.push((rel, hop));
+            Source::Operand { operand, access, .. } => {
+                let domain = accessed(kind, access, signature);
+                if let (Domain::Edges { rel, hop }, Some(feature)) = (domain, edge_feature(operand)) {
+                    self.edge_rows.push(((rel, hop), feature));
                 }
             }
-            Source::Operand { .. } => {}
         }
+    }
+}
+
+fn edge_feature(operand: Operand) -> Option<u32> {
+    match operand {
+        Operand::Stored(Stored::EdgeFeature { feature, .. }) => Some(feature),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The executor against the interpreter of programs, value by value, on schedules with one step per operation; and fused
 //! kernels against plain loops.
 
+mod compiled;
 mod fused;
 mod lower;
 
@@ -77,6 +78,10 @@ pub(super) struct World {
 
 impl World {
     pub fn new(fanouts: [Fanout; 2]) -> Self {
+        Self::of(fanouts, &params())
+    }
+
+    pub fn of(fanouts: [Fanout; 2], params: &[Param]) -> Self {
         let graph = graph();
         let hops = [vec![0, 1, 2], vec![0, 1, 2]];
         let mut block = Block::new();
@@ -84,7 +89,7 @@ impl World {
         let seeds: Vec<u32> = (0..20).map(|v| (v * 7) % 60).collect();
         sampler.sample(&graph, &[(0, &seeds), (1, &[3, 24])], sample_key(1, 1), &mut block).unwrap();
         let weights = (0..20).map(|v| (v % 3) as f32).collect();
-        World { graph, params: Params::new(&params(), 4), block, weights }
+        World { graph, params: Params::new(params, 4), block, weights }
     }
 
     pub fn run(&self, executor: &mut Executor, context: Context, goal: Goal) -> Result<(), ExecError> {

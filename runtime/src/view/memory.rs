@@ -131,10 +131,6 @@ impl GraphView for MemoryGraph {
         EdgeMatrix { data, width: *width, rows: Some(&relation.rows) }
     }
 
-    fn edge_rows(&self, rel: u32) -> Option<&[u32]> {
-        Some(&self.relations[rel as usize].rows)
-    }
-
     fn label(&self, ty: u32, label: u32) -> &[f32] {
         &self.nodes[ty as usize].labels[label as usize].0
     }
