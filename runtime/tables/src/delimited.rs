@@ -89,7 +89,7 @@ pub fn sample(path: &Path, delimiter: u8, gzip: bool, limit: u64) -> Result<Vec<
         rows += 1;
         for (index, kind) in kinds.iter_mut().enumerate() {
             let (cell, quoted) = record.field(index);
-            if (cell.is_empty() && !quoted) || (!quoted && is_missing_word(&cell)) {
+            if !quoted && is_missing_word(&cell) {
                 missing[index] += 1;
                 continue;
             }

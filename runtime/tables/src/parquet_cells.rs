@@ -251,7 +251,7 @@ fn append_lists(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> 
         _ => {
             let list = array.as_fixed_size_list();
             let width = list.value_length() as usize;
-            let start = |row: usize| list.value_offset_at(row) as usize;
+            let start = |row: usize| list.value_offset_at(row);
             (list.values().clone(), (0..list.len()).map(|row| (start(row), start(row) + width)).collect())
         }
     };

@@ -1,0 +1,231 @@
+//! What can be wrong with the data of a graph, as facts; the text is made here.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use gsl_tables::TableError;
+
+use crate::graph::GraphError;
+
+pub type Result<T, E = BuildError> = std::result::Result<T, E>;
+
+/// A key or value and where it stands: `file, row 3 (line 4)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offender {
+    pub found: String,
+    pub place: String,
+}
+
+#[derive(Debug)]
+pub enum BuildError {
+    Table(TableError),
+    Graph(GraphError),
+    Io { file: PathBuf, error: std::io::Error },
+    DuplicateKeys { ty: String, column: String, count: u64, first: Vec<Offender> },
+    MissingKeys { ty: String, column: String, count: u64, place: String },
+    DanglingEdges { relation: String, column: String, ty: String, count: u64, first: Vec<Offender> },
+    MissingRelation { column: String, count: u64, place: String },
+    Feature { owner: String, feature: String, fault: Fault, place: Option<String> },
+    LabelTransform { ty: String, label: String, fault: Fault, place: Option<String> },
+    NoNodes { ty: String },
+    TooMany { what: String, count: u64 },
+    NoLabels { ty: String, label: String, column: String },
+    NoTrainingRows { ty: String, label: String },
+    InfiniteLabel { ty: String, label: String, place: String },
+    OnlyInTest { ty: String, label: String, classes: Vec<String> },
+    BadFractions { ty: String, label: String, sum: f64 },
+    UnknownSplitKeys { ty: String, label: String, count: u64, first: Vec<Offender> },
+    KeyInTwoParts { ty: String, label: String, key: String, place: String },
+    SplitColumn { file: PathBuf, ty: String },
+    BadBound { column: String, found: String, kind: String },
+}
+
+/// What a transform refuses, without its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    Missing { count: u64 },
+    NotFinite { found: f64 },
+    LogBelowMinusOne { found: f64 },
+    RootOfNegative { found: f64 },
+    Widths { found: usize, expected: usize },
+    UnequalParts { left: usize, right: usize },
+    NothingToFit { transform: &'static str },
+    TextWanted { transform: &'static str },
+    NumberWanted { transform: &'static str },
+    NoColumn { column: String },
+    NoWidth,
+}
+
+impl From<TableError> for BuildError {
+    fn from(error: TableError) -> Self {
+        BuildError::Table(error)
+    }
+}
+
+impl From<GraphError> for BuildError {
+    fn from(error: GraphError) -> Self {
+        BuildError::Graph(error)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl BuildError {
+    /// A stable name for this kind of mistake.
+    pub fn code(&self) -> &'static str {
+        match self {
+            BuildError::Table(error) => error.code(),
+            BuildError::Graph(error) => error.code(),
+            BuildError::Io { .. } => "io",
+            BuildError::DuplicateKeys { .. } => "duplicate_keys",
+            BuildError::MissingKeys { .. } => "missing_keys",
+            BuildError::DanglingEdges { .. } => "dangling_edges",
+            BuildError::MissingRelation { .. } => "missing_relation",
+            BuildError::Feature { fault: Fault::Missing { .. }, .. } => "missing_values",
+            BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => "not_finite",
+            BuildError::Feature { .. } | BuildError::LabelTransform { .. } => "transform",
+            BuildError::NoNodes { .. } => "empty_node_type",
+            BuildError::TooMany { .. } => "too_many",
+            BuildError::NoLabels { .. } => "no_labels",
+            BuildError::NoTrainingRows { .. } => "no_training_rows",
+            BuildError::InfiniteLabel { .. } => "infinite_label",
+            BuildError::OnlyInTest { .. } => "class_only_in_test",
+            BuildError::BadFractions { .. } => "bad_fractions",
+            BuildError::UnknownSplitKeys { .. } => "unknown_split_keys",
+            BuildError::KeyInTwoParts { .. } => "key_in_two_parts",
+            BuildError::SplitColumn { .. } => "split_column",
+            BuildError::BadBound { .. } => "bad_bound",
+        }
+    }
+
+    /// What to do about it, where something can be said.
+    pub fn help(&self) -> Option<String> {
+        let text = match self {
+            BuildError::Table(error) => return error.help(),
+            BuildError::Graph(error) => return error.help(),
+            BuildError::DuplicateKeys { .. } => {
+                "write `duplicates = first` to keep the first row of each key"
+            }
+            BuildError::DanglingEdges { .. } => {
+                "write `missing = drop` to leave out edges whose ends are unknown"
+            }
+            BuildError::MissingRelation { .. } => {
+                "write `missing = drop` to leave out rows without a relation"
+            }
+            BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
+                "add `|> fill(0)`, `|> fill(mean)` or `|> fill(median)`"
+            }
+            BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => {
+                "guard the expression, for example with `clip`"
+            }
+            BuildError::Feature { fault: Fault::LogBelowMinusOne { .. }, .. } => "`clip` the column first",
+            BuildError::NoTrainingRows { .. } => "check what the split names as training rows",
+            BuildError::OnlyInTest { .. } => {
+                "a class that no training row has cannot be learned: move rows, or leave it out"
+            }
+            BuildError::BadFractions { .. } => "fractions are between 0 and 1 and sum to at most 1",
+            _ => return None,
+        };
+        Some(text.to_string())
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Table(error) => write!(f, "{error}"),
+            BuildError::Graph(error) => write!(f, "{error}"),
+            BuildError::Io { file, error } => write!(f, "{}: {error}", file.display()),
+            BuildError::DuplicateKeys { ty, column, count, first } => {
+                write!(f, "{count} rows of `{ty}` repeat a key of column `{column}`: {}", listed(first))
+            }
+            BuildError::MissingKeys { ty, column, count, place } => {
+                write!(f, "{count} rows of `{ty}` have no key in column `{column}`, the first at {place}")
+            }
+            BuildError::DanglingEdges { relation, column, ty, count, first } => write!(
+                f,
+                "{count} edges of `{relation}` name a `{ty}` in column `{column}` that is not there: {}",
+                listed(first)
+            ),
+            BuildError::MissingRelation { column, count, place } => {
+                write!(f, "{count} rows have no relation in column `{column}`, the first at {place}")
+            }
+            BuildError::Feature { owner, feature, fault, place } => {
+                write!(f, "feature `{feature}` of `{owner}`: {fault}")?;
+                place.as_ref().map_or(Ok(()), |place| write!(f, ", first at {place}"))
+            }
+            BuildError::LabelTransform { ty, label, fault, place } => {
+                write!(f, "label `{ty}.{label}`: {fault}")?;
+                place.as_ref().map_or(Ok(()), |place| write!(f, ", first at {place}"))
+            }
+            BuildError::NoNodes { ty } => write!(f, "node type `{ty}` has no nodes"),
+            BuildError::TooMany { what, count } => {
+                write!(f, "{count} {what}: at most 4,294,967,293 are possible")
+            }
+            BuildError::NoLabels { ty, label, column } => {
+                write!(f, "no row of `{ty}` has a label: column `{column}` of `{ty}.{label}` is empty")
+            }
+            BuildError::NoTrainingRows { ty, label } => {
+                write!(f, "the split of `{ty}.{label}` leaves no labelled row to train on")
+            }
+            BuildError::InfiniteLabel { ty, label, place } => {
+                write!(f, "label `{ty}.{label}` is infinite at {place}")
+            }
+            BuildError::OnlyInTest { ty, label, classes } => write!(
+                f,
+                "{} of `{ty}.{label}` occur in the test part and in no training row: {}",
+                if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) },
+                classes.join(", ")
+            ),
+            BuildError::BadFractions { ty, label, sum } => {
+                write!(f, "the fractions of the split of `{ty}.{label}` sum to {sum}")
+            }
+            BuildError::UnknownSplitKeys { ty, label, count, first } => {
+                write!(
+                    f,
+                    "the split of `{ty}.{label}` names {count} keys that are not there: {}",
+                    listed(first)
+                )
+            }
+            BuildError::KeyInTwoParts { ty, label, key, place } => {
+                write!(
+                    f,
+                    "the split of `{ty}.{label}` puts key `{key}` into two parts, the second at {place}"
+                )
+            }
+            BuildError::SplitColumn { file, ty } => {
+                write!(f, "{}: which column holds the keys of `{ty}`?", file.display())
+            }
+            BuildError::BadBound { column, found, kind } => {
+                write!(f, "column `{column}` is of kind {kind} and cannot be compared with `{found}`")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Missing { count } => write!(f, "{count} rows have no value"),
+            Fault::NotFinite { found } => write!(f, "a value is {found}"),
+            Fault::LogBelowMinusOne { found } => write!(f, "log1p of {found}, which is not above -1"),
+            Fault::RootOfNegative { found } => write!(f, "square root of {found}"),
+            Fault::Widths { found, expected } => write!(f, "a list of {found} numbers, expected {expected}"),
+            Fault::UnequalParts { left, right } => {
+                write!(f, "operands of {left} and {right} numbers a row do not fit together")
+            }
+            Fault::NothingToFit { transform } => {
+                write!(f, "`{transform}` finds no value in the training rows to learn from")
+            }
+            Fault::TextWanted { transform } => write!(f, "`{transform}` wants text"),
+            Fault::NumberWanted { transform } => write!(f, "`{transform}` wants numbers, and this is text"),
+            Fault::NoColumn { column } => write!(f, "the table has no column `{column}`"),
+            Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
+        }
+    }
+}
+
+fn listed(offenders: &[Offender]) -> String {
+    let texts: Vec<String> = offenders.iter().map(|o| format!("`{}` at {}", o.found, o.place)).collect();
+    texts.join("; ")
+}

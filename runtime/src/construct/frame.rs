@@ -1,0 +1,115 @@
+//! Columns brought to one order, that of the nodes or of the kept edges, and the way back to file and row.
+
+use gsl_tables::{Bitmap, Column, FloatList, MISSING, Part, Source, TextColumn, Values, Want};
+
+use super::error::Fault;
+
+/// No row: the element has no counterpart in this table.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Columns of `len` elements each.
+#[derive(Debug, Default)]
+pub struct Frame {
+    pub len: usize,
+    columns: Vec<(Want, usize, Column)>,
+    origins: Vec<Origin>,
+}
+
+/// Where the elements come from: the table, and its row for each element.
+#[derive(Debug)]
+pub struct Origin {
+    pub source: Source,
+    pub parts: Vec<Part>,
+    /// None: element i is row i.
+    pub rows: Option<Vec<u32>>,
+}
+
+impl Origin {
+    /// Where element `element` stands, in words.
+    pub fn place(&self, element: usize) -> String {
+        let row = self.rows.as_ref().map_or(element as u32, |rows| rows[element]);
+        match row {
+            ABSENT => "a row that the joined table lacks".to_string(),
+            row => self.source.locate(&self.parts, u64::from(row)).to_string(),
+        }
+    }
+}
+
+impl Frame {
+    pub fn new(len: usize) -> Self {
+        Self { len, ..Self::default() }
+    }
+
+    /// Adds columns of one table, in its row order; `rows` says which row each element takes.
+    pub fn add(&mut self, origin: Origin, columns: Vec<(Want, Column)>) {
+        let index = self.origins.len();
+        for (want, column) in columns {
+            let column = match &origin.rows {
+                Some(rows) => take(&column, rows),
+                None => column,
+            };
+            self.columns.push((want, index, column));
+        }
+        self.origins.push(origin);
+    }
+
+    pub fn column(&self, name: &str, want: Want) -> Result<&Column, Fault> {
+        self.find(name, want).map(|(_, _, column)| column)
+    }
+
+    fn find(&self, name: &str, want: Want) -> Result<&(Want, usize, Column), Fault> {
+        let found = self.columns.iter().find(|(w, _, column)| *w == want && column.name == name);
+        found.ok_or_else(|| Fault::NoColumn { column: name.to_string() })
+    }
+
+    /// Where an element of a column stands; of the first table, if the column is not known.
+    pub fn place(&self, column: Option<&str>, element: usize) -> Option<String> {
+        let origin = column
+            .and_then(|name| self.columns.iter().find(|(_, _, column)| column.name == name))
+            .map_or(0, |(_, origin, _)| *origin);
+        self.origins.get(origin).map(|origin| origin.place(element))
+    }
+}
+
+/// Row `rows[i]` of the column at i; missing where it is [`ABSENT`].
+pub fn take(column: &Column, rows: &[u32]) -> Column {
+    let valid = |&row: &u32| row != ABSENT && column.is_valid(row as usize);
+    let gaps = column.validity.is_some() || rows.contains(&ABSENT);
+    let validity: Option<Bitmap> = gaps.then(|| rows.iter().map(valid).collect());
+    let values = match &column.values {
+        Values::Int(v) => Values::Int(pick(v, rows, 0)),
+        Values::Date(v) => Values::Date(pick(v, rows, 0)),
+        Values::Time(v) => Values::Time(pick(v, rows, 0)),
+        Values::Float(v) => Values::Float(pick(v, rows, 0.0)),
+        Values::Bool(v) => Values::Bool(pick(v, rows, false)),
+        Values::Text(text) => {
+            Values::Text(TextColumn { codes: pick(&text.codes, rows, MISSING), values: text.values.clone() })
+        }
+        Values::FloatList(list) => Values::FloatList(take_lists(list, rows)),
+    };
+    Column { name: column.name.clone(), values, validity }
+}
+
+fn pick<T: Copy>(values: &[T], rows: &[u32], absent: T) -> Vec<T> {
+    rows.iter().map(|&row| if row == ABSENT { absent } else { values[row as usize] }).collect()
+}
+
+fn take_lists(list: &FloatList, rows: &[u32]) -> FloatList {
+    if let FloatList::Fixed { width, .. } = list {
+        let mut values = vec![0.0; rows.len() * width];
+        for (slot, &row) in values.chunks_exact_mut((*width).max(1)).zip(rows) {
+            if row != ABSENT && *width > 0 {
+                slot.copy_from_slice(list.row(row as usize));
+            }
+        }
+        return FloatList::Fixed { rows: rows.len(), width: *width, values };
+    }
+    let (mut offsets, mut values) = (vec![0], Vec::new());
+    for &row in rows {
+        if row != ABSENT {
+            values.extend_from_slice(list.row(row as usize));
+        }
+        offsets.push(values.len() as u64);
+    }
+    FloatList::Ragged { offsets, values }
+}

@@ -1,0 +1,104 @@
+//! What a build counted: policies, gaps, statistics, times. Stored with the graph, shown by the report.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BuildReport {
+    pub graph: String,
+    /// Hash of the plan and of all tables.
+    pub content_key: String,
+    pub seconds: f64,
+    pub stages: Vec<StageTime>,
+    pub sources: Vec<SourceReport>,
+    pub nodes: Vec<NodeReport>,
+    pub relations: Vec<RelationReport>,
+    /// What is allowed and yet worth knowing, in whole sentences.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StageTime {
+    pub name: String,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceReport {
+    pub paths: Vec<String>,
+    pub files: u64,
+    pub bytes: u64,
+    pub columns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct NodeReport {
+    pub name: String,
+    pub count: u64,
+    /// Rows of the first table; 0 for a type that its edges declare.
+    pub rows: u64,
+    /// Rows left out by `duplicates = first`, over all tables of the type.
+    pub duplicates_dropped: u64,
+    /// Rows of joined tables whose key no node has.
+    pub rows_without_node: u64,
+    /// Nodes that a joined table has no row for.
+    pub nodes_without_row: u64,
+    /// Nodes that no edge enters or leaves.
+    pub isolated: u64,
+    pub features: Vec<FeatureReport>,
+    pub labels: Vec<LabelReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FeatureReport {
+    pub name: String,
+    pub width: u64,
+    /// Cells without a value in the columns that the feature reads, before `fill` or one-hot.
+    pub missing: u64,
+    pub min: f64,
+    pub max: f64,
+    pub mean: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LabelReport {
+    pub name: String,
+    pub classes: u64,
+    pub unlabelled: u64,
+    /// Labelled rows in [none, train, valid, test].
+    pub parts: [u64; 4],
+    /// Classes that the test part has and the training part lacks.
+    pub never_trained: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RelationReport {
+    pub name: String,
+    pub edges: u64,
+    /// Rows left out by `missing = drop`, by the end that is unknown (a row with both counts as source).
+    pub dropped_src: u64,
+    pub dropped_dst: u64,
+    /// Rows of a family without a relation, left out by `missing = drop`; counted at the family's first relation.
+    pub dropped_relation: u64,
+    pub self_loops: u64,
+    /// Edges that another one with the same ends comes before.
+    pub parallel: u64,
+    pub max_in_degree: u64,
+    pub max_out_degree: u64,
+    pub features: Vec<FeatureReport>,
+}
+
+impl FeatureReport {
+    /// Statistics of a finished feature; the mean is over all its numbers.
+    pub fn of(name: &str, width: usize, missing: u64, data: &[f32]) -> Self {
+        let (mut min, mut max, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+        for &x in data {
+            let x = f64::from(x);
+            (min, max, sum) = (min.min(x), max.max(x), sum + x);
+        }
+        if data.is_empty() {
+            (min, max) = (0.0, 0.0);
+        }
+        let mean = sum / data.len().max(1) as f64;
+        Self { name: name.to_string(), width: width as u64, missing, min, max, mean }
+    }
+}

@@ -1,0 +1,282 @@
+//! Splits: which part each node of a labelled type is in.
+//!
+//! A random split is a function of the seed, the type's name and the node's key: of no other node, of no order. A
+//! stratified one orders the nodes of each class by that same function and cuts exact shares. All labels of a type
+//! share the function, so that no node trains one label and tests another of the same fractions.
+
+use std::path::PathBuf;
+
+use gsl_plan::graph::{Bound, Compare, Label, NodeType, Part, Scalar, Source, Split};
+use gsl_tables::{Column, Values, Want, parse_date, parse_time, show_date};
+use rayon::prelude::*;
+
+use super::error::{BuildError, Offender, Result};
+use super::frame::ABSENT;
+use super::keys::{self, Keys};
+use super::nodes::{NAMED, Nodes};
+use super::tables::Tables;
+
+/// The part of every node, as its code, whether or not it is labelled. `classes`: class index of each node.
+pub fn parts(
+    ty: &NodeType,
+    label: &Label,
+    nodes: &Nodes,
+    tables: &Tables,
+    seed: u64,
+    classes: Option<&[f32]>,
+) -> Result<Vec<u8>> {
+    match &label.split {
+        None => Ok(vec![Part::Train as u8; nodes.keys.len()]),
+        Some(Split::Random { train, valid, test, stratified }) => {
+            let fractions = [*train, *valid, *test];
+            check_fractions(ty, label, fractions)?;
+            let draws = draws(&ty.name, &nodes.keys, seed);
+            match (stratified, classes) {
+                (true, Some(classes)) => Ok(stratify(&draws, classes, fractions)),
+                _ => Ok(draws.iter().map(|&draw| part_of(draw, fractions)).collect()),
+            }
+        }
+        Some(Split::Column { column }) => Ok(by_words(nodes.frame.column(column, Want::Text)?)),
+        Some(Split::By { column, train, valid, test }) => {
+            by_bounds(nodes.frame.column(column, Want::Auto)?, [train, valid, test])
+        }
+        Some(Split::Files { train, valid, test }) => {
+            by_files(ty, label, nodes, tables, [Some(train), valid.as_ref(), test.as_ref()])
+        }
+    }
+}
+
+/// True when the user names the rows of each part, and chance has no hand in it.
+pub fn is_declared(label: &Label) -> bool {
+    matches!(label.split, Some(Split::Column { .. } | Split::By { .. } | Split::Files { .. }))
+}
+
+const PARTS: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
+
+fn check_fractions(ty: &NodeType, label: &Label, fractions: [f64; 3]) -> Result<()> {
+    let sum: f64 = fractions.iter().sum();
+    match fractions.iter().all(|f| (0.0..=1.0).contains(f)) && sum <= 1.0 + 1e-9 {
+        true => Ok(()),
+        false => Err(BuildError::BadFractions { ty: ty.name.clone(), label: label.name.clone(), sum }),
+    }
+}
+
+/// A number in [0, 1) for each node, from blake3 over seed, type and key.
+fn draws(ty: &str, keys: &Keys, seed: u64) -> Vec<f64> {
+    let mut start = blake3::Hasher::new();
+    start.update(b"gsl split 1").update(&seed.to_le_bytes());
+    start.update(&(ty.len() as u64).to_le_bytes()).update(ty.as_bytes());
+    let draw = |id: usize| {
+        let mut hasher = start.clone();
+        keys.with_bytes(id, |key| {
+            hasher.update(key);
+        });
+        let mut first = [0; 8];
+        hasher.finalize_xof().fill(&mut first);
+        (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..keys.len()).into_par_iter().map(draw).collect()
+}
+
+fn part_of(draw: f64, fractions: [f64; 3]) -> u8 {
+    let mut upto = 0.0;
+    for (part, fraction) in PARTS.iter().zip(fractions) {
+        upto += fraction;
+        if draw < upto {
+            return *part as u8;
+        }
+    }
+    // 1/3 + 1/3 + 1/3 may fall short of 1 by rounding.
+    if upto > 1.0 - 1e-9 { Part::Test as u8 } else { Part::None as u8 }
+}
+
+/// Exact shares of each class, rounded to the nearest; a class with any rows has at least one to train on.
+fn stratify(draws: &[f64], classes: &[f32], fractions: [f64; 3]) -> Vec<u8> {
+    let mut order: Vec<usize> = (0..draws.len()).filter(|&id| classes[id] >= 0.0).collect();
+    order.sort_by(|&a, &b| {
+        classes[a].total_cmp(&classes[b]).then_with(|| draws[a].total_cmp(&draws[b])).then(a.cmp(&b))
+    });
+    let mut parts = vec![Part::None as u8; draws.len()];
+    for class in order.chunk_by(|&a, &b| classes[a] == classes[b]) {
+        let n = class.len() as f64;
+        let least = if fractions[0] > 0.0 { 1.0 } else { 0.0 };
+        let train = (fractions[0] * n).round().max(least);
+        let valid = ((fractions[0] + fractions[1]) * n).round().max(train);
+        let test = (fractions.iter().sum::<f64>() * n).round().max(valid);
+        for (rank, &id) in class.iter().enumerate() {
+            let rank = rank as f64;
+            let cuts = [(train, Part::Train), (valid, Part::Valid), (test, Part::Test)];
+            let part = cuts.iter().find(|(end, _)| rank < *end).map_or(Part::None, |(_, part)| *part);
+            parts[id] = part as u8;
+        }
+    }
+    parts
+}
+
+fn by_words(column: &Column) -> Vec<u8> {
+    let Values::Text(text) = &column.values else { return vec![Part::None as u8; column.len()] };
+    let part = |word: &str| match word.trim().to_ascii_lowercase().as_str() {
+        "train" | "training" => Part::Train,
+        "valid" | "val" | "validation" => Part::Valid,
+        "test" | "testing" => Part::Test,
+        _ => Part::None,
+    };
+    (0..column.len()).map(|row| text.get(row).map_or(Part::None, part) as u8).collect()
+}
+
+/// Rows by comparing a column; a row that fits several parts is in the first of them.
+fn by_bounds(column: &Column, bounds: [&Vec<Bound>; 3]) -> Result<Vec<u8>> {
+    let mut parts = vec![Part::None as u8; column.len()];
+    for (part, bounds) in PARTS.iter().zip(bounds).rev() {
+        if bounds.is_empty() {
+            continue;
+        }
+        let tests: Vec<Box<dyn Fn(usize) -> bool + '_>> =
+            bounds.iter().map(|bound| compare(column, bound)).collect::<Result<_>>()?;
+        for (row, slot) in parts.iter_mut().enumerate() {
+            if column.is_valid(row) && tests.iter().all(|test| test(row)) {
+                *slot = *part as u8;
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn holds<T: PartialOrd>(a: &T, compare: Compare, b: &T) -> bool {
+    match compare {
+        Compare::Less => a < b,
+        Compare::LessEqual => a <= b,
+        Compare::Equal => a == b,
+        Compare::GreaterEqual => a >= b,
+        Compare::Greater => a > b,
+    }
+}
+
+/// A number compared with a date or a time is a year.
+fn compare<'a>(column: &'a Column, bound: &'a Bound) -> Result<Box<dyn Fn(usize) -> bool + 'a>> {
+    let how = bound.compare;
+    let bad = |found: String| BuildError::BadBound {
+        column: column.name.clone(),
+        found,
+        kind: column.values.kind().to_string(),
+    };
+    Ok(match (&column.values, &bound.value) {
+        (Values::Int(v), Scalar::Number(x)) => Box::new(move |row| holds(&(v[row] as f64), how, x)),
+        (Values::Float(v), Scalar::Number(x)) => Box::new(move |row| holds(&v[row], how, x)),
+        (Values::Bool(v), Scalar::Number(x)) => {
+            Box::new(move |row| holds(&f64::from(u8::from(v[row])), how, x))
+        }
+        (Values::Date(v), Scalar::Number(x)) => Box::new(move |row| holds(&year(v[row]), how, x)),
+        (Values::Time(v), Scalar::Number(x)) => {
+            Box::new(move |row| holds(&year(v[row].div_euclid(86_400_000_000)), how, x))
+        }
+        (Values::Date(v), Scalar::Text(text)) => {
+            let day = parse_date(text).map_err(|_| bad(text.clone()))?;
+            Box::new(move |row| holds(&v[row], how, &day))
+        }
+        (Values::Time(v), Scalar::Text(text)) => {
+            let time = parse_time(text).map_err(|_| bad(text.clone()))?;
+            Box::new(move |row| holds(&v[row], how, &time))
+        }
+        (Values::Text(v), Scalar::Text(text)) => {
+            Box::new(move |row| v.get(row).is_some_and(|found| holds(&found, how, &text.as_str())))
+        }
+        (_, Scalar::Number(x)) => return Err(bad(x.to_string())),
+        (_, Scalar::Text(text)) => return Err(bad(text.clone())),
+    })
+}
+
+fn year(days: i64) -> f64 {
+    let date = show_date(days);
+    date.rsplitn(3, '-').last().and_then(|year| year.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn by_files(
+    ty: &NodeType,
+    label: &Label,
+    nodes: &Nodes,
+    tables: &Tables,
+    files: [Option<&Source>; 3],
+) -> Result<Vec<u8>> {
+    let mut parts = vec![Part::None as u8; nodes.keys.len()];
+    for (part, declared) in PARTS.iter().zip(files) {
+        let Some(declared) = declared else { continue };
+        let opened = tables.get(declared);
+        let names: Vec<&str> = opened.header.names().collect();
+        let key = ty.key.as_ref().map(|key| key.column.as_str()).filter(|key| names.contains(key));
+        let column = match (key, names.as_slice()) {
+            (Some(key), _) => key,
+            (None, [only]) => *only,
+            _ => {
+                let file = opened.header.files.first().cloned().unwrap_or_else(PathBuf::new);
+                return Err(BuildError::SplitColumn { file, ty: ty.name.clone() });
+            }
+        };
+        let table = opened.read(&[(column.to_string(), nodes.keys.want())])?;
+        let place = |row: usize| opened.source.locate(&table.parts, row as u64).to_string();
+        assign(ty, label, nodes, &table.columns[0], *part, &mut parts, place)?;
+    }
+    Ok(parts)
+}
+
+fn assign(
+    ty: &NodeType,
+    label: &Label,
+    nodes: &Nodes,
+    column: &Column,
+    part: Part,
+    parts: &mut [u8],
+    place: impl Fn(usize) -> String,
+) -> Result<()> {
+    let ids = nodes.index.find_all(column);
+    let unknown: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == ABSENT).collect();
+    if !unknown.is_empty() {
+        let name = |&row: &usize| Offender { found: keys::show_cell(column, row), place: place(row) };
+        return Err(BuildError::UnknownSplitKeys {
+            ty: ty.name.clone(),
+            label: label.name.clone(),
+            count: unknown.len() as u64,
+            first: unknown.iter().take(NAMED).map(name).collect(),
+        });
+    }
+    for (row, &id) in ids.iter().enumerate() {
+        let slot = &mut parts[id as usize];
+        if *slot != Part::None as u8 && *slot != part as u8 {
+            return Err(BuildError::KeyInTwoParts {
+                ty: ty.name.clone(),
+                label: label.name.clone(),
+                key: nodes.keys.show(id as usize),
+                place: place(row),
+            });
+        }
+        *slot = part as u8;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_near_and_a_node_keeps_its_part_when_others_come() {
+        let few = Keys::Ints((0..10_000).collect());
+        let many = Keys::Ints((0..20_000).collect());
+        let (a, b) = (draws("t", &few, 7), draws("t", &many, 7));
+        assert_eq!(a, b[..10_000]);
+        let train = a.iter().filter(|&&d| part_of(d, [0.6, 0.2, 0.2]) == Part::Train as u8).count();
+        assert!((5_800..6_200).contains(&train), "{train}");
+        assert_ne!(draws("t", &few, 8), a);
+        assert_ne!(draws("u", &few, 7), a);
+    }
+
+    #[test]
+    fn every_class_trains_when_stratified() {
+        let draws = draws("t", &Keys::Rows(103), 1);
+        let classes: Vec<f32> = (0..103).map(|i| if i < 100 { 0.0 } else { (i - 99) as f32 }).collect();
+        let parts = stratify(&draws, &classes, [0.6, 0.2, 0.2]);
+        let count = |part: Part| parts[..100].iter().filter(|&&p| p == part as u8).count();
+        assert_eq!((count(Part::Train), count(Part::Valid), count(Part::Test)), (60, 20, 20));
+        assert_eq!(parts[100..], [Part::Train as u8; 3]);
+    }
+}

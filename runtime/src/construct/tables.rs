@@ -1,0 +1,86 @@
+//! The tables of a plan, opened once: files, headers, fingerprints.
+
+use std::path::Path;
+
+use gsl_plan::graph::{GraphPlan, Source as Declared, Split};
+use gsl_tables::{ColumnKind, Fingerprint, Header, Source, Table, Want};
+
+use super::error::Result;
+
+/// A declared source and its files.
+pub struct Opened {
+    pub declared: Declared,
+    pub source: Source,
+    pub header: Header,
+}
+
+pub struct Tables {
+    all: Vec<Opened>,
+}
+
+impl Tables {
+    /// Opens every source of the plan, each once however often it is named.
+    pub fn open(plan: &GraphPlan, base: &Path) -> Result<Self> {
+        let mut all: Vec<Opened> = Vec::new();
+        for declared in sources_of(plan) {
+            if all.iter().any(|opened| opened.declared == *declared) {
+                continue;
+            }
+            let source = Source::open(&declared.paths, base)?;
+            let header = source.header()?;
+            all.push(Opened { declared: declared.clone(), source, header });
+        }
+        Ok(Self { all })
+    }
+
+    pub fn get(&self, declared: &Declared) -> &Opened {
+        self.all
+            .iter()
+            .find(|opened| opened.declared == *declared)
+            .expect("every source of the plan was opened")
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Opened> {
+        self.all.iter()
+    }
+}
+
+impl Opened {
+    pub fn read(&self, columns: &[(String, Want)]) -> Result<Table> {
+        let columns: Vec<(&str, Want)> = columns.iter().map(|(name, want)| (name.as_str(), *want)).collect();
+        Ok(self.source.read(&columns)?)
+    }
+
+    pub fn has(&self, column: &str) -> bool {
+        self.header.column(column).is_some()
+    }
+
+    pub fn kind(&self, column: &str) -> Option<&ColumnKind> {
+        self.header.column(column).map(|info| &info.kind)
+    }
+}
+
+/// Fingerprints of all sources of a plan, in the order of the plan.
+pub fn fingerprints(plan: &GraphPlan, base: &Path) -> Result<Vec<(Declared, Fingerprint)>> {
+    let mut all: Vec<(Declared, Fingerprint)> = Vec::new();
+    for declared in sources_of(plan) {
+        if !all.iter().any(|(known, _)| known == declared) {
+            all.push((declared.clone(), Source::open(&declared.paths, base)?.fingerprint()?));
+        }
+    }
+    Ok(all)
+}
+
+/// Every source that the plan names: nodes, edges, files of splits.
+pub fn sources_of(plan: &GraphPlan) -> Vec<&Declared> {
+    let nodes = plan.nodes.iter().flat_map(|node| {
+        let splits = node.labels.iter().flat_map(|label| match &label.split {
+            Some(Split::Files { train, valid, test }) => {
+                [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        });
+        node.sources.iter().chain(splits)
+    });
+    nodes.chain(plan.edges.iter().map(|edge| &edge.source)).collect()
+}

@@ -1,0 +1,247 @@
+//! Opening: HDF5 says where each dataset lies, a memory map says what is there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use gsl_plan::graph::{GraphFacts, NodeFacts};
+use hdf5::types::{FixedAscii, VarLenUnicode};
+use hdf5::{Dataset, H5Type};
+use memmap2::Mmap;
+use serde::de::DeserializeOwned;
+
+use super::{GraphError, KeyArrays, LAYOUT_VERSION, Meta, NodeArrays, RelationArrays};
+
+pub const FORMAT: &str = "gsl graph";
+pub const HASH_ATTRIBUTE: &str = "blake3";
+
+/// `len` elements of T from byte `offset` of the map. Made by [`Mapped::section`] only, which checks both.
+pub struct Section<T> {
+    offset: usize,
+    len: usize,
+    kind: PhantomData<T>,
+}
+
+/// Numbers whose every bit pattern is a value, so that mapped bytes may be read as them.
+pub trait Plain: H5Type + Copy {}
+impl Plain for u8 {}
+impl Plain for u32 {}
+impl Plain for u64 {}
+impl Plain for i64 {}
+impl Plain for f32 {}
+
+/// Where and how large a dataset is.
+struct Extent {
+    shape: Vec<usize>,
+    offset: u64,
+    element: usize,
+    hash: String,
+    kind: hdf5::types::TypeDescriptor,
+}
+
+/// The mapped file, and where its datasets are.
+pub struct Mapped {
+    path: PathBuf,
+    map: Mmap,
+    extents: BTreeMap<String, Extent>,
+}
+
+impl Mapped {
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    fn corrupt(&self, dataset: &str, reason: impl Into<String>) -> GraphError {
+        GraphError::Dataset { file: self.path.clone(), dataset: dataset.to_string(), reason: reason.into() }
+    }
+
+    /// A dataset that must be there with this type and shape.
+    fn section<T: Plain>(&self, name: &str, shape: &[usize]) -> Result<Section<T>, GraphError> {
+        let extent = self.extents.get(name).ok_or_else(|| self.corrupt(name, "it is not there"))?;
+        if extent.shape != shape {
+            return Err(self.corrupt(name, format!("shape {:?}, expected {shape:?}", extent.shape)));
+        }
+        if extent.kind != T::type_descriptor() {
+            return Err(
+                self.corrupt(name, format!("type {}, expected {}", extent.kind, T::type_descriptor()))
+            );
+        }
+        let len: usize = shape.iter().product();
+        let offset = if len == 0 { 0 } else { extent.offset as usize };
+        let end = len.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        if end.is_none_or(|end| end > self.map.len()) {
+            return Err(self.corrupt(name, "it ends beyond the end of the file"));
+        }
+        if !(self.map.as_ptr() as usize + offset).is_multiple_of(align_of::<T>()) {
+            return Err(self.corrupt(name, "it is not aligned"));
+        }
+        Ok(Section { offset, len, kind: PhantomData })
+    }
+
+    fn any<T: Plain>(&self, name: &str) -> Result<&[T], GraphError> {
+        let shape = self.extents.get(name).map(|extent| extent.shape.clone()).unwrap_or_default();
+        Ok(self.get(&self.section(name, &shape)?))
+    }
+
+    /// The elements of a section.
+    pub fn get<T: Plain>(&self, section: &Section<T>) -> &[T] {
+        if section.len == 0 {
+            return &[];
+        }
+        // SAFETY: `section` checked bounds and alignment against this map, which is read-only and never remapped; every bit pattern
+        // is a T. That no one else writes the file meanwhile is the contract of a graph file: it is replaced, never changed.
+        unsafe {
+            let start = self.map.as_ptr().add(section.offset).cast::<T>();
+            std::slice::from_raw_parts(start, section.len)
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, GraphError> {
+        let name = format!("meta/{name}");
+        serde_json::from_slice(self.any(&name)?).map_err(|error| self.corrupt(&name, error.to_string()))
+    }
+}
+
+/// The bytes of a slice of numbers.
+pub fn bytes_of<T: H5Type>(data: &[T]) -> &[u8] {
+    // SAFETY: numbers have no padding, and any byte may be read as u8.
+    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
+}
+
+/// Maps a graph file and reads its metadata.
+pub fn open(path: &Path) -> Result<(Mapped, Meta), GraphError> {
+    let io = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => GraphError::Missing { file: path.to_path_buf() },
+        _ => GraphError::Io { file: path.to_path_buf(), error },
+    };
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: see `Mapped::get`.
+    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+    let extents = extents(path)?;
+    let mapped = Mapped { path: path.to_path_buf(), map, extents };
+    let found = mapped.any::<u32>("meta/version")?.first().copied().unwrap_or(0);
+    if found != LAYOUT_VERSION {
+        return Err(GraphError::Version { file: path.to_path_buf(), found, expected: LAYOUT_VERSION });
+    }
+    let meta = Meta {
+        content_key: String::from_utf8_lossy(mapped.any("meta/content_key")?).into_owned(),
+        plan: mapped.json("plan")?,
+        facts: mapped.json("facts")?,
+        fitted: mapped.json("fitted")?,
+        fingerprints: mapped.json("fingerprints")?,
+        report: mapped.json("report")?,
+    };
+    Ok((mapped, meta))
+}
+
+fn extents(path: &Path) -> Result<BTreeMap<String, Extent>, GraphError> {
+    let unreadable =
+        |error: hdf5::Error| GraphError::Unreadable { file: path.to_path_buf(), reason: error.to_string() };
+    let file = hdf5::File::open(path).map_err(unreadable)?;
+    let format = file.attr("format").and_then(|format| format.read_scalar::<VarLenUnicode>());
+    if !format.is_ok_and(|format| format.as_str() == FORMAT) {
+        return Err(GraphError::NotAGraph { file: path.to_path_buf() });
+    }
+    let mut extents = BTreeMap::new();
+    walk(&file, &mut extents).map_err(unreadable)?;
+    Ok(extents)
+}
+
+fn walk(group: &hdf5::Group, extents: &mut BTreeMap<String, Extent>) -> hdf5::Result<()> {
+    for dataset in group.datasets()? {
+        let name = dataset.name();
+        extents.insert(name.trim_start_matches('/').to_string(), extent(&dataset)?);
+    }
+    for child in group.groups()? {
+        walk(&child, extents)?;
+    }
+    Ok(())
+}
+
+fn extent(dataset: &Dataset) -> hdf5::Result<Extent> {
+    let dtype = dataset.dtype()?;
+    Ok(Extent {
+        shape: dataset.shape(),
+        offset: dataset.offset().unwrap_or(u64::MAX >> 1),
+        element: dtype.size(),
+        hash: dataset.attr(HASH_ATTRIBUTE)?.read_scalar::<FixedAscii<64>>()?.as_str().to_string(),
+        kind: dtype.to_descriptor()?,
+    })
+}
+
+/// Compares every dataset with its hash.
+pub fn verify(path: &Path, mapped: &Mapped) -> Result<(), GraphError> {
+    for (name, extent) in &mapped.extents {
+        let bytes = extent.shape.iter().product::<usize>() * extent.element;
+        let start = if bytes == 0 { 0 } else { extent.offset as usize };
+        let found = start.checked_add(bytes).and_then(|end| mapped.map.get(start..end));
+        if found.is_none_or(|data| blake3::hash(data).to_hex().as_str() != extent.hash) {
+            let reason = "its bytes are not those that were written".to_string();
+            return Err(GraphError::Dataset { file: path.to_path_buf(), dataset: name.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
+pub fn node_arrays(mapped: &Mapped, facts: &NodeFacts) -> Result<NodeArrays, GraphError> {
+    let base = format!("nodes/{}", facts.name);
+    let count = facts.count as usize;
+    let features = facts
+        .features
+        .iter()
+        .map(|f| mapped.section(&format!("{base}/features/{}", f.name), &[count, f.width]))
+        .collect::<Result<_, _>>()?;
+    let labels = facts
+        .labels
+        .iter()
+        .map(|l| {
+            let value = mapped.section(&format!("{base}/labels/{}/value", l.name), &[count])?;
+            Ok((value, mapped.section(&format!("{base}/labels/{}/part", l.name), &[count])?))
+        })
+        .collect::<Result<_, GraphError>>()?;
+    let degree = mapped.section(&format!("{base}/degree"), &[count])?;
+    Ok(NodeArrays { count, keys: key_arrays(mapped, &base, count)?, features, labels, degree })
+}
+
+fn key_arrays(mapped: &Mapped, base: &str, count: usize) -> Result<KeyArrays, GraphError> {
+    let (ints, texts, bytes) =
+        (format!("{base}/keys/int"), format!("{base}/keys/offsets"), format!("{base}/keys/bytes"));
+    if mapped.extents.contains_key(&ints) {
+        return Ok(KeyArrays::Ints(mapped.section(&ints, &[count])?));
+    }
+    if !mapped.extents.contains_key(&texts) {
+        return Ok(KeyArrays::Rows);
+    }
+    let offsets: Section<u64> = mapped.section(&texts, &[count + 1])?;
+    let last = mapped.get(&offsets).last().copied().unwrap_or(0);
+    Ok(KeyArrays::Texts { bytes: mapped.section(&bytes, &[last as usize])?, offsets })
+}
+
+pub fn relation_arrays(
+    mapped: &Mapped,
+    facts: &GraphFacts,
+    index: usize,
+) -> Result<RelationArrays, GraphError> {
+    let relation = &facts.relations[index];
+    let base = format!("edges/{index}");
+    let (edges, n_dst) = (relation.edges as usize, facts.nodes[relation.dst].count as usize);
+    let indptr: Section<u64> = mapped.section(&format!("{base}/indptr"), &[n_dst + 1])?;
+    let bounds = mapped.get(&indptr);
+    if bounds.first() != Some(&0) || bounds.last() != Some(&relation.edges) {
+        return Err(
+            mapped.corrupt(&format!("{base}/indptr"), "it does not run from 0 to the number of edges")
+        );
+    }
+    let own = if relation.reverse_of.is_none() { relation.features.as_slice() } else { &[] };
+    let features = own
+        .iter()
+        .map(|f| mapped.section(&format!("{base}/features/{}", f.name), &[edges, f.width]))
+        .collect::<Result<_, _>>()?;
+    Ok(RelationArrays {
+        indptr,
+        src: mapped.section(&format!("{base}/src"), &[edges])?,
+        rows: mapped.section(&format!("{base}/row"), &[edges])?,
+        features,
+    })
+}
