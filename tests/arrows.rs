@@ -1,6 +1,9 @@
 //! Keeps the arrows between crates: `gsc -> compiler -> plan <- runtime -> kernels, tables`, `reference -> plan`, and
-//! which crate alone may see which library. What a crate uses in its own tests only is not an arrow.
+//! which crate alone may see which library; and that every library has its page in docs/decisions/. What a crate uses in its own tests only is not an arrow.
 
+use std::collections::BTreeSet;
+use std::fs::DirEntry;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -28,7 +31,7 @@ const KEEPERS: [(&str, &[&str]); 10] = [
     ("mpi", &["gsl-runtime"]),
     ("parquet", &["gsl-tables", "debian-tables"]),
     ("pest", &["gsl-compiler"]),
-    ("rayon", &["gsl-kernels", "gsl-runtime", "gsl-tables"]),
+    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables"]),
 ];
 
 #[test]
@@ -49,6 +52,17 @@ fn every_crate_has_a_rule() {
     found.sort_unstable();
     ruled.sort_unstable();
     assert_eq!(found, ruled);
+}
+
+#[test]
+fn every_library_has_a_page_of_decisions() {
+    let metadata = metadata();
+    let titles = titles_of_decisions();
+    let pages = |library: &str| titles.iter().filter(|title| title.contains(&format!("`{library}`"))).count();
+    let dependencies = packages(&metadata).flat_map(|p| p["dependencies"].as_array().into_iter().flatten());
+    let outside = dependencies.filter(|d| d["path"].is_null()).map(name);
+    let without: BTreeSet<&str> = outside.filter(|library| pages(library) != 1).collect();
+    assert_eq!(without, BTreeSet::new(), "docs/decisions/ wants one page for each, named in its title");
 }
 
 #[test]
@@ -77,6 +91,15 @@ fn metadata() -> Value {
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+fn titles_of_decisions() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let pages = std::fs::read_dir(folder).expect("docs/decisions");
+    let text = |page: std::io::Result<DirEntry>| {
+        std::fs::read_to_string(page.expect("a page").path()).expect("text")
+    };
+    pages.map(|page| text(page).lines().next().unwrap_or_default().to_string()).collect()
 }
 
 fn wrong_arrows(metadata: &Value) -> Vec<String> {
