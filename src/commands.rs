@@ -77,7 +77,9 @@ fn check(args: &CheckArgs, color: bool) -> Done {
         pipeline::choose(&checked, &args.file)?;
     }
     for experiment in checked.experiments.iter().filter(|e| wanted(&e.name)) {
-        let facts = gradients::toy_facts(&checked.graph_of(experiment).plan);
+        let built = pipeline::build(&checked, experiment, &source, &args.file, &quiet()).ok();
+        let known = built.as_ref().map(Graph::facts);
+        let facts = gradients::toy_facts(&checked.graph_of(experiment).plan, known);
         let plan = gsl_compiler::plan(&checked, experiment, &facts).or_else(|diagnostics| {
             source.report(&diagnostics, color)?;
             Err(Failure::told())

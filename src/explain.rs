@@ -76,7 +76,7 @@ fn parameters(text: &mut String, plan: &Plan) {
 }
 
 fn training(text: &mut String, plan: &Plan) {
-    let fanouts: Vec<_> = plan.sampler.fanouts.iter().map(|f| match f {
+    let fanouts = plan.sampler.fanouts.iter().map(|f| match f {
         Fanout::All => "all".to_string(),
         Fanout::Neighbors(n) => n.to_string(),
     });

@@ -38,10 +38,10 @@ pub enum Goal {
 
 /// From a file to a tested model and its outputs.
 pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
+    set_threads(args)?;
     let source = SourceText::read(&args.file.file)?;
     let checked = check(&source, &args.file, color)?;
     let experiment = choose(&checked, &args.file)?;
-    set_threads(args)?;
     let place = Place::new(&source, experiment, args)?;
     let events = place.events(args, goal)?;
     let ended = (|| {
@@ -119,8 +119,12 @@ pub fn build(
     events.send(Event::StageStarted { stage: "build".into(), total: None, unit: String::new() });
     let cache = args.cache.clone().unwrap_or_else(|| source.folder().join(".gsl"));
     let declared = &checked.graph_of(experiment).plan;
+    let mut told = |what: &str, done: u64, _all: u64| {
+        let detail = what.to_string();
+        events.send(Event::StageProgress { stage: "build".into(), done, detail });
+    };
     let (graph, report, reused) =
-        construct_or_reuse(declared, &source.folder(), &cache).map_err(|e| failure_of(&e, e.help()))?;
+        construct_or_reuse(declared, &source.folder(), &cache, &mut told).map_err(|e| failure_of(&e, e.help()))?;
     events.send(Event::StageFinished {
         stage: "build".into(),
         seconds: started.elapsed().as_secs_f64(),
@@ -161,7 +165,7 @@ fn plan_hash(plan: &Plan, graph: &Graph) -> String {
     let counted = Plan { writes: Vec::new(), ..plan.clone() };
     let text = serde_json::to_vec(&counted).unwrap_or_default();
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&text).update(graph.key().as_bytes());
+    hasher.update(&text).update(graph.meta().content_key.as_bytes());
     hasher.finalize().to_hex().to_string()
 }
 
@@ -254,7 +258,7 @@ fn write(
     events: &Events,
 ) -> Result<Vec<PathBuf>, Failure> {
     let written = events.stage("write", || {
-        write_all(plan, graph, graph, computed, &source.folder()).map_err(|e| failure_of(&e, e.help()))
+        write_all(plan, graph, computed, &source.folder()).map_err(|e| failure_of(&e, e.help()))
     })?;
     for (path, rows) in &written {
         events.send(Event::Written { path: path.display().to_string(), rows: *rows });

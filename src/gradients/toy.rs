@@ -15,13 +15,22 @@ const CLASSES: usize = 3;
 /// Relations made of a family.
 const FAMILY: usize = 2;
 
-/// Facts of a small graph with the schema of `plan`: what only data knows is made up.
-pub fn toy_facts(plan: &GraphPlan) -> GraphFacts {
+/// Facts of a small graph with the schema of `plan`: what only data knows is made up, except the classes where `real` knows them,
+/// because layers can be as wide as there are classes.
+pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
+    let classes = |ty: usize, at: usize| {
+        let known = real.and_then(|facts| facts.nodes.get(ty)?.labels.get(at));
+        known.map_or_else(|| (0..CLASSES).map(|c| format!("class {c}")).collect(), |l| l.classes.clone())
+    };
+    let labels = |ty: usize, node: &NodeType| {
+        let all = node.labels.iter().enumerate();
+        all.map(|(at, own)| label(own, classes(ty, at))).collect()
+    };
     let nodes = plan.nodes.iter().enumerate().map(|(i, node)| NodeFacts {
         name: node.name.clone(),
         count: NODES + i as u64,
         features: features(&node.features),
-        labels: node.labels.iter().map(label).collect(),
+        labels: labels(i, node),
     });
     let mut relations = Vec::new();
     for (declared_by, edge) in plan.edges.iter().enumerate() {
@@ -71,11 +80,8 @@ fn width(expr: &FeatureExpr) -> usize {
     }
 }
 
-fn label(label: &Label) -> LabelFacts {
-    let classes = match label.kind {
-        LabelKind::Class => (0..CLASSES).map(|c| format!("class {c}")).collect(),
-        LabelKind::Float => Vec::new(),
-    };
+fn label(label: &Label, classes: Vec<String>) -> LabelFacts {
+    let classes = if label.kind == LabelKind::Class { classes } else { Vec::new() };
     LabelFacts {
         name: label.name.clone(),
         train_counts: vec![2; classes.len()],
@@ -158,7 +164,9 @@ impl World<'_> {
     }
 
     fn edge_row(&self, rel: u32, position: u64) -> usize {
-        match self.toy.graph.edge_rows(rel) {
+        let features = &self.plan.facts.relations[rel as usize].features;
+        let rows = (!features.is_empty()).then(|| self.toy.graph.edge_feature(rel, 0).rows).flatten();
+        match rows {
             Some(rows) => rows[position as usize] as usize,
             None => position as usize,
         }

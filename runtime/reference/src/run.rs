@@ -237,6 +237,10 @@ impl Machine<'_> {
         let x_width = x.shape().1 / batch;
         let other = w.shape().1 / batch / x_width;
         let (k, n) = if transposed { (other, x_width) } else { (x_width, other) };
+        if batch == 1 && !transposed {
+            let w = self.graph.reshape(w, k, n);
+            return self.graph.matmul(x, &w);
+        }
         let mut sum: Option<Matrix> = None;
         for b in 0..batch {
             let xb = self.columns(x, x_width, |i, j| i == j + b * x_width);

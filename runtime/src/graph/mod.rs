@@ -99,6 +99,16 @@ impl std::fmt::Display for Key<'_> {
     }
 }
 
+impl<'a> Key<'a> {
+    /// The text of a text key.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Key::Text(text) => Some(text),
+            Key::Row(_) | Key::Int(_) => None,
+        }
+    }
+}
+
 impl<'a> Keys<'a> {
     pub fn get(&self, id: usize) -> Key<'a> {
         match self {

@@ -1,6 +1,7 @@
 //! What a run writes for its user: predictions and embeddings with the user's own identifiers, as Parquet.
 
 use super::Computed;
+use crate::graph::{Graph, Keys};
 use crate::train::metrics::argmax;
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
@@ -8,33 +9,10 @@ use gsl_plan::plan::{Plan, Predict, Task, Write, WriteWhat};
 use gsl_tables::{Output, OutputColumn, TableError, write_parquet};
 use std::path::{Path, PathBuf};
 
-/// The identifiers of the nodes of a type, by row.
-#[derive(Debug, Clone)]
-pub enum Keys {
-    Int(Vec<i64>),
-    Text(Vec<String>),
-}
-
-impl Keys {
-    /// The key of one node as text.
-    pub fn show(&self, node: usize) -> String {
-        match self {
-            Keys::Int(keys) => keys[node].to_string(),
-            Keys::Text(keys) => keys[node].clone(),
-        }
-    }
-}
-
-/// Where the identifiers come from: their column's name and their values.
-pub trait NodeKeys {
-    fn keys(&self, ty: u32) -> (String, Keys);
-}
-
 /// Writes everything that the plan asks for below `base`; returns the files and their rows.
 pub fn write_all(
     plan: &Plan,
-    view: &dyn GraphView,
-    keys: &dyn NodeKeys,
+    graph: &Graph,
     computed: &Computed,
     base: &Path,
 ) -> Result<Vec<(PathBuf, u64)>, TableError> {
@@ -46,12 +24,12 @@ pub fn write_all(
                 for (i, predict) in plan.predicts.iter().enumerate().filter(|(_, p)| p.ty == write.ty) {
                     let label = &plan.facts.nodes[write.ty as usize].labels[predict.label as usize].name;
                     let path = base.join(&write.dir).join(format!("{name}.{label}.parquet"));
-                    written.push((path.clone(), predictions(plan, i, view, keys, computed, &path)?));
+                    written.push((path.clone(), predictions(plan, i, graph, computed, &path)?));
                 }
             }
             WriteWhat::Embeddings => {
                 let path = base.join(&write.dir).join(format!("{name}.embeddings.parquet"));
-                if let Some(rows) = embeddings(write, keys, computed, &path)? {
+                if let Some(rows) = embeddings(write, graph, computed, &path)? {
                     written.push((path, rows));
                 }
             }
@@ -64,15 +42,14 @@ pub fn write_all(
 fn predictions(
     plan: &Plan,
     index: usize,
-    view: &dyn GraphView,
-    keys: &dyn NodeKeys,
+    graph: &Graph,
     computed: &Computed,
     path: &Path,
 ) -> Result<u64, TableError> {
     let predict = &plan.predicts[index];
     let Some(rows) = computed.scores.get(index).and_then(Option::as_ref) else { return Ok(0) };
-    let n = view.node_count(predict.ty);
-    let parts: Vec<&str> = view.parts(predict.ty, predict.label).iter().map(|&p| part_name(p)).collect();
+    let n = graph.node_count(predict.ty);
+    let parts: Vec<&str> = graph.parts(predict.ty, predict.label).iter().map(|&p| part_name(p)).collect();
     let part = OutputColumn::new("part", Output::Text(&parts));
     let scores = |v: usize| rows.row(v as u32);
     match &predict.task {
@@ -90,11 +67,11 @@ fn predictions(
                     Output::FloatList { width: classes.len(), values: &all },
                 ),
             ];
-            with_keys(keys, predict, &columns, path)?;
+            with_keys(graph, predict, &columns, path)?;
         }
         Task::Regression { mean, std } => {
             let values: Vec<f64> = (0..n).map(|v| f64::from(scores(v)[0]) * std + mean).collect();
-            with_keys(keys, predict, &[part, OutputColumn::new("prediction", Output::Float(&values))], path)?;
+            with_keys(graph, predict, &[part, OutputColumn::new("prediction", Output::Float(&values))], path)?;
         }
     }
     Ok(n as u64)
@@ -102,7 +79,7 @@ fn predictions(
 
 fn embeddings(
     write: &Write,
-    keys: &dyn NodeKeys,
+    graph: &Graph,
     computed: &Computed,
     path: &Path,
 ) -> Result<Option<u64>, TableError> {
@@ -111,38 +88,46 @@ fn embeddings(
     };
     let column =
         OutputColumn::new("embedding", Output::FloatList { width: rows.width, values: &rows.data });
-    write_with_keys(keys, write.ty, &[column], path)?;
+    write_with_keys(graph, write.ty, &[column], path)?;
     Ok(Some((rows.data.len() / rows.width.max(1)) as u64))
 }
 
 fn with_keys(
-    keys: &dyn NodeKeys,
+    graph: &Graph,
     predict: &Predict,
     columns: &[OutputColumn],
     path: &Path,
 ) -> Result<(), TableError> {
-    write_with_keys(keys, predict.ty, columns, path)
+    write_with_keys(graph, predict.ty, columns, path)
 }
 
 fn write_with_keys(
-    keys: &dyn NodeKeys,
+    graph: &Graph,
     ty: u32,
     columns: &[OutputColumn],
     path: &Path,
 ) -> Result<(), TableError> {
-    let (name, keys) = keys.keys(ty);
+    let name = key_name(graph, ty);
     let name = if columns.iter().any(|c| c.name == name) { format!("{name}_key") } else { name };
-    let texts: Vec<&str>;
-    let key = match &keys {
-        Keys::Int(values) => Output::Int(values),
-        Keys::Text(values) => {
-            texts = values.iter().map(String::as_str).collect();
-            Output::Text(&texts)
-        }
+    let keys = graph.keys(ty);
+    let rows: Vec<i64> = if let Keys::Rows(n) = keys { (0..n as i64).collect() } else { Vec::new() };
+    let texts: Vec<&str> = match keys {
+        Keys::Texts { .. } => (0..keys.len()).filter_map(|i| keys.get(i).text()).collect(),
+        _ => Vec::new(),
+    };
+    let key = match keys {
+        Keys::Rows(_) => Output::Int(&rows),
+        Keys::Ints(keys) => Output::Int(keys),
+        Keys::Texts { .. } => Output::Text(&texts),
     };
     let all: Vec<OutputColumn> =
         std::iter::once(OutputColumn::new(&name, key)).chain(columns.iter().copied()).collect();
     write_parquet(path, &all)
+}
+
+/// The user's name of the identifier; `row` where there is no key column.
+fn key_name(graph: &Graph, ty: u32) -> String {
+    graph.plan().nodes[ty as usize].key.as_ref().map_or_else(|| "row".into(), |key| key.column.clone())
 }
 
 /// softmax(logits), the largest subtracted first.
