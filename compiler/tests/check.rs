@@ -96,3 +96,52 @@ fn the_standard_library_has_no_mistakes() {
         assert!(found.is_empty(), "{}", render(&found, name, text, false));
     }
 }
+
+/// The example of a page marked `mark`.
+fn example<'p>(page: &'p str, mark: &str) -> Option<&'p str> {
+    let start = page.find(&format!("```gsl {mark}\n"))?;
+    let text = &page[start..];
+    let text = &text[text.find('\n')? + 1..];
+    Some(&text[..text.find("```")?])
+}
+
+/// Codes of the areas that the checker of this file reports.
+fn is_ours(code: &str) -> bool {
+    let areas = ["names", "args", "param", "schema", "leak", "model", "experiment", "not_yet"];
+    areas.iter().any(|area| code.starts_with(&format!("gsl::{area}::")))
+}
+
+#[test]
+fn pages_fail_with_exactly_their_code() {
+    let mut wrong = Vec::new();
+    for code in gsl_compiler::diag::codes::ALL.iter().filter(|c| is_ours(c.as_str())) {
+        let Some(page) = code.page() else {
+            wrong.push(format!("{code} has no page"));
+            continue;
+        };
+        if let Some(fails) = example(page, "fails") {
+            let found = front_end(fails, Path::new(""));
+            let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
+            if codes != [code.as_str()] {
+                wrong.push(format!("{code}: the example gives\n{}", render(&found, code.as_str(), fails, false)));
+            }
+        }
+        let works = example(page, "works").unwrap_or_default();
+        let found = front_end(works, Path::new(""));
+        if works.is_empty() || !found.is_empty() {
+            wrong.push(format!("{code} does not work:\n{}", render(&found, code.as_str(), works, false)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Codes without a failing example in a file: what the command line or the data gets wrong.
+#[test]
+fn few_codes_have_no_failing_example() {
+    let ours = gsl_compiler::diag::codes::ALL.iter().filter(|c| is_ours(c.as_str()));
+    let without: Vec<&str> = ours
+        .filter(|c| c.page().is_some_and(|page| example(page, "fails").is_none()))
+        .map(|c| c.as_str())
+        .collect();
+    assert_eq!(without, ["gsl::param::override", "gsl::schema::unreadable", "gsl::experiment::data"]);
+}

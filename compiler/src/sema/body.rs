@@ -23,6 +23,8 @@ pub struct Place {
 pub struct Sourced<T> {
     pub item: T,
     pub place: Arc<Place>,
+    /// From the experiment that this one is derived from.
+    pub inherited: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -105,7 +107,8 @@ fn flatten_from<'a>(
         cx.unknown(codes::NAMES_EXPERIMENT, "experiment", &base.text, base.span, known);
         return None;
     };
-    let (body, graph) = flatten_from(cx, experiments, found, place, seen)?;
+    let (mut body, graph) = flatten_from(cx, experiments, found, place, seen)?;
+    body.encodes.iter_mut().for_each(|e| e.inherited = true);
     Some((amend(body, own), experiment.graph.clone().unwrap_or(graph)))
 }
 
@@ -128,7 +131,7 @@ pub fn collect(cx: &mut Cx, stmts: &[Stmt], place: &Arc<Place>) -> Body {
 }
 
 fn sourced<T: Clone>(item: &T, place: &Arc<Place>) -> Sourced<T> {
-    Sourced { item: item.clone(), place: place.clone() }
+    Sourced { item: item.clone(), place: place.clone(), inherited: false }
 }
 
 fn add_setting(cx: &mut Cx, settings: &mut Vec<Sourced<Setting>>, setting: &Setting, place: &Arc<Place>) {

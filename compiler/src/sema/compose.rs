@@ -108,7 +108,7 @@ impl Composer<'_, '_> {
         let known: Vec<&str> = self.library.names(self.module);
         let all = known.iter().copied().chain(COMBINATORS).chain(Activation::NAMES);
         let near = did_you_mean_help(name, all);
-        let exact = self.library.where_is(name).filter(|line| near.is_none() || line.ends_with(name));
+        let exact = self.library.where_is(name).filter(|line| near.is_none() || line.ends_with(&format!(".{name}`")));
         let diagnostic = Diagnostic::new(codes::NAMES_LAYER, format!("there is no layer or module `{name}`"))
             .at(span, "not a layer")
             .help_opt(exact.or(near).or_else(|| Some("declare it: `layer NAME(out: dim) { … }`".into())));
@@ -133,7 +133,7 @@ impl Composer<'_, '_> {
 
     fn norm(&mut self, args: &[Arg], span: Span) -> Option<Model> {
         self.bound("norm", args, span)?;
-        let id = self.library.find(self.module, "LayerNorm")?;
+        let id = self.library.find(self.module, "layer_norm")?;
         self.layer(id, &[], span)
     }
 

@@ -104,8 +104,24 @@ impl<'w> Cx<'w> {
         let known: Vec<&str> = known.into_iter().collect();
         let help = nearest_or_all(name, &known);
         let diagnostic = Diagnostic::new(code, format!("there is no {what} `{name}`"))
-            .at(span, format!("not a {what}"))
+            .at(span, format!("not {}", a(what)))
             .help_opt(help);
+        self.report(diagnostic);
+    }
+
+    /// The same for a part of something that has a name of its own.
+    pub fn unknown_of<'a>(
+        &mut self,
+        code: Code,
+        (owner, what): (&str, &str),
+        name: &str,
+        span: Span,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let diagnostic = Diagnostic::new(code, format!("`{owner}` has no {what} `{name}`"))
+            .at(span, format!("not {}", a(what)))
+            .help_opt(nearest_or_all(name, &known));
         self.report(diagnostic);
     }
 

@@ -73,7 +73,7 @@ impl EncodeCx<'_, '_, '_> {
         let features: Vec<&str> = self.node.features.iter().map(|f| f.name.as_str()).collect();
         let model = match did_you_mean(name, features.iter().copied()) {
             Some(_) => None,
-            None => self.composer.library.where_is(name).filter(|line| line.ends_with(&format!(".{name}"))),
+            None => self.composer.library.where_is(name).filter(|line| line.ends_with(&format!(".{name}`"))),
         };
         match model {
             Some(line) => {

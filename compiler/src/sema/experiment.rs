@@ -244,6 +244,7 @@ impl ExperimentCx<'_, '_> {
             if let EncodeTarget::Node(name) = &encode.item.target
                 && self.graph.node(&name.text).is_none()
                 && !self.graph.broken
+                && !encode.inherited
             {
                 self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known.iter().copied());
             }

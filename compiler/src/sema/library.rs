@@ -19,6 +19,9 @@ pub const STD: &[(&str, &str, &str)] = &[
     ("modules", "stdlib/modules.gsl", include_str!("../../../stdlib/modules.gsl")),
 ];
 
+/// The defaults: their modules are signatures of what is built in, not modules to call.
+const DEFAULTS: &str = "std.defaults";
+
 /// Index of a layer or module in [`Library::layers`].
 pub type LayerId = usize;
 
@@ -56,7 +59,7 @@ impl Library {
         for (name, _, _) in STD {
             library.std(cx, name);
         }
-        library.defaults = library.add(cx, "std.defaults".to_owned(), prelude::PATH, prelude::TEXT.to_owned());
+        library.defaults = library.add(cx, DEFAULTS.to_owned(), prelude::PATH, prelude::TEXT.to_owned());
         library.import(cx, ROOT, file);
         library
     }
@@ -107,6 +110,9 @@ impl Library {
         self.files.push(Module { path, ..Module::default() });
         for item in &file.items {
             let Item::Layer(layer) = item else { continue };
+            if self.files[module].path == DEFAULTS {
+                continue;
+            }
             let id = self.layers.len();
             self.layers.push(LayerDef { decl: layer.clone(), file: source.clone(), module });
             self.files[module].own.push(id);
@@ -155,6 +161,7 @@ impl Library {
             .at(name.span, "not in that file")
             .help_opt(help);
         cx.report(diagnostic);
+        cx.lost.extend(import.local_name().map(|n| n.text.clone()));
         None
     }
 
@@ -170,6 +177,7 @@ impl Library {
             });
             let message = format!("there is no `{}` to use", path.text());
             cx.error_help(codes::NAMES_IMPORT, message, path.span, "no such module", help);
+            cx.lost.extend(path.segments.last().map(|n| n.text.clone()));
         }
         known
     }

@@ -36,10 +36,14 @@ use self::experiment::{ExperimentCx, Header, write_clashes};
 use self::graph::leak::Allowed;
 use self::graph::merge::{self, Graphs};
 use self::library::ROOT;
-use self::value::Env;
+use self::compose::Composer;
+use self::value::{Env, Value};
 use crate::diag::codes;
 use crate::syntax::Parsed;
-use crate::syntax::ast::{File, Graph, Ident, Item, Stmt};
+use crate::layers::{ParamType, check_layer, param_type};
+use crate::syntax::ast::{
+    Expr, File, Graph, Ident, Item, LayerBody, LayerKind, LayerParam, LayerStmt, Stmt,
+};
 
 /// A file, understood. Graphs and experiments with mistakes are left out.
 #[derive(Debug, Clone)]
@@ -78,8 +82,10 @@ pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Ch
     let world = FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
     let experiments = world.experiments(cx, &set);
     write_clashes(cx, &experiments);
-    let used = cx.used.clone();
-    library.report_unused(cx, file, &|name| used.contains(name));
+    if !cx.diags.has_errors() {
+        let used = cx.used.clone();
+        library.report_unused(cx, file, &|name| used.contains(name));
+    }
     Checked { path: cx.path.clone(), params, graphs, experiments, library, env }
 }
 
@@ -120,13 +126,44 @@ fn not_yet_items(cx: &mut Cx, file: &File) {
     }
 }
 
-/// Equations of the file's own layers and modules; compositions are checked where they are called.
+/// Equations of the file's own layers and modules, and what those that are made of others are made of.
 fn check_layers(cx: &mut Cx, library: &Library, env: &Env) {
     let scope = library.scope(ROOT, env);
     for id in library.own() {
-        for diagnostic in crate::layers::check_layer(&library.declared(*id), &scope) {
+        let declared = library.declared(*id);
+        for diagnostic in check_layer(&declared, &scope) {
             cx.report(diagnostic);
         }
+        match &declared.decl.body {
+            LayerBody::Alias(expr) => check_alias(cx, library, *id, expr),
+            LayerBody::Block(stmts) => stmts.iter().for_each(|s| mark_used(cx, s)),
+        }
+    }
+}
+
+/// A composition is checked with arguments of the right types, whatever their values.
+fn check_alias(cx: &mut Cx, library: &Library, id: library::LayerId, expr: &Expr) {
+    let decl = &library.layers[id].decl;
+    let placeholder = |param: &LayerParam| match param_type(param)? {
+        ParamType::Dim => Some(Value::Int(64)),
+        ParamType::Int => Some(Value::Int(1)),
+        ParamType::Float => Some(Value::Float(0.5)),
+        ParamType::Bool => Some(Value::Bool(true)),
+        ParamType::Activation => Some(Value::Activation("relu".to_owned())),
+        ParamType::Dims => Some(Value::List(vec![Value::Int(64)])),
+    };
+    let env: Env = decl.params.iter().map(|p| (p.name.text.clone(), placeholder(p))).collect();
+    let rows_only = (decl.kind == LayerKind::Module).then_some("a module");
+    let prelude = prelude::prelude();
+    let mut composer =
+        Composer { cx, library, prelude, module: ROOT, env: &env, rows_only, head: false, open: vec![id] };
+    composer.model(expr);
+}
+
+/// Bodies call modules by name.
+fn mark_used(cx: &mut Cx, stmt: &LayerStmt) {
+    if let LayerStmt::Equation(equation) = stmt {
+        equation.value.walk(&mut |e| cx.used.extend(e.as_name().map(str::to_owned)));
     }
 }
 
@@ -135,7 +172,7 @@ fn graphs(cx: &mut Cx, file: &File, env: &Env) -> (Vec<CheckedGraph>, BTreeMap<S
         Item::Graph(graph) => Some(graph),
         _ => None,
     }).collect();
-    let by_name: Graphs = declared.iter().map(|g| (g.name.text.as_str(), *g)).collect();
+    let by_name: Graphs = declared.iter().rev().map(|g| (g.name.text.as_str(), *g)).collect();
     let allowed = allowed(cx, file);
     let mut found = Vec::new();
     let mut indices = BTreeMap::new();
@@ -178,7 +215,7 @@ impl FileWorld<'_> {
             _ => None,
         });
         let declared: Vec<_> = declared.collect();
-        let by_name: Experiments = declared.iter().map(|e| (e.name.text.as_str(), *e)).collect();
+        let by_name: Experiments = declared.iter().rev().map(|e| (e.name.text.as_str(), *e)).collect();
         let own = Place { file: None, module: ROOT, env: self.env.clone(), is_default: false };
         let own = Arc::new(own);
         let defaults = self.defaults(cx);

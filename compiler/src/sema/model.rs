@@ -99,7 +99,7 @@ impl Model {
             Model::Call(call) => call.show(),
             Model::Activation(_, name) => name.clone(),
             Model::Dropout(p) => format!("dropout({})", number_text(*p)),
-            Model::Chain(models) if models.is_empty() => "identity".to_owned(),
+            Model::Chain(models) if models.is_empty() => "none".to_owned(),
             Model::Chain(models) => models.iter().map(Model::show).collect::<Vec<_>>().join(" >> "),
             Model::Residual(inner, _) => format!("residual({})", inner.show()),
             Model::Jump { of, mode } => {
@@ -120,9 +120,8 @@ impl LayerCall {
     }
 
     pub fn show(&self) -> String {
-        let shown = self.args.iter().filter(|(name, _)| !(self.head && name == "out"));
+        let shown = self.args.iter().enumerate().filter(|(_, (name, _))| !(self.head && name == "out"));
         let args: Vec<String> = shown
-            .enumerate()
             .map(|(i, (name, arg))| match (i, from_arg(arg)) {
                 (0, value) => value.to_string(),
                 (_, value) => format!("{name}: {value}"),

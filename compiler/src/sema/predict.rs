@@ -88,10 +88,10 @@ pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
     }
 }
 
-fn task(kind: LabelKind) -> &'static str {
+fn labels(kind: LabelKind) -> &'static str {
     match kind {
-        LabelKind::Class => "classes",
-        LabelKind::Float => "a number",
+        LabelKind::Class => "a label of classes",
+        LabelKind::Float => "a label that is a number",
     }
 }
 
@@ -142,7 +142,8 @@ impl ExperimentCx<'_, '_> {
                 let help = "the split of a label stands in the graph, `sample` in the experiment";
                 self.cx.error_help(codes::NOT_YET_LINK_PREDICTION, message, name.span, "for links", help);
             } else if !SETTINGS.contains(&name.text.as_str()) {
-                self.cx.unknown(codes::NAMES_SETTING, "setting of `predict`", &name.text, name.span, SETTINGS);
+                let what = ("predict", "setting");
+                self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, SETTINGS);
             }
         }
     }
@@ -235,7 +236,7 @@ impl ExperimentCx<'_, '_> {
                 LabelKind::Class => "use `cross_entropy`",
                 LabelKind::Float => "use `mse`, `mae` or `huber`; or declare the label as `: class`",
             };
-            let message = format!("`{name}` does not fit a label that is {}", task(kind));
+            let message = format!("`{name}` does not fit {}", labels(kind));
             self.within(setting, |cx| {
                 cx.cx.error_help(codes::EXPERIMENT_LOSS_TASK, message, expr.span, "does not fit", help);
             });
@@ -288,7 +289,7 @@ impl ExperimentCx<'_, '_> {
             LabelKind::Class => &["accuracy", "f1"],
             LabelKind::Float => &["rmse", "mae", "r2"],
         };
-        let message = format!("`{name}` does not fit a label that is {}", task(kind));
+        let message = format!("`{name}` does not fit {}", labels(kind));
         let help = format!("use {}", one_of(fitting));
         self.within(setting, |cx| {
             cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);

@@ -160,7 +160,8 @@ impl ExperimentCx<'_, '_> {
                 Some(name) if name.text == "embeddings" => written[1] = Some(&arg.value),
                 Some(name) => {
                     let known = ["embeddings"];
-                    self.cx.unknown(codes::ARGS_UNKNOWN, "part of `optimizer`", &name.text, name.span, known);
+                    let what = ("optimizer", "part");
+                    self.cx.unknown_of(codes::ARGS_UNKNOWN, what, &name.text, name.span, known);
                 }
             }
         }
@@ -332,8 +333,7 @@ impl ExperimentCx<'_, '_> {
             _ => {
                 let known: Vec<&str> = task.metrics.iter().map(|m| m.name()).chain(["loss"]).collect();
                 let span = path.segments.last().map_or(path.span, |s| s.span);
-                let what = format!("metric of `{}`", task.name);
-                self.cx.unknown(codes::EXPERIMENT_MONITOR, &what, name, span, known);
+                self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
                 None
             }
         }

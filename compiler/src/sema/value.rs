@@ -105,6 +105,7 @@ impl Ty {
             "word" => Ty::Word(words()),
             "int_or" => Ty::IntOr(words()),
             "float_or" => Ty::FloatOr(words()),
+            "fanout" => Ty::IntOr(vec!["all".to_owned()]),
             other => {
                 cx.unknown(codes::NAMES_TYPE, "type", other, written.name.span, TYPES.iter().copied());
                 return None;
@@ -230,7 +231,7 @@ fn named(cx: &mut Cx, env: &Env, name: &str, span: Span, ty: &Ty) -> Option<Valu
         return Some(Value::Activation(name.to_owned()));
     }
     let mut known: Vec<&str> = ty.words().iter().map(String::as_str).collect();
-    if ty.takes_activations() {
+    if ty.takes_activations() && *ty != Ty::Any {
         known.extend(ACTIVATIONS);
     }
     known.extend(env.keys().map(String::as_str));

@@ -207,7 +207,7 @@ impl FeatureCx<'_, '_> {
         };
         let found = PARTS.iter().position(|p| *p == name.text);
         if found.is_none() {
-            self.cx.unknown(codes::SCHEMA_SPLIT, "part of a split", &name.text, name.span, PARTS);
+            self.cx.unknown(codes::SCHEMA_SPLIT, "part", &name.text, name.span, PARTS);
         }
         found
     }

@@ -73,6 +73,7 @@ pub fn resolve(
         },
         labels: Vec::new(),
         tableless: BTreeSet::new(),
+        keyless: BTreeSet::new(),
         relations: Vec::new(),
     };
     resolver.graph(stmts, graph.name.span);
@@ -90,6 +91,8 @@ struct Resolver<'a, 'w> {
     labels: Vec<Vec<CheckedLabel>>,
     /// Node types declared by their edges, whose key kind is not known yet.
     tableless: BTreeSet<usize>,
+    /// Node types whose key is a mistake.
+    keyless: BTreeSet<usize>,
     /// Names of relations and reverses, with their places.
     relations: Vec<(String, Span)>,
 }
@@ -213,7 +216,11 @@ impl<'w> Resolver<'_, 'w> {
     }
 
     fn push_node(&mut self, node: &Node, table: Table, key: Option<Ident>) {
+        let named = key.is_some();
         let key = key.and_then(|name| self.key(&table, &name));
+        if named && key.is_none() {
+            self.keyless.insert(self.plan.nodes.len());
+        }
         let mut found = graph::NodeType {
             name: node.name.text.clone(),
             sources: table.sources.clone(),
@@ -316,8 +323,8 @@ impl<'w> Resolver<'_, 'w> {
         let name = value.as_name().unwrap_or("");
         let found = known.iter().position(|k| *k == name);
         if found.is_none() && !value.is_bad() {
-            let what = format!("policy of `{}`", setting.name);
-            self.cx.unknown(codes::SCHEMA_POLICY, &what, name, value.span, known.iter().copied());
+            let what = (setting.name.text.as_str(), "policy");
+            self.cx.unknown_of(codes::SCHEMA_POLICY, what, name, value.span, known.iter().copied());
         }
         found
     }
@@ -475,7 +482,7 @@ impl<'w> Resolver<'_, 'w> {
             self.cx.error(codes::SCHEMA_KEY_KIND, message, name.span, "names no nodes");
             return;
         }
-        let Some(end) = end else { return };
+        let Some(end) = end.filter(|end| !self.keyless.contains(end)) else { return };
         let kind = if column.kind == ColumnKind::Int { KeyKind::Int } else { KeyKind::Text };
         if self.tableless.contains(&end) {
             self.learn_key(end, kind);
