@@ -25,17 +25,21 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
     to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
 }
 
-/// Copies rows in the order of `index` to a ring that stays in the cache, asking for rows ahead of time.
+/// Reads rows in the order of `index`, asking for them ahead of time, and adds them up in registers.
 pub fn gather(table: &[f32], width: usize, index: &[u32]) {
     index.par_chunks(1 << 14).for_each(|index| {
-        let mut ring = vec![0f32; 16 * width];
+        let mut lanes = [0f32; 64];
         for (i, &row) in index.iter().enumerate() {
             if let Some(&next) = index.get(i + 12) {
                 prefetch(&table[next as usize * width..][..width]);
             }
-            ring[i % 16 * width..][..width].copy_from_slice(&table[row as usize * width..][..width]);
+            let row = &table[row as usize * width..][..width];
+            for block in row.chunks_exact(64) {
+                lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane += x);
+            }
+            row.chunks_exact(64).remainder().iter().zip(&mut lanes).for_each(|(&x, lane)| *lane += x);
         }
-        black_box(&ring);
+        black_box(lanes);
     });
 }
 

@@ -12,5 +12,8 @@ pub mod rows;
 mod schedule;
 mod share;
 mod simd;
+#[allow(clippy::needless_range_loop)]
+mod small;
 pub mod traverse;
+mod vector;
 mod view;

@@ -119,8 +119,10 @@ impl Key {
             }
             key = next_key(key);
         }
-        for (out, words) in out.iter_mut().zip(&counter) {
-            out.iter_mut().zip(words).for_each(|(out, &word)| *out = unit(word));
+        for i in 0..4 {
+            for b in 0..N {
+                out[i][b] = unit(counter[i][b]);
+            }
         }
     }
 
@@ -286,7 +288,10 @@ mod libm_free {
         }
         let s = (mantissa - 1.0) / (mantissa + 1.0);
         let s2 = s * s;
-        let series = (0..12).rev().fold(0.0, |sum, k| sum * s2 + 1.0 / (2 * k + 1) as f64);
+        let mut series = 0.0;
+        for k in (0..12).rev() {
+            series = series * s2 + 1.0 / (2 * k + 1) as f64;
+        }
         2.0 * s * series + exponent as f64 * std::f64::consts::LN_2
     }
 
@@ -310,10 +315,12 @@ mod libm_free {
 
     /// `sum_k (-x2)^k / (2k + odd)!`.
     fn series(x2: f64, odd: u32) -> f64 {
-        (1..=9).rev().fold(1.0, |sum, k| {
+        let mut sum = 1.0;
+        for k in (1..=9).rev() {
             let n = f64::from(2 * k + odd);
-            1.0 - sum * x2 / (n * (n - 1.0))
-        })
+            sum = 1.0 - sum * x2 * (1.0 / (n * (n - 1.0)));
+        }
+        sum
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::share::{Shared, combine, deliver, with_scratch};
 use super::simd::{self, multiversion, prefetch};
+use super::small::{self, Strided};
 use rayon::prelude::*;
 
 const ROWS: usize = 1024;
@@ -76,7 +77,10 @@ pub fn outer(shape: Shape, x: &[f32], index: Option<&[u32]>, dy: &[f32], accumul
     assert_eq!(dy.len(), rows * batch * n, "the gradient is not {rows} x {batch} x {n}");
     assert_eq!(dw.len(), batch * k * n, "the output is not {batch} x {k} x {n}");
     if rows == 0 || dw.is_empty() {
-        return if accumulate { () } else { dw.fill(0.0) };
+        if !accumulate {
+            dw.fill(0.0);
+        }
+        return;
     }
     let (parts, span) = partition(rows);
     let size = dw.len();
@@ -157,8 +161,8 @@ struct Matrix {
 
 fn forward(shape: Shape, x: &[f32], w: &[f32], keep: bool, out: &mut [f32]) {
     let Shape { rows, batch, k, n } = shape;
-    if k * n <= SMALL {
-        return forward_small(rows, batch, k, n, x, w, keep, out);
+    if n < DOTS && k >= DOTS {
+        return with_transposed(shape, w, |w| dots(rows, batch, n, k, x, w, keep, out));
     }
     for b in 0..batch {
         let x_b = Matrix { at: b * k, row: batch * k, col: 1 };
@@ -169,8 +173,12 @@ fn forward(shape: Shape, x: &[f32], w: &[f32], keep: bool, out: &mut [f32]) {
 
 fn backward(shape: Shape, dy: &[f32], w: &[f32], keep: bool, dx: &mut [f32]) {
     let Shape { rows, batch, k, n } = shape;
+    if k < DOTS && n >= DOTS {
+        return dots(rows, batch, k, n, dy, w, keep, dx);
+    }
     if k * n <= SMALL {
-        return backward_small(rows, batch, k, n, dy, w, keep, dx);
+        let back = Shape { rows, batch, k: n, n: k };
+        return with_transposed(shape, w, |w| forward(back, dy, w, keep, dx));
     }
     for b in 0..batch {
         let dy_b = Matrix { at: b * n, row: batch * n, col: 1 };
@@ -182,14 +190,31 @@ fn backward(shape: Shape, dy: &[f32], w: &[f32], keep: bool, dx: &mut [f32]) {
 /// `dw[b] (+)= x[:, b, :]^T dy[:, b, :]` for the rows of one chunk.
 pub(super) fn accumulate_outer(shape: Shape, x: &[f32], dy: &[f32], keep: bool, dw: &mut [f32]) {
     let Shape { rows, batch, k, n } = shape;
-    if k * n <= SMALL {
-        return outer_small(rows, batch, k, n, x, dy, keep, dw);
-    }
     for b in 0..batch {
         let x_b = Matrix { at: b * k, row: 1, col: batch * k };
         let dy_b = Matrix { at: b * n, row: batch * n, col: 1 };
         product([k, n, rows], (x, x_b), (dy, dy_b), keep, (dw, Matrix { at: b * k * n, row: n, col: 1 }));
     }
+}
+
+/// Hands `f` the weights as `[batch, n, k]`.
+fn with_transposed(shape: Shape, w: &[f32], f: impl FnOnce(&[f32])) {
+    let Shape { batch, k, n, .. } = shape;
+    with_scratch(batch * k * n, |transposed| {
+        for b in 0..batch {
+            for i in 0..k {
+                for j in 0..n {
+                    transposed[(b * n + j) * k + i] = w[(b * k + i) * n + j];
+                }
+            }
+        }
+        f(transposed);
+    });
+}
+
+/// Whether the two smaller sides make a matrix that needs no packing.
+fn is_small(m: usize, n: usize, k: usize) -> bool {
+    m * n * k / m.max(n).max(k).max(1) <= SMALL
 }
 
 /// `c (+)= a b`, `a` being `m x k` and `b` `k x n`.
@@ -207,6 +232,16 @@ fn product(
         rows == 0 || cols == 0 || at.at + (rows - 1) * at.row + (cols - 1) * at.col < len
     };
     assert!(fits(a.0.len(), a.1, m, k) && fits(b.0.len(), b.1, k, n) && fits(c.0.len(), c.1, m, n));
+    if is_small(m, n, k) && b.1.col == 1 {
+        let strided = |(x, at): (&[f32], Matrix)| Strided {
+            at: x.as_ptr().wrapping_add(at.at),
+            row: at.row,
+            col: at.col,
+        };
+        let out = small::Result { at: c.0.as_mut_ptr().wrapping_add(c.1.at), row: c.1.row };
+        // SAFETY: all three matrices lie within their slices.
+        return unsafe { small::product([m, n, k], strided(a), strided(b), keep, out) };
+    }
     // SAFETY: all three matrices lie within their slices.
     unsafe {
         gemm::gemm(
@@ -233,55 +268,21 @@ fn product(
     }
 }
 
-/// Products with at most this many weights per batch are faster as plain loops than packed.
-const SMALL: usize = 64;
+/// Products with at most this many weights per batch are faster unpacked.
+const SMALL: usize = 4096;
+
+/// With fewer columns than this, a product is dots.
+const DOTS: usize = 4;
 
 multiversion! {
-    fn forward_small(
-        rows: usize, batch: usize, k: usize, n: usize, x: &[f32], w: &[f32], keep: bool, out: &mut [f32],
-    ) {
-        if !keep {
-            out.fill(0.0);
-        }
+    /// `out[r, b, i] (+)= dot(x[r, b, :], w[b, i, :])`, `w` being `[batch, n, k]`.
+    fn dots(rows: usize, batch: usize, n: usize, k: usize, x: &[f32], w: &[f32], keep: bool, out: &mut [f32]) {
         for r in 0..rows {
             for b in 0..batch {
-                let out = &mut out[(r * batch + b) * n..][..n];
-                for (i, &a) in x[(r * batch + b) * k..][..k].iter().enumerate() {
-                    simd::axpy(a, &w[(b * k + i) * n..][..n], out);
-                }
-            }
-        }
-    }
-}
-
-multiversion! {
-    fn backward_small(
-        rows: usize, batch: usize, k: usize, n: usize, dy: &[f32], w: &[f32], keep: bool, dx: &mut [f32],
-    ) {
-        for r in 0..rows {
-            for b in 0..batch {
-                let dy = &dy[(r * batch + b) * n..][..n];
-                for (i, dx) in dx[(r * batch + b) * k..][..k].iter_mut().enumerate() {
-                    let value = simd::dot(dy, &w[(b * k + i) * n..][..n]);
-                    *dx = if keep { *dx + value } else { value };
-                }
-            }
-        }
-    }
-}
-
-multiversion! {
-    fn outer_small(
-        rows: usize, batch: usize, k: usize, n: usize, x: &[f32], dy: &[f32], keep: bool, dw: &mut [f32],
-    ) {
-        if !keep {
-            dw.fill(0.0);
-        }
-        for r in 0..rows {
-            for b in 0..batch {
-                let dy = &dy[(r * batch + b) * n..][..n];
-                for (i, &a) in x[(r * batch + b) * k..][..k].iter().enumerate() {
-                    simd::axpy(a, dy, &mut dw[(b * k + i) * n..][..n]);
+                let x = &x[(r * batch + b) * k..][..k];
+                for (i, out) in out[(r * batch + b) * n..][..n].iter_mut().enumerate() {
+                    let value = simd::dot(x, &w[(b * n + i) * k..][..k]);
+                    *out = if keep { *out + value } else { value };
                 }
             }
         }

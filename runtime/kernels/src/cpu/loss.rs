@@ -3,7 +3,7 @@
 //! Decided here: the maximum is subtracted first, and a row's sum has the fixed order of `simd::sum`.
 
 use super::math;
-use super::simd::{multiversion, sum};
+use super::simd::{self, multiversion, sum};
 use rayon::prelude::*;
 
 const CHUNK: usize = 256;
@@ -83,15 +83,10 @@ fn check_labels(logits: &[f32], classes: usize, labels: &[i32], weight: Option<&
     assert!((worst as i64) < classes as i64, "label {worst} is not below the {classes} classes");
 }
 
-#[inline(always)]
-fn row_max(row: &[f32]) -> f32 {
-    row.iter().fold(f32::NEG_INFINITY, |a, &b| math::max(a, b))
-}
-
 /// Writes `exp(x - max)` and returns `(max, sum)`.
 #[inline(always)]
 fn exponentials(row: &[f32], out: &mut [f32]) -> (f32, f32) {
-    let max = row_max(row);
+    let max = simd::max(row);
     for (out, &x) in out.iter_mut().zip(row) {
         *out = math::exp(x - max);
     }
@@ -103,7 +98,9 @@ multiversion! {
         for (row, out) in logits.chunks_exact(classes).zip(out.chunks_exact_mut(classes)) {
             let (_, total) = exponentials(row, out);
             let scale = 1.0 / total;
-            out.iter_mut().for_each(|p| *p *= scale);
+            for p in out {
+                *p *= scale;
+            }
         }
     }
 }
@@ -135,7 +132,7 @@ multiversion! {
                 losses[r] = 0.0;
                 continue;
             };
-            let max = row_max(row);
+            let max = simd::max(row);
             let (mut total, mut centred) = (0.0, 0.0);
             for part in row.chunks(lanes.len()) {
                 let lanes = &mut lanes[..part.len()];
@@ -144,7 +141,9 @@ multiversion! {
                 }
                 total += sum(lanes);
                 if smoothing > 0.0 {
-                    lanes.iter_mut().zip(part).for_each(|(lane, &x)| *lane = x - max);
+                    for (lane, &x) in lanes.iter_mut().zip(part) {
+                        *lane = x - max;
+                    }
                     centred += sum(lanes);
                 }
             }

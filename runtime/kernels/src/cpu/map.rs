@@ -236,7 +236,10 @@ pub(super) fn outer_parts(
 ) {
     let size = out.len();
     if count == 0 {
-        return if accumulate { () } else { out.fill(0.0) };
+        if !accumulate {
+            out.fill(0.0);
+        }
+        return;
     }
     let (parts, span) = dense::partition(count);
     with_scratch(parts * size, |sums| {

@@ -11,9 +11,24 @@ const ROUND: f32 = 12_582_912.0;
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
+/// Horner's rule. A plain loop: a closure handed to an iterator may stay a call, and then loses the instruction set.
 #[inline(always)]
-fn poly(x: f32, coefficients: &[f32]) -> f32 {
-    coefficients.iter().rev().fold(0.0, |sum, &c| sum.mul_add(x, c))
+fn poly<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[N - 1];
+    for i in 2..=N {
+        sum = sum.mul_add(x, coefficients[N - i]);
+    }
+    sum
+}
+
+/// [`poly`] in double precision.
+#[inline(always)]
+fn poly_f64<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
+    let mut sum = coefficients[N - 1];
+    for i in 2..=N {
+        sum = sum.mul_add(x, coefficients[N - i]);
+    }
+    sum
 }
 
 /// `(n, q)` with `x = n * ln 2 + r`, `|r| <= ln 2 / 2`, `q = exp(r) - 1`.
@@ -22,7 +37,7 @@ fn reduce_exp(x: f32) -> (i32, f32) {
     let shifted = x.mul_add(LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
-    let q = r * poly(r, &[1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0]);
+    let q = r * poly(r, [1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0]);
     (shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32, q)
 }
 
@@ -61,7 +76,7 @@ pub fn log(x: f32) -> f32 {
     let f = f32::from_bits(bits.wrapping_sub((exponent << 23) as u32)) - 1.0;
     let s = f / (2.0 + f);
     let z = s * s;
-    let tail = z * poly(z, &[2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0]);
+    let tail = z * poly(z, [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0]);
     let e = exponent.wrapping_sub(if small { 25 } else { 0 }) as f32;
     let value = e.mul_add(LN2_HIGH, e.mul_add(LN2_LOW, s.mul_add(tail - f, f)));
     let value = if x == 0.0 { f32::NEG_INFINITY } else { value };
@@ -106,6 +121,7 @@ pub fn elu(x: f32, alpha: f32) -> f32 {
 
 /// `(1 + 2z) erfcx(z)` as a polynomial in `t = (z - 3.75) / (z + 3.75)`, fitted at Chebyshev points; the form is that of
 /// Shepherd and Laframboise, Math. Comp. 36 (1981).
+#[allow(clippy::excessive_precision)]
 const ERFCX: [f32; 12] = [
     1.23751262e+00,
     -1.40240658e-01,
@@ -126,7 +142,7 @@ const ERFCX: [f32; 12] = [
 fn normal(x: f32) -> (f32, f32) {
     let z = between(x.abs() * FRAC_1_SQRT_2, 0.0, 1e4);
     let density = exp(-0.5 * x * x);
-    let erfcx = poly((z - 3.75) / (z + 3.75), &ERFCX) / z.mul_add(2.0, 1.0);
+    let erfcx = poly((z - 3.75) / (z + 3.75), ERFCX) / z.mul_add(2.0, 1.0);
     let tail = 0.5 * density * erfcx;
     (if x < 0.0 { tail } else { 1.0 - tail }, density)
 }
@@ -183,8 +199,7 @@ fn reduce_circle(x: f32) -> (u64, f64, f64) {
     let z = r * r;
     let sin = [1.0, -1.0 / 6.0, 1.0 / 120.0, -1.0 / 5040.0, 1.0 / 362_880.0];
     let cos = [1.0, -0.5, 1.0 / 24.0, -1.0 / 720.0, 1.0 / 40_320.0, -1.0 / 3_628_800.0];
-    let horner = |terms: &[f64]| terms.iter().rev().fold(0.0f64, |sum, &c| sum.mul_add(z, c));
-    (shifted.to_bits() & 3, r * horner(&sin), horner(&cos))
+    (shifted.to_bits() & 3, r * poly_f64(z, sin), poly_f64(z, cos))
 }
 
 #[inline(always)]

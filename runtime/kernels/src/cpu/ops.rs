@@ -151,11 +151,15 @@ fn pair(a: Operand, b: Operand, out: *mut f32, width: usize, n: usize, f: impl F
                 }
                 (true, false) => {
                     let a = a_row[i];
-                    out.iter_mut().zip(&b_row[j..j + piece]).for_each(|(out, &b)| *out = f(a, b));
+                    for (out, &b) in out.iter_mut().zip(&b_row[j..j + piece]) {
+                        *out = f(a, b);
+                    }
                 }
                 (false, true) => {
                     let b = b_row[j];
-                    out.iter_mut().zip(&a_row[i..i + piece]).for_each(|(out, &a)| *out = f(a, b));
+                    for (out, &a) in out.iter_mut().zip(&a_row[i..i + piece]) {
+                        *out = f(a, b);
+                    }
                 }
                 (true, true) => out.fill(f(a_row[i], b_row[j])),
             }
@@ -199,8 +203,22 @@ multiversion! {
     }
 }
 
+/// Copies rows of a fixed small width.
+fn collect<const W: usize>(x: View, out: *mut f32, n: usize) {
+    for (t, out) in target(out, 0, n * W).as_chunks_mut::<W>().0.iter_mut().enumerate() {
+        out.copy_from_slice(rows(&x, t, W));
+    }
+}
+
 /// Rows spread to `width`, flat.
 pub fn expand(x: Operand, out: *mut f32, width: usize, n: usize) {
+    match (x.broadcast, width) {
+        (Broadcast::Full, 1) => return collect::<1>(x.view, out, n),
+        (Broadcast::Full, 2) => return collect::<2>(x.view, out, n),
+        (Broadcast::Full, 4) => return collect::<4>(x.view, out, n),
+        (Broadcast::Full, 8) => return collect::<8>(x.view, out, n),
+        _ => {}
+    }
     for t in 0..n {
         let out = target(out, t * width, width);
         match x.broadcast {
@@ -224,7 +242,9 @@ multiversion! {
         for t in 0..n {
             let row = rows(&x, t, outer * inner);
             let out = target(out, t * outer, outer);
-            row.chunks_exact(inner).zip(out).for_each(|(x, out)| *out = simd::sum(x));
+            for (x, out) in row.chunks_exact(inner).zip(out) {
+                *out = simd::sum(x);
+            }
         }
     }
 }
@@ -235,22 +255,11 @@ multiversion! {
         for t in 0..n {
             let (a, b) = (rows(&a, t, outer * inner), rows(&b, t, outer * inner));
             let out = target(out, t * outer, outer);
-            let heads = a.chunks_exact(inner).zip(b.chunks_exact(inner));
-            heads.zip(out).for_each(|((a, b), out)| *out = simd::dot(a, b));
+            for ((a, b), out) in a.chunks_exact(inner).zip(b.chunks_exact(inner)).zip(out) {
+                *out = simd::dot(a, b);
+            }
         }
     }
-}
-
-#[inline(always)]
-fn widest(x: &[f32]) -> f32 {
-    if x.len() < simd::LANES {
-        return x.iter().fold(f32::NEG_INFINITY, |a, &b| math::max(a, b));
-    }
-    let mut lanes = [f32::NEG_INFINITY; simd::LANES];
-    for block in x.chunks(simd::LANES) {
-        lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane = math::max(*lane, x));
-    }
-    lanes.iter().fold(f32::NEG_INFINITY, |a, &b| math::max(a, b))
 }
 
 multiversion! {
@@ -259,7 +268,9 @@ multiversion! {
         for t in 0..n {
             let row = rows(&x, t, outer * inner);
             let out = target(out, t * outer, outer);
-            row.chunks_exact(inner).zip(out).for_each(|(x, out)| *out = widest(x));
+            for (x, out) in row.chunks_exact(inner).zip(out) {
+                *out = simd::max(x);
+            }
         }
     }
 }
@@ -271,7 +282,9 @@ multiversion! {
             let out = target(out, t * inner, inner);
             out.fill(0.0);
             for part in rows(&x, t, outer * inner).chunks_exact(inner) {
-                out.iter_mut().zip(part).for_each(|(sum, &x)| *sum += x);
+                for (sum, &x) in out.iter_mut().zip(part) {
+                    *sum += x;
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 const CHUNK: usize = 1024;
 const AHEAD: usize = 12;
+const GROUPS: usize = 256;
 
 /// `out[r] = table[index[r]]`. Moves `2 * width * 4 + 4` bytes per row.
 pub fn gather_rows(table: &[f32], width: usize, index: &[u32], out: &mut [f32]) {
@@ -47,12 +48,17 @@ pub fn scatter_add_rows(rows: &[f32], width: usize, index: &[u32], table: &mut [
     let last = groups.unique.last().map_or(0, |&row| row as usize + 1);
     assert!(last * width <= table.len(), "row {last} is beyond the table's {}", table.len() / width);
     let table = Shared::new(table);
-    groups.unique.par_iter().enumerate().with_min_len(64).for_each(|(g, &row)| {
-        // SAFETY: the rows of `unique` are distinct.
-        let sum = unsafe { table.part(row as usize * width, width) };
-        for &position in &groups.position[groups.indptr[g] as usize..groups.indptr[g + 1] as usize] {
-            let from = &rows[position as usize * width..][..width];
-            sum.iter_mut().zip(from).for_each(|(sum, &value)| *sum += value);
+    (0..groups.unique.len().div_ceil(GROUPS)).into_par_iter().for_each(|chunk| {
+        for g in chunk * GROUPS..groups.unique.len().min((chunk + 1) * GROUPS) {
+            // SAFETY: the rows of `unique` are distinct.
+            let sum = unsafe { table.part(groups.unique[g] as usize * width, width) };
+            for at in groups.indptr[g] as usize..groups.indptr[g + 1] as usize {
+                if let Some(&next) = groups.position.get(at + AHEAD) {
+                    prefetch_row(rows, width, next);
+                }
+                let from = &rows[groups.position[at] as usize * width..][..width];
+                sum.iter_mut().zip(from).for_each(|(sum, &value)| *sum += value);
+            }
         }
     });
 }

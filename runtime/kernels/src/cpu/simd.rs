@@ -2,6 +2,9 @@
 //!
 //! Decided here: the levels and how a function is compiled for each. The bodies fix their own lane structure, and fused
 //! multiply-adds are written as such, so that all levels give the same bits.
+//!
+//! A body must be inlined whole to be compiled for its level: plain loops, and `inline(always)` on what they call. A closure
+//! handed to `fold` or `for_each` may stay a call without the level's instructions.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -111,7 +114,11 @@ pub const LANES: usize = 16;
 #[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {
     if x.len() < LANES {
-        return x.iter().fold(0.0, |sum, &v| sum + v);
+        let mut sum = 0.0;
+        for &v in x {
+            sum += v;
+        }
+        return sum;
     }
     let mut lanes = [0f32; LANES];
     let blocks = x.chunks_exact(LANES);
@@ -133,7 +140,11 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     let n = x.len().min(y.len());
     let (x, y) = (&x[..n], &y[..n]);
     if n < LANES {
-        return x.iter().zip(y).fold(0.0, |sum, (&a, &b)| a.mul_add(b, sum));
+        let mut sum = 0.0;
+        for (&a, &b) in x.iter().zip(y) {
+            sum = a.mul_add(b, sum);
+        }
+        return sum;
     }
     let mut lanes = [0f32; LANES];
     let (blocks_x, blocks_y) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
@@ -155,6 +166,22 @@ pub fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = a.mul_add(x, *y);
     }
+}
+
+/// The maximum, NaN if any value is.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for block in x.chunks(LANES) {
+        for (lane, &v) in lanes.iter_mut().zip(block) {
+            *lane = super::math::max(*lane, v);
+        }
+    }
+    let mut top = lanes[0];
+    for &lane in &lanes[1..] {
+        top = super::math::max(top, lane);
+    }
+    top
 }
 
 #[inline(always)]

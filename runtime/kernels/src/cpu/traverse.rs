@@ -273,9 +273,13 @@ multiversion! {
                 (std::slice::from_raw_parts_mut(sum, runs.width), x.slice(t, runs.width))
             };
             if maximum {
-                sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum = math::max(*sum, x));
+                for (sum, &x) in sum.iter_mut().zip(row) {
+                    *sum = math::max(*sum, x);
+                }
             } else {
-                sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum = math::min(*sum, x));
+                for (sum, &x) in sum.iter_mut().zip(row) {
+                    *sum = math::min(*sum, x);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! stays in registers while the run's rows stream past, the rows of later edges being asked for ahead of time.
 
 use super::simd::{Level, level, prefetch};
+use super::vector::Vector;
 
 /// How many rows ahead a gathered row is asked for.
 const AHEAD: usize = 10;
@@ -62,133 +63,6 @@ impl View {
             for line in (0..len).step_by(16) {
                 prefetch(start.wrapping_add(line));
             }
-        }
-    }
-}
-
-/// A register of the processor.
-trait Vector: Copy {
-    const LANES: usize;
-    unsafe fn splat(x: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn load_part(from: *const f32, lanes: usize) -> Self;
-    unsafe fn store_part(self, to: *mut f32, lanes: usize);
-    unsafe fn add(self, other: Self) -> Self;
-    /// `self + a * b`, rounded once.
-    unsafe fn add_product(self, a: Self, b: Self) -> Self;
-}
-
-impl Vector for f32 {
-    const LANES: usize = 1;
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self {
-        x
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        unsafe { *from }
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { *to = self }
-    }
-    #[inline(always)]
-    unsafe fn load_part(from: *const f32, _: usize) -> Self {
-        unsafe { *from }
-    }
-    #[inline(always)]
-    unsafe fn store_part(self, to: *mut f32, _: usize) {
-        unsafe { *to = self }
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self + other
-    }
-    #[inline(always)]
-    unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        a.mul_add(b, self)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Vector;
-    use std::arch::x86_64::*;
-
-    #[inline(always)]
-    fn mask(lanes: usize) -> __mmask16 {
-        ((1u32 << lanes) - 1) as __mmask16
-    }
-
-    impl Vector for __m512 {
-        const LANES: usize = 16;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            unsafe { _mm512_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, self) }
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, lanes: usize) -> Self {
-            unsafe { _mm512_maskz_loadu_ps(mask(lanes), from) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, lanes: usize) {
-            unsafe { _mm512_mask_storeu_ps(to, mask(lanes), self) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            unsafe { _mm512_add_ps(self, other) }
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            unsafe { _mm512_fmadd_ps(a, b, self) }
-        }
-    }
-
-    const WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-
-    #[inline(always)]
-    unsafe fn window(lanes: usize) -> __m256i {
-        unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(8 - lanes).cast()) }
-    }
-
-    impl Vector for __m256 {
-        const LANES: usize = 8;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            unsafe { _mm256_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            unsafe { _mm256_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self) }
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, lanes: usize) -> Self {
-            unsafe { _mm256_maskload_ps(from, window(lanes)) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, lanes: usize) {
-            unsafe { _mm256_maskstore_ps(to, window(lanes), self) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            unsafe { _mm256_add_ps(self, other) }
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            unsafe { _mm256_fmadd_ps(a, b, self) }
         }
     }
 }
@@ -258,26 +132,25 @@ unsafe fn add_product_v3(runs: Runs, w: View, x: View, inner: usize) {
     unsafe { add_product_body::<std::arch::x86_64::__m256>(runs, w, x, inner) }
 }
 
-/// Calls `f` for every run `from .. to` of equal targets with the sum that it belongs to.
+/// The end of the run of equal targets that starts at `from`, and the sum that it belongs to.
 #[inline(always)]
-unsafe fn each_run(runs: &Runs, mut f: impl FnMut(usize, usize, *mut f32)) {
-    let mut from = 0;
-    while from < runs.target.len() {
-        let target = runs.target[from];
-        let mut to = from + 1;
-        while to < runs.target.len() && runs.target[to] == target {
-            to += 1;
-        }
-        // SAFETY: the sums have a row for every target.
-        f(from, to, unsafe { runs.sums.add(target as usize * runs.width) });
-        from = to;
+unsafe fn run_at(runs: &Runs, from: usize) -> (usize, *mut f32) {
+    let target = runs.target[from];
+    let mut to = from + 1;
+    while to < runs.target.len() && runs.target[to] == target {
+        to += 1;
     }
+    // SAFETY: the sums have a row for every target.
+    (to, unsafe { runs.sums.add(target as usize * runs.width) })
 }
 
 #[inline(always)]
 unsafe fn add_body<V: Vector>(runs: Runs, x: View) {
-    unsafe {
-        each_run(&runs, |from, to, sum| {
+    let mut from = 0;
+    while from < runs.target.len() {
+        // SAFETY: by the caller.
+        unsafe {
+            let (to, sum) = run_at(&runs, from);
             let mut col = 0;
             while col < runs.width {
                 let left = runs.width - col;
@@ -293,7 +166,8 @@ unsafe fn add_body<V: Vector>(runs: Runs, x: View) {
                     add_part::<V>(from, to, col, left, x, sum)
                 };
             }
-        });
+            from = to;
+        }
     }
 }
 
@@ -346,27 +220,46 @@ unsafe fn add_part<V: Vector>(
 
 #[inline(always)]
 unsafe fn add_product_body<V: Vector>(runs: Runs, w: View, x: View, inner: usize) {
-    unsafe {
-        each_run(&runs, |from, to, sum| {
+    let mut from = 0;
+    while from < runs.target.len() {
+        // SAFETY: by the caller.
+        unsafe {
+            let (to, sum) = run_at(&runs, from);
             for head in 0..runs.width / inner {
-                let end = (head + 1) * inner;
-                let mut col = head * inner;
-                while col < end {
-                    let left = end - col;
-                    col += if left >= 8 * V::LANES {
-                        product_block::<V, 8>(from, to, col, head, w, x, sum)
-                    } else if left >= 4 * V::LANES {
-                        product_block::<V, 4>(from, to, col, head, w, x, sum)
-                    } else if left >= 2 * V::LANES {
-                        product_block::<V, 2>(from, to, col, head, w, x, sum)
-                    } else if left >= V::LANES {
-                        product_block::<V, 1>(from, to, col, head, w, x, sum)
-                    } else {
-                        product_part::<V>(from, to, col, left, head, w, x, sum)
-                    };
-                }
+                product_head::<V>(from, to, head, inner, w, x, sum);
             }
-        });
+            from = to;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn product_head<V: Vector>(
+    from: usize,
+    to: usize,
+    head: usize,
+    inner: usize,
+    w: View,
+    x: View,
+    sum: *mut f32,
+) {
+    let (mut col, end) = (head * inner, (head + 1) * inner);
+    while col < end {
+        let left = end - col;
+        // SAFETY: by the caller.
+        col += unsafe {
+            if left >= 8 * V::LANES {
+                product_block::<V, 8>(from, to, col, head, w, x, sum)
+            } else if left >= 4 * V::LANES {
+                product_block::<V, 4>(from, to, col, head, w, x, sum)
+            } else if left >= 2 * V::LANES {
+                product_block::<V, 2>(from, to, col, head, w, x, sum)
+            } else if left >= V::LANES {
+                product_block::<V, 1>(from, to, col, head, w, x, sum)
+            } else {
+                product_part::<V>(from, to, col, left, head, w, x, sum)
+            }
+        };
     }
 }
 
