@@ -139,7 +139,7 @@ pub(super) fn missing(callee: &Declared, param: &ast::LayerParam, call: Span) ->
     };
     Diagnostic::new(codes::LAYER_MISSING_ARGUMENT, format!("`{}` needs `{}`", callee.decl.name, param.name))
         .at(call, format!("without `{}`", param.name))
-        .help(format!("say it: `{}({}: {example})`", callee.decl.name, param.name))
+        .help(format!("add `{}: {example}`", param.name))
 }
 
 pub(super) fn in_file_of(diagnostic: Diagnostic, declared: &Declared) -> Diagnostic {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::args::{Arg, Declared, ParamType, Scope, evaluate, in_file_of, param_type};
-use super::dims::{Dim, Shape, shape_text};
+use super::dims::{Dim, Shape, shape_quoted};
 use super::typed::*;
 use crate::diag::{Diagnostic, codes, did_you_mean_help, one_of};
 use crate::syntax::ast::{
@@ -171,12 +171,13 @@ impl<'s, 'a> Checker<'s, 'a> {
             let definition = WeightDef {
                 name: name.name.text.clone(),
                 target,
-                shape: if whole { shape } else { Vec::new() },
+                shape,
                 dims: dims.clone(),
                 bases: bases.clone(),
                 start: start.clone(),
                 lead: None,
                 used: !whole,
+                whole,
                 span: weight.dims.iter().fold(name.span, |all, d| all.to(d.span)),
             };
             let index = self.body.weights.len();
@@ -534,7 +535,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         if width.as_ref() == Some(&Dim::name("out")) || (value.shape.is_empty() && !value.deps.has_rows()) {
             return;
         }
-        let shape = shape_text(&value.shape);
+        let shape = shape_quoted(&value.shape);
         let text = format!("`{}` gives rows of {shape}, and is declared to give `out`", self.decl.name);
         let diagnostic = Diagnostic::new(codes::LAYER_WRONG_OUTPUT, text)
             .at(value.span, format!("rows of {shape}"))

@@ -229,6 +229,11 @@ pub(super) fn shape_text(shape: &[Dim]) -> String {
     parts.collect::<Vec<_>>().join(" x ")
 }
 
+/// The same between backticks.
+pub(super) fn shape_quoted(shape: &[Dim]) -> String {
+    if shape.is_empty() { shape_text(shape) } else { format!("`{}`", shape_text(shape)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

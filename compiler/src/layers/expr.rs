@@ -6,7 +6,7 @@ use gsl_plan::program::UnaryOp;
 
 use super::args::ParamType;
 use super::check::{Bound, Checker, Named, index_help, reduced, wrap};
-use super::dims::{Dim, Shape, shape_text};
+use super::dims::{Dim, Shape, shape_quoted, shape_text};
 use super::fit::{align, contract};
 use super::functions::FUNCTIONS;
 use super::typed::*;
@@ -146,6 +146,8 @@ impl Checker<'_, '_> {
                 "a layer sees its own parameters only: add `{name}` to those of `{}`",
                 self.decl.name
             ))
+        } else if self.scope.modules.contains_key(name) {
+            Some(format!("`{name}` is a module: apply it to a row, `{name}(…)(x)`"))
         } else if FUNCTIONS.contains(&name) || Reduction::parse(name).is_some() {
             Some(format!("`{name}` is a function: `{name}(…)`"))
         } else {
@@ -210,6 +212,9 @@ impl Checker<'_, '_> {
     fn weight_use(&mut self, i: usize, index: Option<&Index>, span: Span) -> Typed {
         let weight = &mut self.body.weights[i];
         weight.used = true;
+        if !weight.whole {
+            return Typed::bad(span);
+        }
         let (target, name, shape) = (weight.target, weight.name.clone(), weight.shape.clone());
         let value = Typed { kind: Kind::Weight(i), deps: Deps::NONE, shape, span };
         let declared = self.body.weights[i].span;
@@ -507,7 +512,7 @@ impl Checker<'_, '_> {
             };
             let d = Diagnostic::new(codes::LAYER_NOT_A_WEIGHT, "the right side of `@` is not a weight")
                 .at(w.span, "differs from row to row")
-                .at(op_span, "")
+                .at(op_span, "rows `@` weight")
                 .help(help);
             return self.bad(span, d);
         }
@@ -517,7 +522,7 @@ impl Checker<'_, '_> {
                 (None, _) => Some("the left side is one number: multiply with `*`".to_owned()),
                 (Some(_), Some(k)) => Some(format!(
                     "the rows on the left are {}, the matrix takes rows of `{k}`",
-                    shape_text(&x.shape)
+                    shape_quoted(&x.shape)
                 )),
             };
             return self.mismatch(span, "@", &x, &w, help);

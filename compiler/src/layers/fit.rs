@@ -3,7 +3,7 @@
 //! Decided here: alignment of operands element by element, and of the two sides of `@`; what is said when they do not fit.
 
 use super::check::Checker;
-use super::dims::{Dim, Shape, shape_text};
+use super::dims::{Dim, Shape, shape_quoted, shape_text};
 use super::typed::*;
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::Span;
@@ -93,11 +93,11 @@ impl Checker<'_, '_> {
         b: &Typed,
         help: Option<String>,
     ) -> Typed {
-        let (left, right) = (shape_text(&a.shape), shape_text(&b.shape));
+        let (left, right) = (shape_quoted(&a.shape), shape_quoted(&b.shape));
         let mut diagnostic =
             Diagnostic::new(codes::LAYER_DIMENSIONS, format!("`{what}` brings {left} and {right} together"))
-                .at(a.span, &left)
-                .at(b.span, &right);
+                .at(a.span, shape_text(&a.shape))
+                .at(b.span, shape_text(&b.shape));
         for side in [a, b] {
             if let Some((place, text)) = self.origin(side) {
                 diagnostic = diagnostic.at(place, text);
@@ -111,11 +111,14 @@ impl Checker<'_, '_> {
         match &value.kind {
             Kind::Weight(i) => {
                 let weight = self.body.weights.get(*i)?;
-                Some((weight.span, format!("`{}` is {}", weight.name, shape_text(&weight.shape))))
+                Some((weight.span, format!("`{}` is {}", weight.name, shape_quoted(&weight.shape))))
             }
             Kind::Equation { index, .. } => {
                 let equation = self.body.equations.get(*index)?;
-                Some((equation.span, format!("`{}` is {}", equation.name, shape_text(&equation.value.shape))))
+                Some((
+                    equation.span,
+                    format!("`{}` is {}", equation.name, shape_quoted(&equation.value.shape)),
+                ))
             }
             Kind::Product { w, .. } => self.origin(w),
             Kind::TypeOf(_, x) | Kind::Unary(_, x) | Kind::Activation(_, x) | Kind::Dropout(_, x) => {

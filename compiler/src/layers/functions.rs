@@ -125,7 +125,7 @@ impl Checker<'_, '_> {
             },
             "dropout" => self.dropout(span, given),
             "concat" => self.concat(span, given),
-            "deg" => self.degree(span, name_span, given),
+            "deg" => self.degree(span, given),
             "sum" => self.fold_row(span, name, Fold::Sum, given),
             "mean" => self.fold_row(span, name, Fold::Mean, given),
             "max" if given.len() == 2 => self.pair(span, Pointwise::Max, given),
@@ -307,7 +307,7 @@ impl Checker<'_, '_> {
         Some(items.into_iter().map(|i| self.resolve_type(i, end)).collect())
     }
 
-    fn degree(&mut self, span: Span, name_span: Span, given: &[Given]) -> Typed {
+    fn degree(&mut self, span: Span, given: &[Given]) -> Typed {
         let end = match given {
             [(None, expr)] if !self.is_module() => match expr.as_name() {
                 Some("v") if self.bound.node => Some(End::Node),
@@ -324,7 +324,6 @@ impl Checker<'_, '_> {
             None => {
                 let d = Diagnostic::new(codes::LAYER_WRONG_KIND, "`deg` is of a node: `deg(v)` or `deg(u)`")
                     .at(span, "not a node")
-                    .at(name_span, "")
                     .help("`deg(v)` is how many edges come into v in the whole graph");
                 self.bad(span, d)
             }

@@ -236,7 +236,8 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
                 && !(0.0..1.0).contains(&p)
             {
                 let d = Diagnostic::new(codes::LAYER_ARGUMENT_TYPE, format!("a dropout rate of {p}"));
-                let here = Diagnostic::new(codes::LAYER_ARGUMENT_TYPE, "the rate is used here").at(*span, "");
+                let here = Diagnostic::new(codes::LAYER_ARGUMENT_TYPE, "the rate is used here")
+                    .at(*span, "this rate");
                 wrong.push(
                     d.at(self.call.span, "from 0 up to but not 1")
                         .related(in_file_of(here, &self.call.layer)),
@@ -347,7 +348,8 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
         };
         let with: Vec<u32> = all.iter().copied().filter(|r| !lacking.contains(r)).collect();
         let text = format!("no edge feature `{name}` on {}", quoted(lacking));
-        let there = Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, "it is read here").at(span, "");
+        let there =
+            Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, "it is read here").at(span, "on every edge");
         let mut known: Vec<&str> = lacking
             .iter()
             .flat_map(|r| self.cx.facts.relations[*r as usize].features.iter().map(|f| f.name.as_str()))

@@ -120,6 +120,8 @@ pub(super) struct WeightDef {
     /// Leading dimensions that are shared where it is multiplied by; none if it never stands right of `@`.
     pub lead: Option<usize>,
     pub used: bool,
+    /// False where its dimensions could not be read.
+    pub whole: bool,
     pub span: Span,
 }
 

@@ -159,7 +159,8 @@ impl Lower<'_, '_, '_> {
     fn feature_mismatch(&self, side: &Typed, width: usize, full: usize) -> Diagnostic {
         let name = side.shape.first().map(ToString::to_string).unwrap_or_default();
         let text = format!("`{name}` is {width} wide, and meets rows of {full}");
-        let there = Diagnostic::new(codes::LAYER_DIMENSIONS, "it is used here").at(side.span, "");
+        let there = Diagnostic::new(codes::LAYER_DIMENSIONS, "it is used here")
+            .at(side.span, format!("{width} wide"));
         Diagnostic::new(codes::LAYER_DIMENSIONS, text)
             .at(self.call.span, "for this graph")
             .help(format!("bring it to that width by a weight: `{name} @ W` with `weight W : {name} x out`"))
