@@ -431,3 +431,133 @@ fn check_instr(kernel: &Kernel, at: usize) -> Checked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{ReduceOp, Role, UnaryOp};
+
+    const NODES: Domain = Domain::Nodes { ty: 0, hop: 0 };
+    const FAR: Domain = Domain::Nodes { ty: 0, hop: 1 };
+
+    fn signature() -> Signature {
+        Signature { relations: vec![(0, 0)], params: vec![vec![4, 3]] }
+    }
+
+    fn buffer(domain: Domain, width: usize, slot: u32) -> Buffer {
+        Buffer { domain, width, slot, name: "x".into(), materialised: None }
+    }
+
+    fn kernel(access: Access, operand: Operand, width: usize) -> Kernel {
+        Kernel {
+            inputs: vec![KernelInput { operand, access, width }],
+            instrs: vec![
+                Instr { op: RowOp::Load { input: 0, start: 0 }, width },
+                Instr { op: RowOp::Unary(UnaryOp::Tanh, 0), width },
+            ],
+        }
+    }
+
+    fn step(kind: StepKind) -> Step {
+        Step { kind, name: "step".into() }
+    }
+
+    /// gemm → sum over edges → map.
+    fn good() -> Schedule {
+        let x = Operand::Stored(Stored::NodeFeature { ty: 0, feature: 0 });
+        let (b0, b1, b2) = (BufferId(0), BufferId(1), BufferId(2));
+        let combine = EdgeCombine::ToDst(ReduceOp::Sum);
+        Schedule {
+            buffers: vec![buffer(FAR, 3, 0), buffer(NODES, 3, 1), buffer(NODES, 3, 0)],
+            slots: 2,
+            steps: vec![
+                step(StepKind::Linear {
+                    x,
+                    w: Operand::Param(0),
+                    batch: 1,
+                    k: 4,
+                    n: 3,
+                    out: b0,
+                    accumulate: false,
+                }),
+                step(StepKind::Traverse {
+                    rel: 0,
+                    hop: 0,
+                    kernel: kernel(Access::Src, Operand::Buffer(b0), 3),
+                    outputs: vec![EdgeOutput { reg: 1, out: b1, combine, accumulate: false }],
+                }),
+                step(StepKind::Map {
+                    rows: NODES,
+                    kernel: kernel(Access::Row, Operand::Buffer(b1), 3),
+                    outputs: vec![MapOutput {
+                        reg: 1,
+                        out: b2,
+                        combine: RowCombine::Each,
+                        accumulate: false,
+                    }],
+                }),
+            ],
+            outputs: vec![(Role::Hidden { ty: 0 }, b2)],
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Schedule)) -> String {
+        let mut schedule = good();
+        change(&mut schedule);
+        verify_schedule(&schedule, &signature()).expect_err("it is wrong").message
+    }
+
+    #[test]
+    fn a_good_schedule_passes() {
+        verify_schedule(&good(), &signature()).expect("it is right");
+    }
+
+    #[test]
+    fn edge_buffers_need_a_reason() {
+        let edges = Domain::Edges { rel: 0, hop: 0 };
+        assert!(refused(|s| s.buffers.push(buffer(edges, 3, 0))).contains("nobody says why"));
+    }
+
+    #[test]
+    fn reads_follow_writes() {
+        assert!(refused(|s| s.steps.swap(0, 1)).contains("before it is written"));
+        assert!(refused(|s| s.outputs.push((Role::Loss, BufferId(9)))).contains("never written"));
+        let add = |s: &mut Schedule| match &mut s.steps[0].kind {
+            StepKind::Linear { accumulate, .. } => *accumulate = true,
+            _ => unreachable!("the first step is a product"),
+        };
+        assert!(refused(add).contains("added to before"));
+    }
+
+    #[test]
+    fn live_buffers_do_not_share_a_slot() {
+        assert!(refused(|s| s.buffers[1].slot = 0).contains("live together"));
+        assert!(refused(|s| s.buffers[1].slot = 7).contains("has no slot"));
+    }
+
+    #[test]
+    fn widths_and_rows_fit() {
+        assert!(refused(|s| s.buffers[1].width = 4).contains("not 3"));
+        assert!(refused(|s| s.buffers[0].domain = NODES).contains("not of"));
+        let swap = |s: &mut Schedule| match &mut s.steps[1].kind {
+            StepKind::Traverse { kernel, .. } => kernel.inputs[0].access = Access::Row,
+            _ => unreachable!("the second step is a traversal"),
+        };
+        assert!(refused(swap).contains("no way to read"));
+    }
+
+    #[test]
+    fn instructions_fit() {
+        let change = |f: fn(&mut Kernel)| {
+            refused(move |s| match &mut s.steps[2].kind {
+                StepKind::Map { kernel, .. } => f(kernel),
+                _ => unreachable!("the third step is a map"),
+            })
+        };
+        assert!(change(|k| k.instrs[1].op = RowOp::Unary(UnaryOp::Exp, 5)).contains("not defined yet"));
+        assert!(
+            change(|k| k.instrs[0].op = RowOp::Load { input: 0, start: 1 }).contains("outside its input")
+        );
+        assert!(change(|k| k.instrs[1].width = 2).contains("do not give"));
+    }
+}

@@ -192,7 +192,10 @@ fn read_through_expand(b: &mut Builder, op: BinaryOp, args: [ValueId; 2], by: [B
         let (mut args, mut by) = (args, by);
         args[side] = x;
         by[side] = composed;
-        return b.op(Op::Binary { op, left: by[0], right: by[1] }, &args).map(Some);
+        return match binary(b, op, args, by)? {
+            Some(simpler) => Ok(Some(simpler)),
+            None => b.op(Op::Binary { op, left: by[0], right: by[1] }, &args).map(Some),
+        };
     }
     Ok(None)
 }

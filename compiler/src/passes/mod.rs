@@ -88,6 +88,9 @@ fn at(pass: &'static str) -> impl Fn(VerifyError) -> PassError {
 }
 
 /// Runs all passes over `forward` and schedules what they leave. With `trace`, keeps the text after every pass.
+///
+/// A trainable parameter that the loss does not depend on has no gradient among the outputs. Outputs keep the order of
+/// `forward`; the gradients follow, dense ones by parameter, then rows by table.
 pub fn compile(
     forward: Program,
     options: &Options,
@@ -96,9 +99,10 @@ pub fn compile(
     let mut silent = vec![];
     let keeps = trace.is_some();
     let mut pipeline = Pipeline { options, trace: trace.unwrap_or(&mut silent), keeps };
+    let forward = rewrite::sweep(forward);
     let program = pipeline.program(&forward)?;
     let schedule = pipeline.schedule(&program)?;
-    let hops = hops(&program);
+    let hops = hops(&[&forward, &program]);
     Ok(Executable { forward, program, schedule, hops })
 }
 
@@ -193,10 +197,10 @@ impl Pipeline<'_, '_> {
     }
 }
 
-/// Relations that the program reads at each hop, in order; as many hops as its nodes reach.
-fn hops(program: &Program) -> Vec<Vec<u32>> {
+/// Relations that the programs read at each hop, in order; as many hops as their nodes reach.
+fn hops(programs: &[&Program]) -> Vec<Vec<u32>> {
     let mut hops: Vec<Vec<u32>> = vec![];
-    for value in &program.values {
+    for value in programs.iter().flat_map(|p| &p.values) {
         match (value.domain, &value.op) {
             (Domain::Nodes { hop, .. }, Op::RecipCount { rel }) => reads(&mut hops, *rel, hop),
             (Domain::Edges { rel, hop }, _) => reads(&mut hops, rel, hop),

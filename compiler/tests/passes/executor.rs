@@ -53,7 +53,13 @@ impl Executor<'_> {
     fn read(&self, id: BufferId) -> &[f64] {
         let buffer = &self.schedule.buffers[id.index()];
         let data = &self.slots[buffer.slot as usize];
-        assert_eq!(data.len(), self.rows(buffer.domain) * buffer.width, "b{} ({}) was overwritten", id.0, buffer.name);
+        assert_eq!(
+            data.len(),
+            self.rows(buffer.domain) * buffer.width,
+            "b{} ({}) was overwritten",
+            id.0,
+            buffer.name
+        );
         data
     }
 
@@ -81,7 +87,9 @@ impl Executor<'_> {
                 slice(self.read(id), row)
             }
             Operand::Param(p) => slice(&b.params[p as usize], 0),
-            Operand::Part { of: Whole::Param(p), start, len } => b.params[p as usize][start..start + len].to_vec(),
+            Operand::Part { of: Whole::Param(p), start, len } => {
+                b.params[p as usize][start..start + len].to_vec()
+            }
             Operand::Part { of: Whole::Buffer(id), start, len } => self.read(id)[start..start + len].to_vec(),
             Operand::Stored(stored) => {
                 let id = self.ids(domain, row);
@@ -168,7 +176,8 @@ impl Executor<'_> {
             StepKind::Pad { .. } => panic!("only buffers are padded"),
             StepKind::Stack { items, out } => {
                 let each = self.schedule.buffers[out.index()].width / items.len();
-                let item = |i: &Option<Operand>| i.map_or(vec![0.0; each], |o| self.row(o, Domain::Global, 0, each));
+                let item =
+                    |i: &Option<Operand>| i.map_or(vec![0.0; each], |o| self.row(o, Domain::Global, 0, each));
                 let data = items.iter().flat_map(item).collect();
                 self.write(*out, false, data);
             }
@@ -222,9 +231,8 @@ impl Executor<'_> {
                 }
                 EdgeCombine::Outer { other, batch, k, n } => {
                     let mut sum = vec![0.0; batch * k * n];
-                    regs.iter().for_each(|r| {
-                        outer(&r[o.reg as usize], &r[other as usize], [batch, k, n], &mut sum)
-                    });
+                    regs.iter()
+                        .for_each(|r| outer(&r[o.reg as usize], &r[other as usize], [batch, k, n], &mut sum));
                     sum
                 }
             };
@@ -242,7 +250,8 @@ impl Executor<'_> {
     ) -> Vec<f64> {
         let width = self.schedule.buffers[out.index()].width;
         self.rows_of(out, |_, _, r| {
-            let here: Vec<&Vec<f64>> = block.iter().zip(values).filter(|(e, _)| end(e) == r).map(|(_, v)| *v).collect();
+            let here: Vec<&Vec<f64>> =
+                block.iter().zip(values).filter(|(e, _)| end(e) == r).map(|(_, v)| *v).collect();
             let column = |c: usize| here.iter().map(move |v| v[c]);
             (0..width)
                 .map(|c| match op {
@@ -295,9 +304,9 @@ impl Executor<'_> {
             }
             RowOp::Expand { x, by } => fill(&|i| reg(x)[element(*by, i)]),
             RowOp::SumInner { x, inner } => fill(&|o| reg(x)[o * inner..(o + 1) * inner].iter().sum()),
-            RowOp::MaxInner { x, inner } => {
-                fill(&|o| reg(x)[o * inner..(o + 1) * inner].iter().copied().fold(f64::NEG_INFINITY, f64::max))
-            }
+            RowOp::MaxInner { x, inner } => fill(&|o| {
+                reg(x)[o * inner..(o + 1) * inner].iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            }),
             RowOp::SumOuter { x, inner } => {
                 fill(&|i| (0..reg(x).len() / inner).map(|o| reg(x)[o * inner + i]).sum())
             }

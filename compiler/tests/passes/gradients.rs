@@ -57,7 +57,11 @@ fn check(model: &Model, without: &[&str], positive: bool) {
             let slope = (at(x + STEP) - at(x - STEP)) / (2.0 * STEP);
             at(x);
             let near = (slope - exact[i]).abs() <= 1e-6 * (1.0 + slope.abs());
-            assert!(near, "{} {without:?}: parameter {p}[{i}]: {} but the slope is {slope}", model.name, exact[i]);
+            assert!(
+                near,
+                "{} {without:?}: parameter {p}[{i}]: {} but the slope is {slope}",
+                model.name, exact[i]
+            );
         }
     }
 }
@@ -77,7 +81,8 @@ fn of(name: &'static str, build: impl FnOnce(&mut Net) -> ValueId) -> Model {
     let y = build(&mut net);
     let (domain, width) = (net.b.domain(y), net.b.value(y).width());
     let y = net.b.reshape(y, &[width]).expect("fits");
-    let weights: Vec<ValueId> = (0..width).map(|i| net.b.constant(0.3 + 0.17 * ((i * 7) % 5) as f32)).collect();
+    let weights: Vec<ValueId> =
+        (0..width).map(|i| net.b.constant(0.3 + 0.17 * ((i * 7) % 5) as f32)).collect();
     let weights = net.concat(&weights);
     let mut weighted = net.mul(y, weights);
     let square = net.unary(UnaryOp::Square, weighted);
@@ -113,8 +118,23 @@ fn edge_rows(net: &mut Net, shape: &[usize]) -> ValueId {
 fn of_unary_operations() {
     use UnaryOp::*;
     let ops = [
-        Neg, Exp, Log, Sqrt, Rsqrt, Recip, Square, Abs, Tanh, Sigmoid, Softplus, Relu, LeakyRelu(0.2), Elu, Gelu,
-        Step, Sign,
+        Neg,
+        Exp,
+        Log,
+        Sqrt,
+        Rsqrt,
+        Recip,
+        Square,
+        Abs,
+        Tanh,
+        Sigmoid,
+        Softplus,
+        Relu,
+        LeakyRelu(0.2),
+        Elu,
+        Gelu,
+        Step,
+        Sign,
     ];
     for op in ops {
         let model = of("unary", |net| {
@@ -131,8 +151,14 @@ fn of_unary_operations() {
 #[test]
 fn of_binary_operations_under_every_broadcast() {
     use BinaryOp::*;
-    let shapes: [(&[usize], &[usize]); 6] =
-        [(&[2, 3], &[2, 3]), (&[2, 3], &[]), (&[2, 3], &[2]), (&[2, 3], &[3]), (&[3], &[2, 3]), (&[2], &[2, 3])];
+    let shapes: [(&[usize], &[usize]); 6] = [
+        (&[2, 3], &[2, 3]),
+        (&[2, 3], &[]),
+        (&[2, 3], &[2]),
+        (&[2, 3], &[3]),
+        (&[3], &[2, 3]),
+        (&[2], &[2, 3]),
+    ];
     for op in [Add, Sub, Mul, Div, Max, Min, Gt, Ge, Eq] {
         for (left, right) in shapes {
             let model = of("binary", |net| {

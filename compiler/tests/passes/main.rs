@@ -5,6 +5,7 @@ mod executor;
 mod gradients;
 mod models;
 mod orders;
+mod random;
 mod scale;
 mod schedules;
 mod snapshots;

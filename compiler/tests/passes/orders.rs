@@ -114,7 +114,10 @@ fn dropout_on_edges_stays_on_edges() {
     let y = net.reduce(ReduceOp::Max, z);
     let program = optimised(net, y, &costs(50.0, 60.0, 10.0), true);
     let edges = Domain::Edges { rel: 0, hop: 0 };
-    assert!(find(&program, |op| matches!(op, Op::Dropout { .. })).iter().all(|v| v.domain == edges), "{program}");
+    assert!(
+        find(&program, |op| matches!(op, Op::Dropout { .. })).iter().all(|v| v.domain == edges),
+        "{program}"
+    );
 }
 
 #[test]

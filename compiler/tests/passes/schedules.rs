@@ -29,8 +29,15 @@ fn same(name: &str, found: &[(Role, Domain, Matrix)], expected: &[(Role, Domain,
     }
 }
 
-const WITHOUT: [&[&str]; 7] =
-    [&[], &["hoist"], &["order"], &["cse"], &["narrow"], &["canonicalise"], &["hoist", "order", "cse", "narrow"]];
+const WITHOUT: [&[&str]; 7] = [
+    &[],
+    &["hoist"],
+    &["order"],
+    &["cse"],
+    &["narrow"],
+    &["canonicalise"],
+    &["hoist", "order", "cse", "narrow"],
+];
 
 #[test]
 fn schedules_give_what_their_programs_give() {

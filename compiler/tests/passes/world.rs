@@ -101,7 +101,9 @@ pub fn costs() -> Costs {
 /// The outputs of a program, by role.
 pub fn outputs(program: &Program, signature: &Signature, bindings: &Bindings) -> Vec<(Role, Domain, Matrix)> {
     let values = interpret(program, signature, bindings).expect("interpreted");
-    let of = |o: &Output| (o.role.clone(), program.values[o.value.index()].domain, values[o.value.index()].clone());
+    let of = |o: &Output| {
+        (o.role.clone(), program.values[o.value.index()].domain, values[o.value.index()].clone())
+    };
     program.outputs.iter().map(of).collect()
 }
 
