@@ -26,7 +26,8 @@ pub(super) fn graph() -> MemoryGraph {
     for (src, dst, edges) in [(0u32, 0u32, 250u64), (1, 0, 120), (0, 1, 90)] {
         let count = |ty: u32| if ty == 0 { 60 } else { 25 };
         let base = u64::from(src * 2 + dst) << 20;
-        let pair = |e: u64| (key.below_at(base + 2 * e, count(src)), key.below_at(base + 2 * e + 1, count(dst)));
+        let pair =
+            |e: u64| (key.below_at(base + 2 * e, count(src)), key.below_at(base + 2 * e + 1, count(dst)));
         let pairs: Vec<_> = (0..edges).map(pair).collect();
         let rel = graph.add_relation(src, dst, &pairs);
         graph.add_edge_feature(rel, 2, normal(key.fold(u64::from(rel)), 2 * edges as usize));
@@ -114,7 +115,11 @@ impl World {
             let sampled = block.edges(rel, hop).unwrap();
             let of = |row: usize| {
                 let own = sampled.indptr[row] as usize..sampled.indptr[row + 1] as usize;
-                own.map(move |e| Edge { src: sampled.src[e] as usize, dst: row, id: sampled.position[e] as usize })
+                own.map(move |e| Edge {
+                    src: sampled.src[e] as usize,
+                    dst: row,
+                    id: sampled.position[e] as usize,
+                })
             };
             edges.insert((rel, hop), (0..sampled.rows()).flat_map(of).collect());
         }
@@ -195,7 +200,9 @@ fn every_operation(b: &mut Builder) -> Result<(), gsl_plan::verify::VerifyError>
     for op in [UnaryOp::Log, UnaryOp::Sqrt, UnaryOp::Rsqrt, UnaryOp::Recip] {
         b.op(Op::Unary(op), &[positive])?;
     }
-    for op in [BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Max, BinaryOp::Min, BinaryOp::Eq, BinaryOp::Gt, BinaryOp::Ge] {
+    for op in
+        [BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Max, BinaryOp::Min, BinaryOp::Eq, BinaryOp::Gt, BinaryOp::Ge]
+    {
         b.op(Op::Binary { op, left: Full, right: Full }, &[h, biased])?;
     }
     b.op(Op::Binary { op: BinaryOp::Div, left: Full, right: Scalar }, &[positive, half])?;
@@ -274,7 +281,8 @@ fn context(training: bool) -> Context {
 #[test]
 fn every_operation_agrees_with_the_interpreter() {
     let program = without_dropout(program());
-    for fanouts in [[Fanout::Neighbors(3), Fanout::Neighbors(2)], [Fanout::All; 2], [Fanout::Neighbors(0); 2]] {
+    for fanouts in [[Fanout::Neighbors(3), Fanout::Neighbors(2)], [Fanout::All; 2], [Fanout::Neighbors(0); 2]]
+    {
         let world = World::new(fanouts);
         for gather in [true, false] {
             let schedule = lower(&program, gather);
@@ -329,7 +337,9 @@ fn threads_do_not_change_a_bit() {
 fn an_executor_used_for_many_batches_forgets_the_one_before() {
     let program = without_dropout(program());
     let mut executor = Executor::new(&lower(&program, true), &signature()).unwrap();
-    for fanouts in [[Fanout::All; 2], [Fanout::Neighbors(1); 2], [Fanout::Neighbors(0); 2], [Fanout::Neighbors(4); 2]] {
+    for fanouts in
+        [[Fanout::All; 2], [Fanout::Neighbors(1); 2], [Fanout::Neighbors(0); 2], [Fanout::Neighbors(4); 2]]
+    {
         let world = World::new(fanouts);
         world.run(&mut executor, context(true), Goal::All).unwrap();
         compare(&world, &executor, &program, |_, _, _| true);

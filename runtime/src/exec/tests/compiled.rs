@@ -259,7 +259,10 @@ fn gradients_agree_with_differences_of_the_loss() {
             let expected = (loss(1e-5) - loss(-1e-5)) / 2e-5;
             let found = directional(&executor, &world, param, &direction);
             let what = format!("{name}: parameter {param} ({:?})", model.params[param as usize].shape);
-            assert!((found - expected).abs() <= 2e-3 * expected.abs().max(0.02), "{what}: {found} for {expected}");
+            assert!(
+                (found - expected).abs() <= 2e-3 * expected.abs().max(0.02),
+                "{what}: {found} for {expected}"
+            );
         }
     }
 }
@@ -286,7 +289,8 @@ fn compiled_models_give_the_same_bits_on_any_number_of_threads() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut executor = Executor::new(&exec.schedule, &model.signature()).unwrap();
             pool.install(|| world.run(&mut executor, context(true), Goal::All)).unwrap();
-            let bits = |(_, id): &(Role, BufferId)| executor.buffer(*id).data.iter().map(|x| x.to_bits()).collect();
+            let bits =
+                |(_, id): &(Role, BufferId)| executor.buffer(*id).data.iter().map(|x| x.to_bits()).collect();
             exec.schedule.outputs.iter().map(bits).collect::<Vec<Vec<u32>>>()
         };
         let one = run(1);

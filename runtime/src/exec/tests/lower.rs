@@ -152,7 +152,12 @@ impl Lowering<'_> {
         let Domain::Edges { rel, hop } = edges else { panic!("{edges:?}") };
         let load = Instr { op: RowOp::Load { input: 0, start: 0 }, width: value.width() };
         let kernel = Kernel { inputs: vec![self.input(value.args[0], access)], instrs: vec![load] };
-        StepKind::Traverse { rel, hop, kernel, outputs: vec![EdgeOutput { reg: 0, out, combine, accumulate: false }] }
+        StepKind::Traverse {
+            rel,
+            hop,
+            kernel,
+            outputs: vec![EdgeOutput { reg: 0, out, combine, accumulate: false }],
+        }
     }
 
     fn map(&self, value: &Value, out: BufferId) -> StepKind {
