@@ -15,7 +15,9 @@ mod expr;
 mod fit;
 mod functions;
 mod lower;
+mod reduce;
 mod typed;
+mod weights;
 
 use gsl_plan::program::ValueId;
 

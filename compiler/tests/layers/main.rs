@@ -27,5 +27,6 @@ fn the_standard_library_is_clean() {
     for text in [world::LAYERS, world::MODULES] {
         let found = world::all_mistakes(text);
         assert!(found.is_empty(), "{}", gsl_compiler::diag::render(&found, "std", text, false));
+        assert_eq!(gsl_compiler::syntax::format(text).ok().as_deref(), Some(text), "laid out as `gsc fmt` does");
     }
 }

@@ -164,7 +164,7 @@ impl Lower<'_, '_, '_> {
         Diagnostic::new(codes::LAYER_DIMENSIONS, text)
             .at(self.call.span, "for this graph")
             .help(format!("bring it to that width by a weight: `{name} @ W` with `weight W : {name} x out`"))
-            .related(super::in_file_of(there, &self.call.layer))
+            .related(super::super::args::in_file_of(there, &self.call.layer))
     }
 
     /// x @ w as `Linear`, the shared dimensions as its batch. Where w lacks some of x's dimensions it is repeated along them.
@@ -239,7 +239,7 @@ impl Lower<'_, '_, '_> {
 
     // ------------------------------------------------------------------------------------------- relations and edges
 
-    fn into_node(&self, env: &Env) -> Vec<u32> {
+    fn relations_of(&self, env: &Env) -> Vec<u32> {
         match env.node {
             Domain::Nodes { ty, .. } => relations_into(self.cx.facts, ty),
             _ => Vec::new(),
@@ -247,7 +247,7 @@ impl Lower<'_, '_, '_> {
     }
 
     pub(super) fn over_relations(&mut self, op: Fold, body: &Typed, env: &Env) -> Lowered {
-        let relations = self.into_node(env);
+        let relations = self.relations_of(env);
         let shape = self.shape(body)?;
         let mut terms = Vec::new();
         for rel in &relations {
@@ -293,7 +293,7 @@ impl Lower<'_, '_, '_> {
         let relations = match (over, env.relation) {
             (Over::EdgesOf, Some(rel)) => vec![rel],
             (Over::EdgesOf, None) => return self.fault("edges of no relation"),
-            _ => self.into_node(env),
+            _ => self.relations_of(env),
         };
         let mut messages = Vec::new();
         for rel in &relations {
@@ -388,7 +388,7 @@ impl Lower<'_, '_, '_> {
         if let Some(done) = self.memo.get(&key(wanted)) {
             return Ok(*done);
         }
-        let relations = if over == Over::EdgesOf { vec![wanted] } else { self.into_node(env) };
+        let relations = if over == Over::EdgesOf { vec![wanted] } else { self.relations_of(env) };
         let mut scores = Vec::new();
         for rel in &relations {
             scores.push((*rel, self.on_edges(body, *rel, env)?));
