@@ -123,7 +123,10 @@ fn pages_fail_with_exactly_their_code() {
             let found = front_end(fails, Path::new(""));
             let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
             if codes != [code.as_str()] {
-                wrong.push(format!("{code}: the example gives\n{}", render(&found, code.as_str(), fails, false)));
+                wrong.push(format!(
+                    "{code}: the example gives\n{}",
+                    render(&found, code.as_str(), fails, false)
+                ));
             }
         }
         let works = example(page, "works").unwrap_or_default();
@@ -144,4 +147,24 @@ fn few_codes_have_no_failing_example() {
         .map(|c| c.as_str())
         .collect();
     assert_eq!(without, ["gsl::param::override", "gsl::schema::unreadable", "gsl::experiment::data"]);
+}
+
+/// Checking never panics: every line of the good files left out once, and every few words.
+#[test]
+fn damaged_files_are_checked_too() {
+    for path in gsl_files(&folder("good")) {
+        let source = read(&path);
+        let lines: Vec<&str> = source.lines().collect();
+        for left_out in 0..lines.len() {
+            let rest: Vec<&str> =
+                lines.iter().enumerate().filter(|(i, _)| *i != left_out).map(|(_, l)| *l).collect();
+            checked(&rest.join("\n"));
+        }
+        let words: Vec<&str> = source.split_inclusive([' ', '\n', '(', ')', ',']).collect();
+        for left_out in (0..words.len()).step_by(7) {
+            let rest: Vec<&str> =
+                words.iter().enumerate().filter(|(i, _)| *i != left_out).map(|(_, w)| *w).collect();
+            checked(&rest.concat());
+        }
+    }
 }

@@ -105,7 +105,8 @@ fn every_good_experiment_has_a_plan() {
 
 #[test]
 fn each_stage_reads_what_the_one_before_it_wrote() {
-    for (file, name) in [("sections.gsl", "sections"), ("sections.gsl", "deep"), ("everything.gsl", "venues")] {
+    for (file, name) in [("sections.gsl", "sections"), ("sections.gsl", "deep"), ("everything.gsl", "venues")]
+    {
         let plan = plan(&good(file), name);
         assert_eq!(plan.infer.len(), plan.sampler.fanouts.len() + 2);
         for pair in plan.infer.windows(2) {
@@ -185,11 +186,18 @@ fn a_number_is_predicted_standardised() {
         program.values[found.value.index()].shape.clone()
     };
     assert_eq!((shape(0), shape(1)), (vec![3], vec![]));
-    let constants: Vec<f32> = program.values.iter().filter_map(|v| match v.op {
-        Op::Const(x) => Some(x),
-        _ => None,
-    }).collect();
-    assert!(constants.contains(&2.0), "the mean, the reciprocal of the deviation or the delta: {constants:?}");
+    let constants: Vec<f32> = program
+        .values
+        .iter()
+        .filter_map(|v| match v.op {
+            Op::Const(x) => Some(x),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        constants.contains(&2.0),
+        "the mean, the reciprocal of the deviation or the delta: {constants:?}"
+    );
     assert!(constants.contains(&0.5), "the weight");
 }
 

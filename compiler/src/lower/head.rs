@@ -7,6 +7,7 @@ use gsl_plan::verify::VerifyError;
 use super::data::spread;
 use super::rows::{Names, calls};
 use super::{Lowering, Wrong, fault};
+use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows};
 use crate::sema::{Loss, Predict};
 
@@ -28,6 +29,10 @@ impl<'a> Lowering<'a> {
         let label = &self.facts.nodes[predict.ty].labels[predict.label];
         let out = if predict.kind == LabelKind::Class { label.classes.len() } else { 1 };
         let scores = self.rows_model(cx, &predict.decode, x, &mut names, Some(out))?;
+        let width = cx.builder.value(scores).width();
+        if width != out {
+            return Err(vec![wrong_width(predict, width, out)]);
+        }
         cx.builder.at(format!("scores of {}", predict.name), None);
         let shape: &[usize] = if predict.kind == LabelKind::Class { &[out] } else { &[] };
         cx.builder.reshape(scores, shape).map_err(fault(predict.span))
@@ -104,6 +109,18 @@ impl<'a> Lowering<'a> {
             _ => builder.unary(UnaryOp::Square, difference),
         }
     }
+}
+
+fn wrong_width(predict: &Predict, width: usize, out: usize) -> Diagnostic {
+    let wanted = match predict.kind {
+        LabelKind::Class => format!("has {out} classes"),
+        LabelKind::Float => "is one number".to_owned(),
+    };
+    let message =
+        format!("`{}` gives {width} scores, and `{}` {wanted}", predict.decode.show(), predict.name);
+    Diagnostic::new(codes::MODEL_WIDTHS, message)
+        .at(predict.span, "")
+        .help("end the decoder with `linear`, which gives as many scores as are needed")
 }
 
 fn add_weighted(

@@ -21,7 +21,7 @@ use gsl_plan::verify::VerifyError;
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode};
 use crate::passes::{Costs, Options, PassError, Snapshot, compile};
-use crate::sema::{CheckedGraph, Checked, Experiment};
+use crate::sema::{Checked, CheckedGraph, Experiment};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
 

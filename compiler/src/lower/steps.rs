@@ -137,7 +137,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// One hop: the types of the next inner hop, from the rows of this one.
-    fn layer(&self, cx: &mut LowerCx<'a>, state: &mut State, call: &LayerCall, number: usize) -> Result<(), Wrong> {
+    fn layer(
+        &self,
+        cx: &mut LowerCx<'a>,
+        state: &mut State,
+        call: &LayerCall,
+        number: usize,
+    ) -> Result<(), Wrong> {
         let hop = state.hop - 1;
         let reach = self.hops() as usize - number;
         let wanted: Vec<u32> = self.types[reach].iter().copied().collect();

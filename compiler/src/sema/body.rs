@@ -222,7 +222,9 @@ fn amend(mut body: Body, new: Body) -> Body {
     for predict in new.predicts {
         let name = show_target(&predict.target);
         match body.predicts.iter_mut().find(|p| show_target(&p.target) == name) {
-            Some(old) => replace(&mut old.settings, predict.settings, |a, b| a.item.name.text == b.item.name.text),
+            Some(old) => {
+                replace(&mut old.settings, predict.settings, |a, b| a.item.name.text == b.item.name.text)
+            }
             None => body.predicts.push(predict),
         }
     }

@@ -93,8 +93,7 @@ impl Signature {
         let mut params: Vec<Parameter> = Vec::new();
         for param in &layer.params {
             if params.iter().any(|p| p.name == param.name.text) {
-                let message =
-                    format!("`{}` has two parameters named `{}`", layer.name.text, param.name.text);
+                let message = format!("`{}` has two parameters named `{}`", layer.name.text, param.name.text);
                 cx.error(codes::NAMES_DUPLICATE, message, param.name.span, "the second one");
                 continue;
             }
@@ -184,13 +183,7 @@ impl Signature {
         cx.report(diagnostic);
     }
 
-    fn complete(
-        &self,
-        cx: &mut Cx,
-        slots: Vec<Option<Value>>,
-        call: Span,
-        free: &[&str],
-    ) -> Option<Args> {
+    fn complete(&self, cx: &mut Cx, slots: Vec<Option<Value>>, call: Span, free: &[&str]) -> Option<Args> {
         let mut args = Args::default();
         let mut good = true;
         let mut env = (*self.env).clone();
@@ -204,7 +197,8 @@ impl Signature {
                 (None, None) if free.contains(&param.name.as_str()) => continue,
                 (None, None) => {
                     let message = format!("`{}` needs `{}`", self.name, param.name);
-                    let help = format!("it is `{}`; `{}` is {}", self.show(), param.name, param.ty.describe());
+                    let help =
+                        format!("it is `{}`; `{}` is {}", self.show(), param.name, param.ty.describe());
                     cx.error_help(codes::ARGS_MISSING, message, call, "an argument is missing", help);
                     None
                 }

@@ -26,6 +26,10 @@ pub struct Composer<'a, 'w> {
 }
 
 const MOST_REPEATS: i64 = 64;
+/// Names of compositions double what they name; this ends it.
+const MOST_PARTS: usize = 4096;
+/// Where a model of too many parts, which has been reported, is no longer followed.
+const MOST_CALLS: usize = 1 << 16;
 
 /// Functions of composition that are built in.
 pub const COMBINATORS: [&str; 4] = ["residual", "jump", "norm", "dropout"];
@@ -36,7 +40,7 @@ impl Composer<'_, '_> {
         match &expr.kind {
             ExprKind::Compose { first, then } | ExprKind::Pipe { value: first, stage: then } => {
                 let (a, b) = (self.model(first), self.model(then));
-                Some(Model::chain(vec![a?, b?]))
+                self.sized(vec![a?, b?], expr.span)
             }
             ExprKind::Binary { op: BinaryOp::Mul, left, right, .. } => self.repeat(expr, left, right),
             ExprKind::Name(name) => self.call(name, expr.span, &[], expr.span),
@@ -74,7 +78,24 @@ impl Composer<'_, '_> {
             self.cx.error(codes::MODEL_EXPRESSION, message, expr.span, "");
             return None;
         }
-        Some(Model::chain(vec![model?; times as usize]))
+        let model = model?;
+        if model.size() * times as usize > MOST_PARTS {
+            return self.too_large(expr.span);
+        }
+        Some(Model::chain(vec![model; times as usize]))
+    }
+
+    fn sized(&mut self, parts: Vec<Model>, span: Span) -> Option<Model> {
+        match parts.iter().map(Model::size).sum::<usize>() {
+            size if size > MOST_PARTS => self.too_large(span),
+            _ => Some(Model::chain(parts)),
+        }
+    }
+
+    fn too_large(&mut self, span: Span) -> Option<Model> {
+        let message = format!("a model has at most {MOST_PARTS} parts");
+        self.cx.error(codes::MODEL_EXPRESSION, message, span, "too many");
+        None
     }
 
     fn count(&mut self, expr: &Expr) -> Option<i64> {
@@ -108,7 +129,8 @@ impl Composer<'_, '_> {
         let known: Vec<&str> = self.library.names(self.module);
         let all = known.iter().copied().chain(COMBINATORS).chain(Activation::NAMES);
         let near = did_you_mean_help(name, all);
-        let exact = self.library.where_is(name).filter(|line| near.is_none() || line.ends_with(&format!(".{name}`")));
+        let exact =
+            self.library.where_is(name).filter(|line| near.is_none() || line.ends_with(&format!(".{name}`")));
         let diagnostic = Diagnostic::new(codes::NAMES_LAYER, format!("there is no layer or module `{name}`"))
             .at(span, "not a layer")
             .help_opt(exact.or(near).or_else(|| Some("declare it: `layer NAME(out: dim) { … }`".into())));
@@ -182,6 +204,10 @@ impl Composer<'_, '_> {
     }
 
     fn layer(&mut self, id: LayerId, args: &[Arg], span: Span) -> Option<Model> {
+        self.cx.calls += 1;
+        if self.cx.calls > MOST_CALLS {
+            return None;
+        }
         let library = self.library;
         let def = &library.layers[id];
         let hops = def.decl.kind == LayerKind::Layer
@@ -202,7 +228,12 @@ impl Composer<'_, '_> {
     }
 
     /// The arguments, and whether `out` was left open.
-    fn arguments(&mut self, id: LayerId, args: &[Arg], span: Span) -> Option<(Vec<(String, LayerArg)>, bool)> {
+    fn arguments(
+        &mut self,
+        id: LayerId,
+        args: &[Arg],
+        span: Span,
+    ) -> Option<(Vec<(String, LayerArg)>, bool)> {
         let library = self.library;
         let declared = library.declared(id);
         let takes_out = declared.decl.params.first().is_some_and(|p| p.name.text == "out");
@@ -226,7 +257,13 @@ impl Composer<'_, '_> {
     }
 
     /// `layer Two(out: dim) = RGCN(out) >> RGCN(out)`, called.
-    fn alias(&mut self, id: LayerId, expr: &Expr, args: Vec<(String, LayerArg)>, span: Span) -> Option<Model> {
+    fn alias(
+        &mut self,
+        id: LayerId,
+        expr: &Expr,
+        args: Vec<(String, LayerArg)>,
+        span: Span,
+    ) -> Option<Model> {
         let library = self.library;
         let def = &library.layers[id];
         if self.open.contains(&id) {

@@ -21,6 +21,8 @@ pub struct Cx<'w> {
     headers: BTreeMap<Vec<String>, Result<Arc<Header>, WorldError>>,
     /// Imported names that something referred to.
     pub used: BTreeSet<String>,
+    /// Calls of layers in the model at hand: names of compositions double what they name, and this ends it.
+    pub calls: usize,
     /// Names that unreadable text seems to declare: missing them is no mistake of its own.
     pub lost: BTreeSet<String>,
 }
@@ -37,6 +39,7 @@ impl<'w> Cx<'w> {
             headers: BTreeMap::new(),
             used: BTreeSet::new(),
             lost: BTreeSet::new(),
+            calls: 0,
         }
     }
 

@@ -63,7 +63,8 @@ impl EncodeCx<'_, '_, '_> {
 
     fn unknown(&mut self, name: &str, span: Span) -> Option<Encoder> {
         if let Some(label) = self.node.labels.iter().find(|l| l.name == name) {
-            let message = format!("`{name}` is a label of `{}`, and a label cannot be an input", self.node.name);
+            let message =
+                format!("`{name}` is a label of `{}`, and a label cannot be an input", self.node.name);
             let diagnostic = Diagnostic::new(codes::LEAK_LABEL_AS_FEATURE, message)
                 .at(span, "the answer, given as an input")
                 .help(format!("remove it; `{}` is what is to be predicted", label.name));
@@ -115,6 +116,11 @@ impl EncodeCx<'_, '_, '_> {
             return self.all_features(expr);
         }
         match name {
+            "concat" if args.is_empty() => {
+                let message = "`concat` needs something to put side by side";
+                self.composer.cx.error(codes::ARGS_MISSING, message, expr.span, "of nothing");
+                None
+            }
             "concat" => {
                 let parts: Vec<_> = args.iter().map(|a| self.encoder(&a.value)).collect();
                 parts.into_iter().collect::<Option<Vec<_>>>().map(Encoder::Concat)
@@ -146,6 +152,10 @@ impl EncodeCx<'_, '_, '_> {
         let model = self.composer.model(callee);
         let parts: Vec<_> = args.iter().map(|a| self.encoder(&a.value)).collect();
         let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+        if parts.is_empty() {
+            let input = self.features(expr.span)?;
+            return Some(apply(input, model?));
+        }
         let input = if parts.len() == 1 { parts.remove(0) } else { Encoder::Concat(parts) };
         Some(apply(input, model?))
     }

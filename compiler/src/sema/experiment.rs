@@ -116,7 +116,9 @@ impl ExperimentCx<'_, '_> {
         if value.is_none() {
             let message = format!("`{}` takes one value", setting.item.name);
             let span = setting.item.span;
-            self.within(setting, |cx| cx.cx.error(codes::EXPERIMENT_VALUE, message, span, "expected one value"));
+            self.within(setting, |cx| {
+                cx.cx.error(codes::EXPERIMENT_VALUE, message, span, "expected one value")
+            });
         }
         value.filter(|v| !v.is_bad())
     }
@@ -175,7 +177,13 @@ impl ExperimentCx<'_, '_> {
             let labels: Vec<String> = self.label_names();
             let example = labels.first().map_or("package.section", String::as_str);
             let help = format!("add `predict {example}`");
-            self.cx.error_help(codes::EXPERIMENT_NO_PREDICT, "the experiment predicts nothing", name, "", help);
+            self.cx.error_help(
+                codes::EXPERIMENT_NO_PREDICT,
+                "the experiment predicts nothing",
+                name,
+                "",
+                help,
+            );
             return None;
         }
         let found: Vec<_> = self.body.predicts.iter().map(|p| self.predict(p)).collect();
@@ -215,7 +223,8 @@ impl ExperimentCx<'_, '_> {
             let ty = predicts.and_then(|p| p.first()).map_or(0, |p| p.ty);
             let name = &self.graph.plan.nodes[ty].name;
             let message = format!("no edge ends in `{name}`, so its nodes have no neighbours to look at");
-            let help = "add `reverse NAME` to an edge that starts there, or leave the layers out: `gnn = none`";
+            let help =
+                "add `reverse NAME` to an edge that starts there, or leave the layers out: `gnn = none`";
             self.cx.error_help(codes::MODEL_NO_NEIGHBORS, message, expr.span, "nothing to look at", help);
             return None;
         }
@@ -226,6 +235,7 @@ impl ExperimentCx<'_, '_> {
     fn compose(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<Model> {
         let place = setting.place.clone();
         let (library, prelude) = (self.library, self.prelude);
+        self.cx.calls = 0;
         self.cx.within(&place.file, |cx| {
             let (module, env) = (place.module, &*place.env);
             Composer { cx, library, prelude, module, env, rows_only: None, head: false, open: Vec::new() }
@@ -251,8 +261,8 @@ impl ExperimentCx<'_, '_> {
         }
         let reached = self.reached(predicts, hops);
         let mut found = Vec::new();
-        for ty in 0..self.graph.plan.nodes.len() {
-            found.push(self.encoder_of(ty, reached[ty], lines));
+        for (ty, reached) in reached.into_iter().enumerate() {
+            found.push(self.encoder_of(ty, reached, lines));
         }
         found.into_iter().collect()
     }
@@ -318,7 +328,8 @@ impl ExperimentCx<'_, '_> {
                 nodes[a].name, nodes[b].name
             );
             let help = format!("give both one width: `encode {} = … |> linear({expected})`", nodes[b].name);
-            let places = [(&encoders[b], format!("{width} wide")), (&encoders[a], format!("{expected} wide"))];
+            let places =
+                [(&encoders[b], format!("{width} wide")), (&encoders[a], format!("{expected} wide"))];
             let mut diagnostic = Diagnostic::new(codes::MODEL_WIDTHS, message).help(help);
             for (encoder, label) in places {
                 if !encoder.is_default {
@@ -420,7 +431,8 @@ pub fn write_clashes(cx: &mut Cx, experiments: &[Experiment]) {
             if let Some(other) = seen.insert(key, &experiment.name)
                 && other != experiment.name
             {
-                let message = format!("`{}` and `{other}` write the same files in `{}`", experiment.name, write.dir);
+                let message =
+                    format!("`{}` and `{other}` write the same files in `{}`", experiment.name, write.dir);
                 let help = "give one of them another folder";
                 cx.error_help(codes::EXPERIMENT_WRITE, message, experiment.span, "", help);
             }

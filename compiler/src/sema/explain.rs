@@ -48,7 +48,8 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
     for param in &checked.params {
         let Some(value) = &param.value else { continue };
         let origin = if param.set { "--set".to_owned() } else { format!("{}:{}", checked.path, param.line) };
-        rows.push((format!("param {} = {value}", param.name), origin));
+        let ty = param.ty.name().map_or(String::new(), |ty| format!(" : {ty}"));
+        rows.push((format!("param {}{ty} = {value}", param.name), origin));
     }
     if !rows.is_empty() {
         rows.push(Default::default());
@@ -64,7 +65,9 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
         rows.push(("    }".to_owned(), String::new()));
     }
     rows.push(Default::default());
-    rows.extend(settings(experiment.lines.iter().filter(|l| !l.name.starts_with("encode") && l.name != "gnn")));
+    rows.extend(settings(
+        experiment.lines.iter().filter(|l| !l.name.starts_with("encode") && l.name != "gnn"),
+    ));
     rows.extend(experiment.writes.iter().map(|write| {
         let what = match write.what {
             WriteWhat::Predictions => "predictions",

@@ -146,8 +146,8 @@ impl Library {
 
     fn resolve(&mut self, cx: &mut Cx, import: &Import, file: Option<&Str>) -> Option<LayerId> {
         let module = match file {
-            Some(path) => self.from_file(cx, path)?,
-            None => self.from_path(cx, &import.path)?,
+            Some(path) => self.module_of_file(cx, path)?,
+            None => self.module_of_path(cx, &import.path)?,
         };
         let name = import.path.segments.last()?;
         let own = &self.files[module].own;
@@ -157,15 +157,14 @@ impl Library {
         let known: Vec<&str> = own.iter().map(|id| self.layers[*id].decl.name.text.as_str()).collect();
         let help = nearest_or_all(&name.text, &known);
         let message = format!("`{}` has no layer or module `{}`", self.files[module].path, name.text);
-        let diagnostic = Diagnostic::new(codes::NAMES_IMPORT, message)
-            .at(name.span, "not in that file")
-            .help_opt(help);
+        let diagnostic =
+            Diagnostic::new(codes::NAMES_IMPORT, message).at(name.span, "not in that file").help_opt(help);
         cx.report(diagnostic);
         cx.lost.extend(import.local_name().map(|n| n.text.clone()));
         None
     }
 
-    fn from_path(&mut self, cx: &mut Cx, path: &Path) -> Option<usize> {
+    fn module_of_path(&mut self, cx: &mut Cx, path: &Path) -> Option<usize> {
         let names: Vec<&str> = path.segments.iter().map(|s| s.text.as_str()).collect();
         let known = match names.as_slice() {
             ["std", module, _] => self.std(cx, module),
@@ -205,7 +204,7 @@ impl Library {
         Some(self.add(cx, path, file, (*text).to_owned()))
     }
 
-    fn from_file(&mut self, cx: &mut Cx, path: &Str) -> Option<usize> {
+    fn module_of_file(&mut self, cx: &mut Cx, path: &Str) -> Option<usize> {
         if let Some(module) = self.files.iter().position(|m| m.path == path.value) {
             return Some(module);
         }

@@ -32,18 +32,16 @@ pub use predict::{Loss, Predict};
 pub use trainer::{Training, show_fanouts};
 
 use self::body::{Body, Experiments, Place};
+use self::compose::Composer;
 use self::experiment::{ExperimentCx, Header, write_clashes};
 use self::graph::leak::Allowed;
 use self::graph::merge::{self, Graphs};
 use self::library::ROOT;
-use self::compose::Composer;
 use self::value::{Env, Value};
 use crate::diag::codes;
-use crate::syntax::Parsed;
 use crate::layers::{ParamType, check_layer, param_type};
-use crate::syntax::ast::{
-    Expr, File, Graph, Ident, Item, LayerBody, LayerKind, LayerParam, LayerStmt, Stmt,
-};
+use crate::syntax::Parsed;
+use crate::syntax::ast::{Expr, File, Graph, Ident, Item, LayerBody, LayerKind, LayerParam, LayerStmt, Stmt};
 
 /// A file, understood. Graphs and experiments with mistakes are left out.
 #[derive(Debug, Clone)]
@@ -79,7 +77,8 @@ pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Ch
     check_layers(cx, &library, &env);
     let (graphs, by_name) = graphs(cx, file, &env);
     let set: Vec<String> = params.iter().filter(|p| p.set).map(|p| p.name.clone()).collect();
-    let world = FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
+    let world =
+        FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
     let experiments = world.experiments(cx, &set);
     write_clashes(cx, &experiments);
     if !cx.diags.has_errors() {
@@ -100,10 +99,12 @@ fn duplicates(cx: &mut Cx, file: &File) {
         };
         let Some(name) = item.name() else { continue };
         if let Some(first) = seen.insert((kind, &name.text), name) {
-            let diagnostic =
-                crate::diag::Diagnostic::new(codes::NAMES_DUPLICATE, format!("two {kind}s are named `{name}`"))
-                    .at(name.span, "the second one")
-                    .at(first.span, "the first one");
+            let diagnostic = crate::diag::Diagnostic::new(
+                codes::NAMES_DUPLICATE,
+                format!("two {kind}s are named `{name}`"),
+            )
+            .at(name.span, "the second one")
+            .at(first.span, "the first one");
             cx.report(diagnostic);
         }
     }
@@ -114,10 +115,17 @@ fn not_yet_items(cx: &mut Cx, file: &File) {
         match item {
             Item::Sweep(sweep) => {
                 let help = "run the experiment once for each value: `gsc run FILE --set lr=1e-3`";
-                cx.error_help(codes::NOT_YET_SWEEP, "sweeps do not run yet", sweep.name.span, "a sweep", help);
+                cx.error_help(
+                    codes::NOT_YET_SWEEP,
+                    "sweeps do not run yet",
+                    sweep.name.span,
+                    "a sweep",
+                    help,
+                );
             }
             Item::Distill(distill) => {
-                let help = "train the small model on the labels: `experiment student = … with { gnn = none }`";
+                let help =
+                    "train the small model on the labels: `experiment student = … with { gnn = none }`";
                 let message = "distillation does not run yet";
                 cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
             }
@@ -168,10 +176,14 @@ fn mark_used(cx: &mut Cx, stmt: &LayerStmt) {
 }
 
 fn graphs(cx: &mut Cx, file: &File, env: &Env) -> (Vec<CheckedGraph>, BTreeMap<String, usize>) {
-    let declared: Vec<&Graph> = file.items.iter().filter_map(|item| match item {
-        Item::Graph(graph) => Some(graph),
-        _ => None,
-    }).collect();
+    let declared: Vec<&Graph> = file
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Graph(graph) => Some(graph),
+            _ => None,
+        })
+        .collect();
     let by_name: Graphs = declared.iter().rev().map(|g| (g.name.text.as_str(), *g)).collect();
     let allowed = allowed(cx, file);
     let mut found = Vec::new();
@@ -256,7 +268,8 @@ impl FileWorld<'_> {
 
     fn graph(&self, cx: &mut Cx, name: &Ident) -> Option<usize> {
         let found = self.by_name.get(&name.text).copied();
-        let declared = self.file.items.iter().any(|i| matches!(i, Item::Graph(g) if g.name.text == name.text));
+        let declared =
+            self.file.items.iter().any(|i| matches!(i, Item::Graph(g) if g.name.text == name.text));
         if found.is_none() && !declared {
             let known = self.by_name.keys().map(String::as_str);
             cx.unknown(codes::NAMES_GRAPH, "graph", &name.text, name.span, known);

@@ -22,7 +22,10 @@ pub enum Model {
     /// x + A(x)
     Residual(Box<Model>, Span),
     /// The outputs of all layers of a chain, brought together.
-    Jump { of: Box<Model>, mode: Jump },
+    Jump {
+        of: Box<Model>,
+        mode: Jump,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,11 +55,20 @@ pub struct LayerCall {
 pub enum Encoder {
     /// All features of the type side by side.
     Features(Span),
-    Feature { index: usize, name: String },
+    Feature {
+        index: usize,
+        name: String,
+    },
     Concat(Vec<Encoder>),
     Sum(Vec<Encoder>, Span),
-    Embedding { width: usize, std: f64 },
-    Apply { input: Box<Encoder>, model: Model },
+    Embedding {
+        width: usize,
+        std: f64,
+    },
+    Apply {
+        input: Box<Encoder>,
+        model: Model,
+    },
 }
 
 impl Model {
@@ -67,6 +79,15 @@ impl Model {
             Model::Activation(..) | Model::Dropout(_) => 0,
             Model::Chain(models) => models.iter().map(Model::hops).sum(),
             Model::Residual(inner, _) | Model::Jump { of: inner, .. } => inner.hops(),
+        }
+    }
+
+    /// Its calls, activations and the like, counted.
+    pub fn size(&self) -> usize {
+        match self {
+            Model::Call(_) | Model::Activation(..) | Model::Dropout(_) => 1,
+            Model::Chain(models) => models.iter().map(Model::size).sum(),
+            Model::Residual(inner, _) | Model::Jump { of: inner, .. } => 1 + inner.size(),
         }
     }
 
@@ -143,13 +164,21 @@ impl Encoder {
         }
     }
 
+    /// As a part of a sum, where `|>` needs parentheses.
+    fn show_part(&self) -> String {
+        match self {
+            Encoder::Apply { .. } => format!("({})", self.show()),
+            _ => self.show(),
+        }
+    }
+
     pub fn show(&self) -> String {
         let list = |parts: &[Encoder], by: &str| parts.iter().map(Encoder::show).collect::<Vec<_>>().join(by);
         match self {
             Encoder::Features(_) => "features".to_owned(),
             Encoder::Feature { name, .. } => name.clone(),
             Encoder::Concat(parts) => format!("concat({})", list(parts, ", ")),
-            Encoder::Sum(parts, _) => list(parts, " + "),
+            Encoder::Sum(parts, _) => parts.iter().map(Encoder::show_part).collect::<Vec<_>>().join(" + "),
             Encoder::Embedding { width, std } => format!("embedding({width}, std: {})", number_text(*std)),
             Encoder::Apply { input, model } => {
                 let stages = match model {

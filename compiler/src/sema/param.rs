@@ -53,7 +53,13 @@ fn one(cx: &mut Cx, env: &Env, param: &Param, overrides: &[(String, String)]) ->
         }
     };
     let line = cx.line(cx.file(), param.span);
-    CheckedParam { name: param.name.text.clone(), ty, value: value.filter(|_| !failed), set: text.is_some(), line }
+    CheckedParam {
+        name: param.name.text.clone(),
+        ty,
+        value: value.filter(|_| !failed),
+        set: text.is_some(),
+        line,
+    }
 }
 
 /// A value from the command line, checked like one in the source.
@@ -83,7 +89,9 @@ fn set(cx: &mut Cx, env: &Env, param: &Param, ty: &Ty, text: &str) -> Option<Val
 fn parsed(text: &str) -> Option<Expr> {
     let parsed = crate::syntax::parse(&format!("param x = {text}\n"));
     match parsed.file.items.as_slice() {
-        [Item::Param(Param { value: Some(value), .. })] if parsed.diagnostics.is_empty() => Some(value.clone()),
+        [Item::Param(Param { value: Some(value), .. })] if parsed.diagnostics.is_empty() => {
+            Some(value.clone())
+        }
         _ => None,
     }
 }

@@ -45,7 +45,9 @@ pub enum Loss {
     Mse,
     Mae,
     /// Quadratic up to `delta`, then linear. Huber 1964.
-    Huber { delta: f64 },
+    Huber {
+        delta: f64,
+    },
 }
 
 const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
@@ -103,9 +105,8 @@ impl ExperimentCx<'_, '_> {
         if checked.label.split.is_none() && !self.graph.broken {
             let (owner, name) = (&self.graph.plan.nodes[ty].name, &checked.label.name);
             let message = format!("`{owner}.{name}` has no split, so nothing says what to train on");
-            let help = format!(
-                "add to `node {owner}`: `split {name} = random(train: 80%, valid: 10%, test: 10%)`"
-            );
+            let help =
+                format!("add to `node {owner}`: `split {name} = random(train: 80%, valid: 10%, test: 10%)`");
             self.cx.error_help(codes::EXPERIMENT_NO_SPLIT, message, body.target.span, "not split", help);
         }
         self.settings_of(body);

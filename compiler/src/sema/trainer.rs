@@ -83,7 +83,9 @@ impl ExperimentCx<'_, '_> {
                 Value::Int(n) if (1..=1_000_000).contains(n) => found.push(Fanout::Neighbors(*n as u32)),
                 Value::Int(n) => {
                     let message = format!("a fanout is from 1 to 1,000,000 or `all`, not {n}");
-                    self.within(setting, |cx| cx.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range"));
+                    self.within(setting, |cx| {
+                        cx.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range")
+                    });
                     return None;
                 }
                 _ => found.push(Fanout::All),
@@ -165,7 +167,8 @@ impl ExperimentCx<'_, '_> {
                 }
             }
         }
-        let fallback = |named: bool| default.item.value.iter().find(|a| a.name.is_some() == named).map(|a| &a.value);
+        let fallback =
+            |named: bool| default.item.value.iter().find(|a| a.name.is_some() == named).map(|a| &a.value);
         let dense = self.optimizer(&setting, &default, written[0], fallback(false), false);
         let sparse = self.optimizer(&setting, &default, written[1], fallback(true), true);
         let ((dense, shown), (sparse, shown_sparse)) = (dense?, sparse?);
@@ -316,7 +319,8 @@ impl ExperimentCx<'_, '_> {
             [.., label, metric] => {
                 let matches = |p: &Predict| p.name.rsplit('.').next() == Some(label);
                 let Some(found) = predicts.iter().position(matches) else {
-                    let known: Vec<&str> = predicts.iter().filter_map(|p| p.name.rsplit('.').next()).collect();
+                    let known: Vec<&str> =
+                        predicts.iter().filter_map(|p| p.name.rsplit('.').next()).collect();
                     let span = path.segments[path.segments.len() - 2].span;
                     self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", label, span, known);
                     return None;

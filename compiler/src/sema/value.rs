@@ -75,6 +75,21 @@ impl Ty {
         }
     }
 
+    /// As a file writes it; none where it cannot be written.
+    pub fn name(&self) -> Option<String> {
+        Some(match self {
+            Ty::Dim => "dim".to_owned(),
+            Ty::Int => "int".to_owned(),
+            Ty::Float => "float".to_owned(),
+            Ty::Bool => "bool".to_owned(),
+            Ty::Text => "text".to_owned(),
+            Ty::Path => "path".to_owned(),
+            Ty::Activation => "activation".to_owned(),
+            Ty::List(item) => format!("{}[]", item.name()?),
+            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) => return None,
+        })
+    }
+
     fn words(&self) -> &[String] {
         match self {
             Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) => words,

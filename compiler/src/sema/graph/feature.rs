@@ -144,7 +144,13 @@ impl FeatureCx<'_, '_> {
             _ => {
                 let help = "a feature is columns, numbers, `+ - * /`, `concat(…)` and transforms such as \
                             `log1p(x) |> standardize`";
-                self.cx.error_help(codes::SCHEMA_FEATURE, "this is no feature expression", expr.span, "", help);
+                self.cx.error_help(
+                    codes::SCHEMA_FEATURE,
+                    "this is no feature expression",
+                    expr.span,
+                    "",
+                    help,
+                );
                 None
             }
         }
@@ -238,6 +244,11 @@ impl FeatureCx<'_, '_> {
 
     fn call(&mut self, expr: &Expr, callee: &Expr, args: &[Arg]) -> Option<Resolved> {
         let Some(name) = callee.as_name() else { return self.no_call(expr) };
+        if name == "concat" && args.is_empty() {
+            let message = "`concat` needs something to put side by side";
+            self.cx.error(codes::ARGS_MISSING, message, expr.span, "of nothing");
+            return None;
+        }
         if name == "concat" {
             return self.concat(args);
         }

@@ -260,7 +260,9 @@ impl FeatureCx<'_, '_> {
         };
         let Some(column) = column else { return Some(scalar) };
         let fits = match scalar {
-            Scalar::Number(_) => matches!(column.kind, ColumnKind::Int | ColumnKind::Float | ColumnKind::Bool),
+            Scalar::Number(_) => {
+                matches!(column.kind, ColumnKind::Int | ColumnKind::Float | ColumnKind::Bool)
+            }
             Scalar::Text(_) => matches!(column.kind, ColumnKind::Text | ColumnKind::Date | ColumnKind::Time),
         };
         if !fits {
@@ -277,8 +279,10 @@ fn unwrap(expr: &FeatureExpr, transforms: &mut Vec<Transform>) -> Option<String>
     match expr {
         FeatureExpr::Column { column, .. } => Some(column.clone()),
         FeatureExpr::Apply { transform, input } => {
-            let simple =
-                matches!(transform, Transform::Log1p | Transform::Sqrt | Transform::Abs | Transform::Clip { .. });
+            let simple = matches!(
+                transform,
+                Transform::Log1p | Transform::Sqrt | Transform::Abs | Transform::Clip { .. }
+            );
             let column = unwrap(input, transforms)?;
             transforms.push(transform.clone());
             simple.then_some(column)

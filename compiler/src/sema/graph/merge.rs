@@ -43,7 +43,9 @@ fn flatten_from<'a>(
 
 fn remove(cx: &mut Cx, stmts: &mut Vec<SchemaStmt>, part: &TypeRef) {
     let removed = match part {
-        TypeRef::Edge(edge) => remove_if(stmts, |s| matches!(s, SchemaStmt::Edge(e) if same_edge(&e.path, edge))),
+        TypeRef::Edge(edge) => {
+            remove_if(stmts, |s| matches!(s, SchemaStmt::Edge(e) if same_edge(&e.path, edge)))
+        }
         TypeRef::Path(path) => match path.segments.as_slice() {
             [name] => remove_type(stmts, &name.text),
             [owner, part] => remove_part(stmts, &owner.text, &part.text),

@@ -284,7 +284,8 @@ impl<'w> Resolver<'_, 'w> {
                 }
                 SchemaStmt::Setting(setting) => self.unknown_setting(setting, "node", &["duplicates"]),
                 other => {
-                    let help = "a node type holds `key`, `feature`, `label`, `split`, `duplicates` and `time`";
+                    let help =
+                        "a node type holds `key`, `feature`, `label`, `split`, `duplicates` and `time`";
                     self.misplaced(other, help);
                 }
             }
@@ -376,13 +377,7 @@ impl<'w> Resolver<'_, 'w> {
         let relation = match &edge.path.rel {
             Relation::Any => {
                 let help = format!("write `edge {} -NAME-> {}`", edge.path.src, edge.path.dst);
-                self.cx.error_help(
-                    codes::SCHEMA_EDGE,
-                    "the relation has no name",
-                    edge.path.span,
-                    "",
-                    help,
-                );
+                self.cx.error_help(codes::SCHEMA_EDGE, "the relation has no name", edge.path.span, "", help);
                 return;
             }
             Relation::Named(name) => {

@@ -42,7 +42,8 @@ impl Table {
             Ok(header) => self.headers.push(header),
             Err(error) => {
                 self.complete = false;
-                let place = files.first().map_or(span, |f| f.span.to(files.last().map_or(f.span, |l| l.span)));
+                let place =
+                    files.first().map_or(span, |f| f.span.to(files.last().map_or(f.span, |l| l.span)));
                 report(cx, error, place);
             }
         }
