@@ -7,8 +7,9 @@ mod toy;
 
 pub use toy::{Toy, toy_facts};
 
+use gsl_compiler::passes::{Options, compile};
 use gsl_plan::interpret::interpret;
-use gsl_plan::plan::{ParamKind, Plan};
+use gsl_plan::plan::{Executable, ParamKind, Plan};
 use gsl_plan::program::{Op, Program, Role};
 use gsl_runtime::exec::{Context, Env, Executor, Goal};
 use gsl_runtime::sample::{Block, Sampler, sample_key};
@@ -62,6 +63,8 @@ pub fn check(plan: &Plan, seed: u64) -> Result<Report, String> {
     let scales: Vec<f32> = weights.iter().map(|w| 1.0 / w.len().max(1) as f32).collect();
     let params = Params::new(&plan.params, seed);
     let forward = without_dropout(&plan.train.forward);
+    let still = Plan { train: recompiled(plan, &forward)?, ..plan.clone() };
+    let plan = &still;
     let world = toy::World { plan, toy: &toy, block: &block, params: &params, weights: &weights, scales: &scales };
     let compiled = compiled(&world)?;
     let reference = reference(&world, &forward)?;
@@ -116,6 +119,13 @@ fn without_dropout(program: &Program) -> Program {
         }
     }
     program
+}
+
+/// All passes over `forward`, as for training.
+fn recompiled(plan: &Plan, forward: &Program) -> Result<Executable, String> {
+    let (signature, costs) = (plan.signature(), crate::explain::costs(plan));
+    let options = Options::train(&signature, &costs, vec![true; plan.params.len()]);
+    compile(forward.clone(), &options, None).map_err(|e| e.to_string())
 }
 
 fn compiled(world: &toy::World) -> Result<Found, String> {

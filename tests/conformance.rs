@@ -41,21 +41,21 @@ fn check(name: &str, found: &[f64], at_least: f64) {
 }
 
 #[test]
-fn gcn_on_cora() {
+fn long_gcn_on_cora() {
     if let Some(folder) = data("cora") {
         check("GCN on Cora", &accuracies("cora_gcn.gsl", &folder, 20), 0.810);
     }
 }
 
 #[test]
-fn gat_on_cora() {
+fn long_gat_on_cora() {
     if let Some(folder) = data("cora") {
         check("GAT on Cora", &accuracies("cora_gat.gsl", &folder, 20), 0.820);
     }
 }
 
 #[test]
-fn rgcn_on_aifb() {
+fn long_rgcn_on_aifb() {
     if let Some(folder) = data("aifb") {
         check("RGCN on AIFB", &accuracies("aifb_rgcn.gsl", &folder, 10), 0.93);
     }
