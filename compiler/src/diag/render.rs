@@ -1,6 +1,7 @@
 //! Messages as people read them (drawn by miette) and as programs read them (JSON).
 
 use std::fmt;
+use std::sync::Arc;
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
@@ -26,8 +27,9 @@ pub fn render(diagnostics: &[Diagnostic], filename: &str, source: &str, color: b
         handler = handler.without_syntax_highlighting();
     }
     let mut pages = Vec::new();
+    let file = WholeLines::new(filename, source);
     for diagnostic in diagnostics {
-        let shown = Shown::new(diagnostic, filename, source);
+        let shown = Shown::new(diagnostic, &file);
         let mut text = String::new();
         // Writing to a string cannot fail, and a message that cannot be drawn is still said.
         if handler.render_report(&mut text, &shown).is_err() {
@@ -45,25 +47,25 @@ fn tidy(text: &str) -> String {
 /// The messages as JSON: an array of objects with `code`, `severity`, `message`, `file`, `labels` (bytes `start` and `end`;
 /// `line` and `column` from one, columns in characters), `help` and `related`.
 pub fn json(diagnostics: &[Diagnostic], filename: &str, source: &str) -> serde_json::Value {
-    diagnostics.iter().map(|d| one_json(d, filename, source)).collect()
+    let file = WholeLines::new(filename, source);
+    diagnostics.iter().map(|d| one_json(d, &file)).collect()
 }
 
-fn one_json(diagnostic: &Diagnostic, filename: &str, source: &str) -> serde_json::Value {
-    let (name, text) = match &diagnostic.file {
-        Some(file) => (file.name.as_str(), file.text.as_str()),
-        None => (filename, source),
+fn one_json(diagnostic: &Diagnostic, file: &WholeLines<'_>) -> serde_json::Value {
+    let source = match &diagnostic.file {
+        Some(other) => WholeLines::new(&other.name, &other.text),
+        None => file.clone(),
     };
-    let index = LineIndex::new(text);
-    let labels: Vec<_> =
-        diagnostic.labels.iter().map(|(span, label)| place(&index, text, *span, label)).collect();
+    let labels: Vec<_> = diagnostic.labels.iter().map(|(span, label)| place(&source, *span, label)).collect();
+    let related: Vec<_> = diagnostic.related.iter().map(|d| one_json(d, &source)).collect();
     serde_json::json!({
         "code": diagnostic.code,
         "severity": diagnostic.severity,
         "message": diagnostic.message,
-        "file": name,
+        "file": source.name,
         "labels": labels,
         "help": diagnostic.help,
-        "related": json(&diagnostic.related, name, text),
+        "related": related,
     })
 }
 
@@ -76,8 +78,8 @@ struct Place<'a> {
     text: &'a str,
 }
 
-fn place<'a>(index: &LineIndex, source: &str, span: Span, text: &'a str) -> Place<'a> {
-    let (line, column) = index.line_column(source, span.start);
+fn place<'a>(source: &WholeLines<'_>, span: Span, text: &'a str) -> Place<'a> {
+    let (line, column) = source.index.line_column(source.text, span.start);
     Place { start: span.start, end: span.end, line, column, text }
 }
 
@@ -90,13 +92,13 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(diagnostic: &'a Diagnostic, filename: &'a str, source: &'a str) -> Self {
-        let (name, text) = match &diagnostic.file {
-            Some(file) => (file.name.as_str(), file.text.as_str()),
-            None => (filename, source),
+    fn new(diagnostic: &'a Diagnostic, file: &WholeLines<'a>) -> Self {
+        let source = match &diagnostic.file {
+            Some(other) => WholeLines::new(&other.name, &other.text),
+            None => file.clone(),
         };
-        let related = diagnostic.related.iter().map(|d| Shown::new(d, name, text)).collect();
-        Self { diagnostic, source: WholeLines { name, text, index: LineIndex::new(text) }, related }
+        let related = diagnostic.related.iter().map(|d| Shown::new(d, &source)).collect();
+        Self { diagnostic, source, related }
     }
 }
 
@@ -151,11 +153,11 @@ impl miette::Diagnostic for Shown<'_> {
 }
 
 /// A source that shows the lines of a span, whole, and no lines around them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct WholeLines<'a> {
     name: &'a str,
     text: &'a str,
-    index: LineIndex,
+    index: Arc<LineIndex>,
 }
 
 impl SourceCode for WholeLines<'_> {
@@ -180,7 +182,11 @@ impl SourceCode for WholeLines<'_> {
     }
 }
 
-impl WholeLines<'_> {
+impl<'a> WholeLines<'a> {
+    fn new(name: &'a str, text: &'a str) -> Self {
+        Self { name, text, index: Arc::new(LineIndex::new(text)) }
+    }
+
     fn line_end(&self, offset: usize) -> usize {
         let rest = self.text.get(offset..).unwrap_or("");
         offset + rest.find('\n').unwrap_or(rest.len())

@@ -31,6 +31,13 @@ impl LineIndex {
         self.starts[line.min(self.starts.len() - 1)]
     }
 
+    /// The text of a line counted from zero, without its line break.
+    pub fn text<'a>(&self, source: &'a str, line: usize) -> &'a str {
+        let end = self.starts.get(line + 1).map_or(source.len(), |next| *next as usize);
+        let text = source.get(self.start(line) as usize..end).unwrap_or("");
+        text.strip_suffix('\n').unwrap_or(text)
+    }
+
     /// Line and column from one, the column in characters.
     pub fn line_column(&self, source: &str, offset: u32) -> (usize, usize) {
         let line = self.line(offset);

@@ -3,8 +3,10 @@
 //! Decided here: what is written. Not decided here: what it means.
 
 pub mod ast;
+mod fmt;
 pub mod lex;
 pub mod lines;
 mod parse;
 
+pub use fmt::format;
 pub use parse::{MAX_BYTES, Parsed, parse};

@@ -9,15 +9,18 @@ mod exprs;
 mod graphs;
 mod items;
 mod layers;
+mod layout;
 mod nesting;
 mod pairs;
 
 use pest::Parser as _;
 use pest_derive::Parser;
 
-use super::ast::{File, Ident, Span};
+use super::ast::{File, Ident, Item, Span};
 use super::lex::{Token, lex};
+use super::lines::LineIndex;
 use crate::diag::{Diagnostic, Diagnostics, codes};
+pub(super) use layout::{Class, Layout, layout};
 use pairs::{Docs, Pair};
 
 #[derive(Parser)]
@@ -49,7 +52,17 @@ pub fn parse(source: &str) -> Parsed {
     let masked = nesting::mask(source, &tokens, &mut diagnostics);
     let text = masked.as_deref().unwrap_or(source);
     let docs = Docs::new(source, &tokens);
-    let mut lower = Lower { source, text, tokens, docs, diagnostics, lost: Vec::new(), nesting: 0 };
+    let mut lower = Lower {
+        source,
+        text,
+        tokens,
+        lines: LineIndex::new(source),
+        docs,
+        diagnostics,
+        lost: Vec::new(),
+        nesting: 0,
+        after_bad_item: false,
+    };
     let file = match Grammar::parse(Rule::file, text) {
         Ok(mut pairs) => pairs.next().map(|pair| lower.file(pair)).unwrap_or_default(),
         Err(error) => lower.unreadable(error),
@@ -63,11 +76,14 @@ struct Lower<'a> {
     /// The source without what is nested too deeply: the grammar is only ever shown this.
     text: &'a str,
     tokens: Vec<Token>,
+    lines: LineIndex,
     docs: Docs,
     diagnostics: Diagnostics,
     lost: Vec<Ident>,
     /// How deep the expression being read stands in others.
     nesting: usize,
+    /// The last item could not be read.
+    after_bad_item: bool,
 }
 
 impl Lower<'_> {
@@ -75,7 +91,9 @@ impl Lower<'_> {
         let span = Span::new(0, self.source.len() as u32);
         let mut items = Vec::new();
         for entry in pair.into_inner() {
-            items.extend(self.item(entry));
+            let item = self.item(entry);
+            self.after_bad_item = matches!(item, Some(Item::Bad(_)));
+            items.extend(item);
         }
         File { doc: self.docs.of_file(), items, span }
     }

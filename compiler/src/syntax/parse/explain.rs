@@ -87,7 +87,7 @@ impl Lower<'_> {
     pub(super) fn explain(&mut self, start: u32, bad: Span, place: Place) -> bool {
         let tokens = self.tokens_between(start, bad.end);
         let piece = Piece { source: self.source, tokens, start, bad, place };
-        if piece.continues_a_bad_item() {
+        if self.after_bad_item && piece.continues_a_bad_item() {
             return true;
         }
         self.lost.extend(piece.declared());
@@ -110,8 +110,8 @@ impl Lower<'_> {
     }
 
     /// Reports a block without its `}`, at the `{` that the indentation blames.
-    pub(super) fn explain_unclosed_block(&mut self, open: u32) {
-        let culprit = self.blamed_brace(open);
+    pub(super) fn explain_unclosed_block(&mut self, block: Span) {
+        let culprit = self.blamed_brace(block);
         let indent = self.indent(culprit);
         let help = match self.next_line_at(culprit, indent) {
             Some(line) => format!("add a `}}` before line {line}"),
@@ -124,11 +124,11 @@ impl Lower<'_> {
     }
 
     /// The first brace inside of the block whose closing brace is indented less than its line; else the block's own.
-    fn blamed_brace(&self, open: u32) -> u32 {
-        let from = self.tokens.partition_point(|t| t.span.start < open);
+    fn blamed_brace(&self, block: Span) -> u32 {
+        let from = self.tokens.partition_point(|t| t.span.start < block.start);
         let mut stack = Vec::new();
         let mut line_start = false;
-        for token in &self.tokens[from..] {
+        for token in self.tokens[from..].iter().take_while(|t| t.span.start < block.end) {
             match token.text(self.source) {
                 "{" if token.kind == Kind::Open => stack.push(token.span.start),
                 "}" if token.kind == Kind::Close => match stack.pop() {
@@ -142,7 +142,7 @@ impl Lower<'_> {
             }
             line_start = token.kind == Kind::Newline || (line_start && token.kind == Kind::Space);
         }
-        open
+        block.start
     }
 
     /// Spaces before the first text of the line on which this byte stands.
@@ -154,8 +154,8 @@ impl Lower<'_> {
 
     /// The first line behind `from`, counted from one, that is indented no more than `indent`.
     fn next_line_at(&self, from: u32, indent: usize) -> Option<usize> {
-        let first = self.source.get(..from as usize)?.matches('\n').count();
-        let lines = self.source.lines().enumerate().skip(first + 1);
+        let first = self.lines.line(from) + 1;
+        let lines = (first..self.lines.len()).map(|at| (at, self.lines.text(self.source, at)));
         let mut outside = lines.filter(|(_, line)| {
             let text = line.trim_start();
             !text.is_empty() && line.len() - text.len() <= indent

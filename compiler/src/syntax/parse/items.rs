@@ -76,7 +76,7 @@ impl Lower<'_> {
     pub(super) fn unclosed(&mut self, block: &Pair<'_>) {
         let missing = block.clone().into_inner().any(|p| p.as_rule() == Rule::unclosed);
         if missing {
-            self.explain_unclosed_block(block.as_span().start() as u32);
+            self.explain_unclosed_block(span(block));
         }
     }
 }
