@@ -267,7 +267,7 @@ impl<'a> Loop<'a> {
             }
             self.best = Some(Best { params, progress: at, saved: true });
         }
-        self.progress = progress;
+        self.progress = progress.with_steps(Vec::new());
         Ok(())
     }
 
