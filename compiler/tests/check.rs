@@ -168,3 +168,24 @@ fn damaged_files_are_checked_too() {
         }
     }
 }
+
+/// The file of a page.
+fn page_file(code: &str) -> std::path::PathBuf {
+    let name = code.trim_start_matches("gsl::").replace("::", "/");
+    folder("../../docs/errors").join(name).with_extension("md")
+}
+
+#[test]
+fn pages_are_laid_out_as_the_formatter_does() {
+    let mut differing = Vec::new();
+    for code in gsl_compiler::diag::codes::ALL.iter().filter(|c| is_ours(c.as_str())) {
+        let page = code.page().unwrap_or_default();
+        let mut laid_out = page.to_owned();
+        for mark in ["fails", "works"] {
+            let Some(found) = example(page, mark) else { continue };
+            laid_out = laid_out.replace(found, &gsl_compiler::syntax::format(found).unwrap_or_default());
+        }
+        differing.extend(support::compare(&page_file(code.as_str()), &laid_out));
+    }
+    assert!(differing.is_empty(), "{}\nrun again with UPDATE=1 to accept", differing.join("\n"));
+}
