@@ -96,39 +96,45 @@ impl Key {
         (self.u64_at(counter) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// The words of columns `4 * block .. 4 * block + 4` of row `id`: the generator of dropout masks and of per-pair draws.
+    /// Four words named by two counters; what [`Key::u32_at2`] deals to columns.
     #[inline(always)]
     pub fn plane_block(self, id: u64, block: u32) -> [u32; 4] {
         philox([id as u32, (id >> 32) as u32, block, PLANE], self.0)
     }
 
-    /// [`Key::uniform_at2`] for the columns of `N` blocks from `first`: `out[i][b]` is column `4 * (first + b) + i`.
-    #[inline(always)]
-    pub(crate) fn uniform_plane<const N: usize>(self, id: u64, first: u32, out: &mut [[f32; N]; 4]) {
-        let mut counter = [[id as u32; N], [(id >> 32) as u32; N], [0; N], [PLANE; N]];
-        for (b, word) in counter[2].iter_mut().enumerate() {
-            *word = first.wrapping_add(b as u32);
-        }
-        let mut key = self.0;
-        for _ in 0..ROUNDS {
-            for b in 0..N {
-                let lane = [counter[0][b], counter[1][b], counter[2][b], counter[3][b]];
-                let mixed = round(lane, key);
-                (counter[0][b], counter[1][b], counter[2][b], counter[3][b]) =
-                    (mixed[0], mixed[1], mixed[2], mixed[3]);
-            }
-            key = next_key(key);
-        }
-        for i in 0..4 {
-            for b in 0..N {
-                out[i][b] = unit(counter[i][b]);
-            }
-        }
-    }
-
+    /// A draw named by a row and a column.
+    ///
+    /// Columns are dealt to blocks so that 64 adjacent ones come from 16 adjacent blocks, 16 columns per word.
     #[inline]
     pub fn u32_at2(self, id: u64, column: u32) -> u32 {
-        self.plane_block(id, column / 4)[(column % 4) as usize]
+        let block = column / 64 * 16 + column % 16;
+        self.plane_block(id, block)[(column / 16 % 4) as usize]
+    }
+
+    /// [`Key::uniform_at2`] for the 64 columns from `64 * group`.
+    #[inline(always)]
+    pub(crate) fn uniform_group(self, id: u64, group: u32) -> [[f32; 16]; 4] {
+        let (mut c0, mut c1, mut c2, mut c3) =
+            ([id as u32; 16], [(id >> 32) as u32; 16], [0; 16], [PLANE; 16]);
+        for (lane, word) in c2.iter_mut().enumerate() {
+            *word = group.wrapping_mul(16).wrapping_add(lane as u32);
+        }
+        let mut key = self.0;
+        let mut rounds = 0;
+        while rounds < ROUNDS {
+            let (mut n0, mut n1, mut n2, mut n3) = ([0; 16], [0; 16], [0; 16], [0; 16]);
+            for lane in 0..16 {
+                let mixed = round([c0[lane], c1[lane], c2[lane], c3[lane]], key);
+                n0[lane] = mixed[0];
+                n1[lane] = mixed[1];
+                n2[lane] = mixed[2];
+                n3[lane] = mixed[3];
+            }
+            (c0, c1, c2, c3) = (n0, n1, n2, n3);
+            key = next_key(key);
+            rounds += 1;
+        }
+        [units(c0), units(c1), units(c2), units(c3)]
     }
 
     /// Uniform on `[0, 1)`, named by two counters.
@@ -263,6 +269,15 @@ pub fn shuffle(key: Key, n: usize) -> Vec<u32> {
 #[inline(always)]
 fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / (1u32 << 24) as f32)
+}
+
+#[inline(always)]
+fn units(words: [u32; 16]) -> [f32; 16] {
+    let mut out = [0.0; 16];
+    for lane in 0..16 {
+        out[lane] = unit(words[lane]);
+    }
+    out
 }
 
 #[inline(always)]

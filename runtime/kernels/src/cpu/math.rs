@@ -14,9 +14,11 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Horner's rule. A plain loop: a closure handed to an iterator may stay a call, and then loses the instruction set.
 #[inline(always)]
 fn poly<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    let mut sum = coefficients[N - 1];
-    for i in 2..=N {
-        sum = sum.mul_add(x, coefficients[N - i]);
+    let mut i = N - 1;
+    let mut sum = coefficients[i];
+    while i > 0 {
+        i -= 1;
+        sum = sum.mul_add(x, coefficients[i]);
     }
     sum
 }
@@ -24,9 +26,11 @@ fn poly<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 /// [`poly`] in double precision.
 #[inline(always)]
 fn poly_f64<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
-    let mut sum = coefficients[N - 1];
-    for i in 2..=N {
-        sum = sum.mul_add(x, coefficients[N - i]);
+    let mut i = N - 1;
+    let mut sum = coefficients[i];
+    while i > 0 {
+        i -= 1;
+        sum = sum.mul_add(x, coefficients[i]);
     }
     sum
 }

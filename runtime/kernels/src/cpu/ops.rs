@@ -337,17 +337,13 @@ multiversion! {
     }
 }
 
-/// One row of dropout, `N` blocks of four random words side by side.
+/// Up to 64 columns of dropout.
 #[inline(always)]
-fn dropout_row<const N: usize>(row: &[f32], out: &mut [f32], key: Key, id: u64, p: f32) {
-    let scale = 1.0 / (1.0 - p);
-    let mut uniform = [[0f32; N]; 4];
-    for (part, (x, out)) in row.chunks(4 * N).zip(out.chunks_mut(4 * N)).enumerate() {
-        key.uniform_plane(id, (part * N) as u32, &mut uniform);
-        for (b, (x, out)) in x.chunks(4).zip(out.chunks_mut(4)).enumerate() {
-            for (i, (&x, out)) in x.iter().zip(out).enumerate() {
-                *out = if uniform[i][b] >= p { x * scale } else { 0.0 };
-            }
+fn dropout_group(x: &[f32], out: &mut [f32], uniform: &[[f32; 16]; 4], p: f32, scale: f32) {
+    for ((x, out), uniform) in x.chunks(16).zip(out.chunks_mut(16)).zip(uniform) {
+        for ((&x, out), &u) in x.iter().zip(out).zip(uniform) {
+            let scaled = x * scale;
+            *out = if u >= p { scaled } else { 0.0 };
         }
     }
 }
@@ -355,12 +351,11 @@ fn dropout_row<const N: usize>(row: &[f32], out: &mut [f32], key: Key, id: u64, 
 multiversion! {
     /// Zeroes where the uniform value of (identifier, column) is below `p`, scales the rest by `1 / (1 - p)`.
     pub fn dropout(x: View, p: f32, key: Key, ids: &[u64], out: *mut f32, width: usize) {
+        let scale = 1.0 / (1.0 - p);
         for (t, &id) in ids.iter().enumerate() {
             let (row, out) = (rows(&x, t, width), target(out, t * width, width));
-            if width <= 16 {
-                dropout_row::<4>(row, out, key, id, p);
-            } else {
-                dropout_row::<16>(row, out, key, id, p);
+            for (group, (x, out)) in row.chunks(64).zip(out.chunks_mut(64)).enumerate() {
+                dropout_group(x, out, &key.uniform_group(id, group as u32), p, scale);
             }
         }
     }
