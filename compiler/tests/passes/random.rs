@@ -224,6 +224,7 @@ fn programs_and_schedules_agree() {
 #[test]
 fn derivatives_fit() {
     let costs = costs();
+    let mut checked = 0;
     for seed in 0..PROGRAMS / 2 {
         let (program, signature) = Maker::new(seed, true).finish();
         let mut b = bindings(&signature, seed);
