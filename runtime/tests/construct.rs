@@ -557,8 +557,10 @@ fn shuffled(rows: Vec<String>) -> impl Strategy<Value = Vec<String>> {
     Just(rows).prop_shuffle()
 }
 
-fn random_tables()
--> impl Strategy<Value = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, usize, usize, usize)> {
+/// Rows of nodes and edges, both again in another order, where to cut those into files, threads.
+type RandomTables = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, usize, usize, usize);
+
+fn random_tables() -> impl Strategy<Value = RandomTables> {
     (2usize..25, prop::collection::vec((any::<u16>(), any::<u16>(), 0u8..3), 1..60)).prop_flat_map(
         |(n, edges)| {
             let nodes: Vec<String> =

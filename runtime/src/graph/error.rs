@@ -58,6 +58,9 @@ impl GraphError {
             GraphError::Version { .. } => {
                 Some("the file is of another version of gsc: build the graph again".into())
             }
+            GraphError::Write { reason, .. } if reason.contains("No space left") => {
+                Some("free some space, or choose another folder; nothing was left behind".into())
+            }
             _ => None,
         }
     }

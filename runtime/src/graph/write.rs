@@ -147,5 +147,28 @@ impl GraphWriter {
 }
 
 fn failed(path: &Path, what: &str, reason: &(impl std::fmt::Display + ?Sized)) -> GraphError {
-    GraphError::Write { file: path.to_path_buf(), what: what.to_string(), reason: reason.to_string() }
+    GraphError::Write {
+        file: path.to_path_buf(),
+        what: what.to_string(),
+        reason: in_short(&reason.to_string()),
+    }
+}
+
+/// HDF5 tells file names, buffers and times of a failed write; the system's own words in it are enough.
+fn in_short(reason: &str) -> String {
+    let system = reason.split("error message = '").nth(1).and_then(|rest| rest.split('\'').next());
+    system.map_or_else(|| reason.lines().next().unwrap_or_default().to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_in_the_systems_words() {
+        let long = "H5Dwrite(): can't write data: file write failed: time = Sat\n, filename = 'x', errno = 28, \
+                    error message = 'No space left on device', buf = 0x2";
+        assert_eq!(in_short(long), "No space left on device");
+        assert_eq!(in_short("H5Fcreate(): unable\nmore"), "H5Fcreate(): unable");
+    }
 }

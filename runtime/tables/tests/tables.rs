@@ -163,7 +163,9 @@ fn a_late_surprise_says_what_the_first_rows_were() {
     assert_eq!((error.row, error.line), (Some(1501), Some(1502)));
 }
 
-fn every_kind(rows: usize) -> (Vec<i64>, Vec<f64>, Vec<bool>, Vec<u32>, TextValues, Vec<f32>, Bitmap) {
+type EveryKind = (Vec<i64>, Vec<f64>, Vec<bool>, Vec<u32>, TextValues, Vec<f32>, Bitmap);
+
+fn every_kind(rows: usize) -> EveryKind {
     let values: TextValues = ["red", "green", "blau ü"].into_iter().collect();
     (
         (0..rows as i64).map(|i| i * i - 7).collect(),
