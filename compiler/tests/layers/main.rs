@@ -3,10 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compiled;
 mod formulas;
 mod pages;
 mod programs;
 mod random;
+mod right;
 mod world;
 
 use std::path::Path;
@@ -27,6 +29,10 @@ fn the_standard_library_is_clean() {
     for text in [world::LAYERS, world::MODULES] {
         let found = world::all_mistakes(text);
         assert!(found.is_empty(), "{}", gsl_compiler::diag::render(&found, "std", text, false));
-        assert_eq!(gsl_compiler::syntax::format(text).ok().as_deref(), Some(text), "laid out as `gsc fmt` does");
+        assert_eq!(
+            gsl_compiler::syntax::format(text).ok().as_deref(),
+            Some(text),
+            "laid out as `gsc fmt` does"
+        );
     }
 }

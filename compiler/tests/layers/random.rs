@@ -45,7 +45,7 @@ fn atom() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-fn expression() -> impl Strategy<Value = String> {
+pub fn expression() -> impl Strategy<Value = String> {
     atom().prop_recursive(4, 24, 3, |inner| {
         let operator = prop::sample::select(vec!["+", "-", "*", "/", "@", ".", "^"]);
         let function = prop::sample::select(vec![
@@ -94,7 +94,7 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
-fn layer(lines: &[(&str, &String)]) -> String {
+pub fn layer(lines: &[(&str, &String)]) -> String {
     let equations: String = lines.iter().map(|(target, value)| format!("    {target} = {value}\n")).collect();
     format!(
         "layer Any(heads: int = 2, out: dim = 4, rate: float = 0.25, act: activation = tanh) {{
@@ -123,17 +123,21 @@ fn shaped(value: &str, how: u8, place: &str) -> String {
     }
 }
 
+/// Layers of four equations: on nodes, on the edges of a relation, on edges, and the output.
+pub fn bodies() -> impl Strategy<Value = String> {
+    let four = (expression(), expression(), expression(), expression());
+    (four, any::<[u8; 4]>()).prop_map(|((z, m, e, out), how)| {
+        let (z, m) = (shaped(&z, how[0], "z"), shaped(&m, how[1], "m"));
+        let (e, out) = (shaped(&e, how[2], "e"), shaped(&out, how[3], "out"));
+        layer(&[("z[v]", &z), ("m[u -r-> v]", &m), ("e[u -> v]", &e), ("h'[v]", &out)])
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn bodies_are_checked_and_lowered(
-        z in expression(), m in expression(), e in expression(), out in expression(), how in any::<[u8; 4]>(),
-    ) {
-        let (z, m) = (shaped(&z, how[0], "z"), shaped(&m, how[1], "m"));
-        let (e, out) = (shaped(&e, how[2], "e"), shaped(&out, how[3], "out"));
-        let source =
-            layer(&[("z[v]", &z), ("m[u -r-> v]", &m), ("e[u -> v]", &e), ("h'[v]", &out)]);
+    fn bodies_are_checked_and_lowered(source in bodies()) {
         let found = all_mistakes(&source);
         let fault = found.iter().find(|d| d.code == codes::LAYER_LOWERING || d.code.area() == "syntax");
         prop_assert!(fault.is_none(), "{}\n{:?}", source, fault);

@@ -226,14 +226,18 @@ pub fn run(source: &str) -> Run {
 /// On a graph with fewer relations.
 pub fn run_on(source: &str, facts: &GraphFacts) -> Run {
     let (outcome, rows) = lowered_on(source, Mode::Train, facts).unwrap_or_else(|d| panic!("{d:?}"));
-    let mut bindings = bindings();
-    let mut params = BTreeMap::new();
-    for (i, param) in outcome.params.iter().enumerate() {
-        let values = numbers(100 + i, param.shape.iter().product());
-        bindings.params.push(values.clone());
-        params.insert(param.name.clone(), values);
-    }
+    let bindings = bind(&outcome);
+    let names = outcome.params.iter().map(|p| p.name.clone());
+    let params = names.zip(bindings.params.iter().cloned()).collect();
     let values = interpret(&outcome.program, &outcome.signature, &bindings).expect("it runs");
     let out = rows.into_iter().map(|(ty, v): (u32, ValueId)| (ty, values[v.index()].clone())).collect();
     Run { out, params }
+}
+
+/// The graph, and a value for every parameter.
+pub fn bind(outcome: &Outcome) -> Bindings {
+    let mut bindings = bindings();
+    let values = outcome.params.iter().enumerate().map(|(i, p)| numbers(100 + i, p.shape.iter().product()));
+    bindings.params = values.collect();
+    bindings
 }
