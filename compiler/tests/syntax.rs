@@ -139,6 +139,20 @@ fn formatting_keeps_the_tree_and_the_comments_and_is_done_once() {
 }
 
 #[test]
+fn formatting_keeps_the_trees_of_the_library_and_the_examples() {
+    let root = folder("../..");
+    let folders =
+        ["stdlib", "examples/debian", "examples/own_layer", "tests/conformance", "compiler/tests/good"];
+    for path in folders.iter().map(|f| root.join(f)).filter(|f| f.is_dir()).flat_map(|f| gsl_files(&f)) {
+        let source = read(&path);
+        let once = format(&source).unwrap_or_else(|d| panic!("{}: {d:?}", path.display()));
+        assert_eq!(shape(&source), shape(&once), "{}", path.display());
+        assert_eq!(comments(&source), comments(&once), "{}", path.display());
+        assert_eq!(format(&once).as_deref(), Ok(once.as_str()), "{}", path.display());
+    }
+}
+
+#[test]
 fn layout_is_as_recorded() {
     let mut differing = Vec::new();
     for path in gsl_files(&folder("syntax")).into_iter().chain(gsl_files(&folder("format"))) {
@@ -181,9 +195,12 @@ fn spans_show_what_they_are_of() {
 #[test]
 fn good_statements_are_kept_between_bad_ones() {
     let parsed = parse(&read(&folder("bad/syntax").join("slips.gsl")));
-    let names: Vec<&str> = parsed.file.items.iter().filter_map(|i| i.name()).map(|n| n.text.as_str()).collect();
+    let names: Vec<&str> =
+        parsed.file.items.iter().filter_map(|i| i.name()).map(|n| n.text.as_str()).collect();
     assert_eq!(names, ["lr", "g", "e", "s"]);
-    let Some(Item::Experiment(experiment)) = parsed.file.items.iter().find(|i| matches!(i, Item::Experiment(_))) else {
+    let Some(Item::Experiment(experiment)) =
+        parsed.file.items.iter().find(|i| matches!(i, Item::Experiment(_)))
+    else {
         panic!("no experiment");
     };
     let settings: Vec<(&str, bool)> = experiment
@@ -204,7 +221,8 @@ fn good_statements_are_kept_between_bad_ones() {
 #[test]
 fn a_missing_brace_does_not_take_the_next_item() {
     let parsed = parse(&read(&folder("bad/syntax").join("missing_brace.gsl")));
-    let names: Vec<&str> = parsed.file.items.iter().filter_map(|i| i.name()).map(|n| n.text.as_str()).collect();
+    let names: Vec<&str> =
+        parsed.file.items.iter().filter_map(|i| i.name()).map(|n| n.text.as_str()).collect();
     assert_eq!(names, ["g", "e", "f", "h"]);
 }
 
@@ -285,7 +303,8 @@ fn numbers_carry_their_units() {
 
 #[test]
 fn documentation_belongs_to_what_follows_it() {
-    let source = "//! file\n//! more\n\n/// lost\n\n/// of a\n/// and more\nparam a = 1 /// trailing\nparam b = 2\n";
+    let source =
+        "//! file\n//! more\n\n/// lost\n\n/// of a\n/// and more\nparam a = 1 /// trailing\nparam b = 2\n";
     let file = parse(source).file;
     assert_eq!(file.doc.map(|d| d.text).as_deref(), Some("file\nmore"));
     let docs: Vec<Option<String>> = file

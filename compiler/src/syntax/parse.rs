@@ -12,6 +12,7 @@ mod layers;
 mod layout;
 mod nesting;
 mod pairs;
+mod wanted;
 
 use pest::Parser as _;
 use pest_derive::Parser;

@@ -18,7 +18,7 @@ pub fn folder(name: &str) -> PathBuf {
 pub fn gsl_files(folder: &Path) -> Vec<PathBuf> {
     let listed = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut files: Vec<PathBuf> = listed.flatten().map(|e| e.path()).collect();
-    files.retain(|p| p.extension().is_some_and(|e| e == "gsl"));
+    files.retain(|p| p.extension().is_some_and(|e| e == "gsl") && p.is_file());
     files.sort();
     files
 }

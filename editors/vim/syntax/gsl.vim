@@ -14,7 +14,7 @@ syntax keyword gslType dim int float bool text path class classes activation
 syntax keyword gslConstant none true false
 syntax keyword gslTodo contained TODO FIXME NOTE
 
-" A keyword is one by where it stands: before `=`, `:` or `(` it is a name.
+" Names of settings and arguments, and what is called.
 syntax match gslName /\<\k\+'\?\ze\s*=\%(=\)\@!/
 syntax match gslArgument /\<\k\+\ze:/
 syntax match gslCall /\<\k\+\ze(/

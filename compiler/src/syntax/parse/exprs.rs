@@ -392,7 +392,7 @@ fn unit(text: &str) -> Option<Unit> {
     const DAY: f64 = 86_400.0;
     let seconds = match text.strip_suffix('s').filter(|t| t.len() > 1).unwrap_or(text) {
         "s" | "second" => 1.0,
-        "m" if text == "ms" => 1e-3,
+        "ms" => 1e-3,
         "min" | "minute" => 60.0,
         "h" | "hour" => 3600.0,
         "day" => DAY,
