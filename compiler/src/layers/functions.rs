@@ -272,7 +272,10 @@ impl Checker<'_, '_> {
         let deps = items.iter().fold(Deps::NONE, |all, i| all | i.deps);
         let one = Dim::number(1);
         let width = items.iter().try_fold(Dim::default(), |sum, i| sum.plus(i.shape.first().unwrap_or(&one)));
-        let Some(width) = width else { return Typed::bad(span) };
+        let Some(width) = width else {
+            let d = Diagnostic::new(codes::LAYER_DIMENSIONS, "this row is too wide to be counted");
+            return self.bad(span, d.at(span, "too wide").help("concatenate fewer rows"));
+        };
         let items = match self.concat_types(items, deps) {
             Some(items) => items,
             None => return Typed::bad(span),

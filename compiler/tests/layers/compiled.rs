@@ -57,7 +57,7 @@ fn check(source: &str, slopes: usize) -> bool {
     let (outcome, _) = lowered(source, Mode::Train).unwrap_or_else(|d| panic!("{source}\n{d:?}"));
     let forward = with_loss(&outcome);
     let mut bindings = bind(&outcome);
-    bindings.keep = |site, id, column| (site as usize + 2 * id + column) % 3 != 0;
+    bindings.keep = |site, id, column| !(site as usize + 2 * id + column).is_multiple_of(3);
     let before = outputs(&forward, &outcome.signature, &bindings);
     if !tame(&before) {
         return false;

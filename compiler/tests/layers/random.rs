@@ -158,3 +158,20 @@ fn some_random_bodies_are_right() {
     }
     assert!(right > 10, "only {right} of 400 random bodies are right: the test tests nothing");
 }
+
+#[test]
+fn long_and_deep_bodies_are_survived() {
+    let long = vec!["h[v]"; 3000].join(" + ");
+    let nested = format!("{}h[v]{}", "tanh(".repeat(60), ")".repeat(60));
+    let doubled: String =
+        (1..70).map(|i| format!("    a{i}[v] = concat(a{}, a{})\n", i - 1, i - 1)).collect();
+    let power: String = (1..200).map(|i| format!("    a{i}[v] = a{} * a{}\n", i - 1, i - 1)).collect();
+    for (body, last) in
+        [(String::new(), long.as_str()), (String::new(), &nested), (doubled, "a69"), (power, "a199")]
+    {
+        let source =
+            format!("layer L() {{\n    a0[v] = h[v]\n{body}    h'[v] = {last} + a0\n}}\nlayer M = L()\n");
+        let found = all_mistakes(&source);
+        assert!(found.iter().all(|d| d.code != codes::LAYER_LOWERING), "{found:?}");
+    }
+}
