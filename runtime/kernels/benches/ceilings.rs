@@ -27,30 +27,49 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
 
 /// Reads rows in the order of `index`, asking for them ahead of time, and adds them up in registers.
 pub fn gather(table: &[f32], width: usize, index: &[u32]) {
-    index.par_chunks(1 << 14).for_each(|index| {
-        let mut lanes = [0f32; 64];
-        for (i, &row) in index.iter().enumerate() {
-            if let Some(&next) = index.get(i + 12) {
-                prefetch(&table[next as usize * width..][..width]);
-            }
-            let row = &table[row as usize * width..][..width];
-            for block in row.chunks_exact(64) {
-                lanes.iter_mut().zip(block).for_each(|(lane, &x)| *lane += x);
-            }
-            row.chunks_exact(64).remainder().iter().zip(&mut lanes).for_each(|(&x, lane)| *lane += x);
+    let rows = table.len() / width;
+    assert!(index.iter().all(|&row| (row as usize) < rows), "the index lies within the table");
+    index.par_chunks(1 << 13).for_each(|index| {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && width.is_multiple_of(64) {
+            // SAFETY: detected; the rows lie within the table.
+            return unsafe { gather_v4(table.as_ptr(), width, index) };
         }
-        black_box(lanes);
+        gather_portable(table, width, index);
     });
 }
 
-fn prefetch(row: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
-        // SAFETY: a prefetch never faults.
-        unsafe { std::arch::x86_64::_mm_prefetch::<3>(line.as_ptr().cast()) };
+fn gather_portable(table: &[f32], width: usize, index: &[u32]) {
+    let mut sum = 0.0;
+    for &row in index {
+        for &x in &table[row as usize * width..][..width] {
+            sum += x;
+        }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
+    black_box(sum);
+}
+
+/// Four cache lines at a time: asks for those of a later row, adds those of this one.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn gather_v4(table: *const f32, width: usize, index: &[u32]) {
+    use std::arch::x86_64::*;
+    const AHEAD: usize = 10;
+    let mut lanes = [_mm512_setzero_ps(); 4];
+    for (i, &row) in index.iter().enumerate() {
+        let later = index[(i + AHEAD).min(index.len() - 1)];
+        for col in (0..width).step_by(64) {
+            for (line, lane) in lanes.iter_mut().enumerate() {
+                let offset = col + 16 * line;
+                // SAFETY: by the caller.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(table.add(later as usize * width + offset).cast());
+                    *lane = _mm512_add_ps(*lane, _mm512_loadu_ps(table.add(row as usize * width + offset)));
+                }
+            }
+        }
+    }
+    black_box(lanes.map(|lane| _mm512_reduce_add_ps(lane)));
 }
 
 /// Independent multiply-adds on all threads; returns how many floating point operations that was.

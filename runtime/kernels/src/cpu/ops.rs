@@ -76,6 +76,16 @@ fn rows<'a>(view: &View, t: usize, width: usize) -> &'a [f32] {
     }
 }
 
+/// Columns `from .. from + len` of row `t`; the same of a later row are asked for, a few cache lines at a time.
+#[inline(always)]
+pub fn piece<'a>(view: &View, t: usize, from: usize, len: usize) -> &'a [f32] {
+    // SAFETY: the contract of this file.
+    unsafe {
+        view.ahead(t, from, len);
+        std::slice::from_raw_parts(view.row(t).add(from), len)
+    }
+}
+
 #[inline(always)]
 fn each(x: View, out: *mut f32, width: usize, n: usize, f: impl Fn(f32) -> f32) {
     let (count, len) = long_rows(x.is_flat(width), width, n);
@@ -253,10 +263,8 @@ multiversion! {
     /// `out[o] = sum_i a[o, i] * b[o, i]`.
     pub fn dot_inner(a: View, b: View, outer: usize, inner: usize, out: *mut f32, n: usize) {
         for t in 0..n {
-            let (a, b) = (rows(&a, t, outer * inner), rows(&b, t, outer * inner));
-            let out = target(out, t * outer, outer);
-            for ((a, b), out) in a.chunks_exact(inner).zip(b.chunks_exact(inner)).zip(out) {
-                *out = simd::dot(a, b);
+            for (o, out) in target(out, t * outer, outer).iter_mut().enumerate() {
+                *out = simd::dot(piece(&a, t, o * inner, inner), piece(&b, t, o * inner, inner));
             }
         }
     }

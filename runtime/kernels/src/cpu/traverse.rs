@@ -13,6 +13,7 @@ use super::map::{
     Output, Stage, add_all, add_source, outer_parts, outer_shape, plain, source_width, sum_parts,
 };
 use super::math;
+use super::ops;
 use super::schedule::{Schedule, Source, Wanted};
 use super::share::{Shared, deliver};
 use super::simd::multiversion;
@@ -50,6 +51,9 @@ impl<'a> Reduced<'a> {
         Reduced { reg, reduce, data, accumulate: true }
     }
 }
+
+/// Columns that a maximum takes at a time.
+const PIECE: usize = 64;
 
 /// Edges of one partial sum over all edges.
 const SUM_EDGES: usize = 2048;
@@ -266,20 +270,24 @@ multiversion! {
     /// `sums[target[t]] = max(sums[target[t]], x[t])`, or the minimum; as `view::add_runs`.
     fn extreme_runs(runs: Runs, x: View, maximum: bool) {
         for (t, &target) in runs.target.iter().enumerate() {
-            // SAFETY: the executor has run the tile, and there is a sum for every target.
-            let (sum, row) = unsafe {
-                x.ahead(t, 0, runs.width);
-                let sum = runs.sums.add(target as usize * runs.width);
-                (std::slice::from_raw_parts_mut(sum, runs.width), x.slice(t, runs.width))
-            };
-            if maximum {
-                for (sum, &x) in sum.iter_mut().zip(row) {
-                    *sum = math::max(*sum, x);
+            let mut col = 0;
+            while col < runs.width {
+                let len = PIECE.min(runs.width - col);
+                let row = ops::piece(&x, t, col, len);
+                // SAFETY: there is a sum for every target.
+                let sum = unsafe {
+                    std::slice::from_raw_parts_mut(runs.sums.add(target as usize * runs.width + col), len)
+                };
+                if maximum {
+                    for (sum, &x) in sum.iter_mut().zip(row) {
+                        *sum = math::max(*sum, x);
+                    }
+                } else {
+                    for (sum, &x) in sum.iter_mut().zip(row) {
+                        *sum = math::min(*sum, x);
+                    }
                 }
-            } else {
-                for (sum, &x) in sum.iter_mut().zip(row) {
-                    *sum = math::min(*sum, x);
-                }
+                col += len;
             }
         }
     }
