@@ -237,7 +237,7 @@ fn pointwise(bench: &Bench) {
         bytes
     };
     let specs = vec![InputSpec::row(width), InputSpec::global(width), InputSpec::ids(Access::Row)];
-    let base = vec![
+    let base = [
         Instr::Load(0),
         Instr::Load(1),
         Instr::Binary { op: BinaryOp::Add, a: Arg::full(0), b: Arg::full(1), width },
