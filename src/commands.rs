@@ -69,7 +69,10 @@ fn check(args: &CheckArgs, color: bool) -> Done {
     let checked = pipeline::check(&source, &args.file, color)?;
     if !args.gradients {
         let (graphs, experiments) = (checked.graphs.len(), checked.experiments.len());
-        return say(&format!("{}: {graphs} graph(s), {experiments} experiment(s), no mistakes\n", source.name()));
+        return say(&format!(
+            "{}: {graphs} graph(s), {experiments} experiment(s), no mistakes\n",
+            source.name()
+        ));
     }
     let mut passed = true;
     let wanted = |name: &str| args.file.experiment.as_ref().is_none_or(|e| e == name);
@@ -220,7 +223,8 @@ fn fmt(args: &FmtArgs, color: bool) -> Done {
     if untidy.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Failure::new(format!("not in the canonical style: {}", untidy.join(", "))).help("run gsc fmt on them"))
+    Err(Failure::new(format!("not in the canonical style: {}", untidy.join(", ")))
+        .help("run gsc fmt on them"))
 }
 
 fn formatted(source: &SourceText, color: bool) -> Result<String, Failure> {

@@ -51,10 +51,7 @@ pub fn facts(facts: &GraphFacts) -> String {
         );
     }
     for rel in &facts.relations {
-        let ends = format!(
-            "{} -{}-> {}",
-            facts.nodes[rel.src].name, rel.name, facts.nodes[rel.dst].name
-        );
+        let ends = format!("{} -{}-> {}", facts.nodes[rel.src].name, rel.name, facts.nodes[rel.dst].name);
         let reverse = rel.reverse_of.map(|r| format!("reverse of {}", facts.relations[r].name));
         let _ = writeln!(text, "  edge {ends:<44} {:>12}  {}", rel.edges, reverse.unwrap_or_default());
     }

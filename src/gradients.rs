@@ -65,7 +65,8 @@ pub fn check(plan: &Plan, seed: u64) -> Result<Report, String> {
     let forward = without_dropout(&plan.train.forward);
     let still = Plan { train: recompiled(plan, &forward)?, ..plan.clone() };
     let plan = &still;
-    let world = toy::World { plan, toy: &toy, block: &block, params: &params, weights: &weights, scales: &scales };
+    let world =
+        toy::World { plan, toy: &toy, block: &block, params: &params, weights: &weights, scales: &scales };
     let compiled = compiled(&world)?;
     let reference = reference(&world, &forward)?;
     let bindings = world.bindings();
@@ -130,8 +131,7 @@ fn recompiled(plan: &Plan, forward: &Program) -> Result<Executable, String> {
 
 fn compiled(world: &toy::World) -> Result<Found, String> {
     let plan = world.plan;
-    let mut executor =
-        Executor::new(&plan.train.schedule, &plan.signature()).map_err(|e| e.to_string())?;
+    let mut executor = Executor::new(&plan.train.schedule, &plan.signature()).map_err(|e| e.to_string())?;
     let weights: Vec<&[f32]> = world.weights.iter().map(Vec::as_slice).collect();
     let env = Env {
         view: &world.toy.graph,
@@ -180,7 +180,9 @@ fn reference(world: &toy::World, forward: &Program) -> Result<Found, String> {
     let mut gradients: BTreeMap<u32, Vec<f64>> = outcome.params.iter().map(|(p, g)| (*p, wide(g))).collect();
     for (index, rows) in &outcome.rows {
         let value = &forward.values[*index];
-        let (Op::Embedding { param }, gsl_plan::program::Domain::Nodes { ty, .. }) = (&value.op, value.domain) else {
+        let (Op::Embedding { param }, gsl_plan::program::Domain::Nodes { ty, .. }) =
+            (&value.op, value.domain)
+        else {
             continue;
         };
         let width = value.width();

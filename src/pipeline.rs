@@ -56,7 +56,8 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
         };
         let computed = infer(&plan, &graph, &params, &events)?;
         let tested = test(&plan, &graph, &computed, &events);
-        let written = if goal == Goal::Train { Vec::new() } else { write(&plan, &graph, &computed, &source, &events)? };
+        let written =
+            if goal == Goal::Train { Vec::new() } else { write(&plan, &graph, &computed, &source, &events)? };
         Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
     })();
     place.close(&events, ended)
@@ -87,7 +88,8 @@ pub fn choose<'a>(checked: &'a Checked, args: &FileArgs) -> Result<&'a Experimen
         (Some(name), _) => checked.experiment(name).ok_or_else(|| {
             let known = checked.experiments.iter().map(|e| e.name.as_str());
             let close = gsl_compiler::diag::did_you_mean(name, known).map(|n| format!("did you mean `{n}`?"));
-            let failure = Failure::new(format!("there is no experiment `{name}` in `{}`", args.file.display()));
+            let failure =
+                Failure::new(format!("there is no experiment `{name}` in `{}`", args.file.display()));
             failure.help(close.unwrap_or_else(|| format!("it has {}", names())))
         }),
         (None, [only]) => Ok(only),
@@ -123,8 +125,8 @@ pub fn build(
         let detail = what.to_string();
         events.send(Event::StageProgress { stage: "build".into(), done, detail });
     };
-    let (graph, report, reused) =
-        construct_or_reuse(declared, &source.folder(), &cache, &mut told).map_err(|e| failure_of(&e, e.help()))?;
+    let (graph, report, reused) = construct_or_reuse(declared, &source.folder(), &cache, &mut told)
+        .map_err(|e| failure_of(&e, e.help()))?;
     events.send(Event::StageFinished {
         stage: "build".into(),
         seconds: started.elapsed().as_secs_f64(),
@@ -329,7 +331,8 @@ impl Place {
 
     fn report(&self) -> Result<(), Failure> {
         let path = self.out.join("report.html");
-        let events = gsl_runtime::report::jsonl::load(&self.out.join("events.jsonl")).map_err(Failure::new)?;
+        let events =
+            gsl_runtime::report::jsonl::load(&self.out.join("events.jsonl")).map_err(Failure::new)?;
         let page = gsl_runtime::report::html::render(&events);
         write_atomically(&path, page.as_bytes()).map_err(|e| cannot_write(&path, &e))
     }

@@ -54,7 +54,11 @@ fn shop(items: usize) -> Folder {
         }
     }
     let folder = Folder::new();
-    folder.write("shop.gsl", FILE).write("items.csv", rows).write("near.csv", near).write("bought.csv", bought);
+    folder
+        .write("shop.gsl", FILE)
+        .write("items.csv", rows)
+        .write("near.csv", near)
+        .write("bought.csv", bought);
     folder
 }
 

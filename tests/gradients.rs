@@ -9,7 +9,13 @@ use support::{command, root};
 fn every_standard_layer_agrees_with_the_oracle() {
     let cache = support::Folder::new();
     let file = root().join("tests/gradients/layers.gsl");
-    let args = ["check", "--gradients", "--cache", cache.path().to_str().expect("UTF-8"), file.to_str().expect("UTF-8")];
+    let args = [
+        "check",
+        "--gradients",
+        "--cache",
+        cache.path().to_str().expect("UTF-8"),
+        file.to_str().expect("UTF-8"),
+    ];
     let output = command(&root(), &args).output().expect("gsc starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{text}");

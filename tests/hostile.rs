@@ -150,10 +150,7 @@ fn a_class_that_occurs_only_in_the_test_part() {
         })
         .collect();
     folder.write("items.csv", format!("id,size,kind,part\n{rows}"));
-    folder.write(
-        "small.gsl",
-        FILE.replace("random(train: 60%, valid: 20%, test: 20%)", "column(part)"),
-    );
+    folder.write("small.gsl", FILE.replace("random(train: 60%, valid: 20%, test: 20%)", "column(part)"));
     refuses("class_only_in_test", &folder);
 }
 

@@ -1,10 +1,10 @@
 //! A small random graph with a given schema.
 
-use gsl_runtime::random::Key;
 use gsl_plan::graph::*;
 use gsl_plan::interpret::{Bindings, Edge, Matrix};
 use gsl_plan::plan::Plan;
 use gsl_plan::program::{Domain, Op, Value};
+use gsl_runtime::random::Key;
 use gsl_runtime::sample::Block;
 use gsl_runtime::store::Params;
 use gsl_runtime::view::{GraphView, MemoryGraph};
@@ -183,16 +183,26 @@ impl World<'_> {
             (Op::Param { param }, _) => Some(self.params.values(*param).to_vec()),
             (Op::Feature { feature }, Domain::Nodes { ty, .. }) => {
                 let matrix = view.node_feature(ty, *feature);
-                Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| matrix.row(v as usize).to_vec()).collect())
+                Some(
+                    self.block.ids(ty)[..rows]
+                        .iter()
+                        .flat_map(|&v| matrix.row(v as usize).to_vec())
+                        .collect(),
+                )
             }
             (Op::Feature { feature }, Domain::Edges { rel, hop }) => {
                 let matrix = view.edge_feature(rel, *feature);
                 let rows = self.block.edges(rel, hop)?.position.iter().map(|&p| self.edge_row(rel, p));
-                Some(rows.flat_map(|r| matrix.data[r * matrix.width..(r + 1) * matrix.width].to_vec()).collect())
+                Some(
+                    rows.flat_map(|r| matrix.data[r * matrix.width..(r + 1) * matrix.width].to_vec())
+                        .collect(),
+                )
             }
             (Op::Embedding { param }, Domain::Nodes { ty, .. }) => {
                 let table = self.params.table(*param);
-                Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| table.row(v as usize).to_vec()).collect())
+                Some(
+                    self.block.ids(ty)[..rows].iter().flat_map(|&v| table.row(v as usize).to_vec()).collect(),
+                )
             }
             (Op::Degree, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.degree(ty))),
             (Op::Label { label }, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.label(ty, *label))),
@@ -210,7 +220,8 @@ impl World<'_> {
         let wide = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let view = &self.toy.graph;
         let mut bindings = Bindings::whole(&[], &[], &[], 0);
-        bindings.nodes = (0..types).map(|t| self.block.ids(t).iter().map(|v| *v as usize).collect()).collect();
+        bindings.nodes =
+            (0..types).map(|t| self.block.ids(t).iter().map(|v| *v as usize).collect()).collect();
         bindings.counts = (0..types).map(|t| (0..=hops).map(|h| self.block.count(t, h)).collect()).collect();
         bindings.params = (0..self.params.len() as u32).map(|p| wide(self.params.values(p))).collect();
         bindings.degrees = (0..types).map(|t| wide(view.degree(t))).collect();

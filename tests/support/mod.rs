@@ -110,5 +110,9 @@ pub fn compare(name: &str, text: &str) {
         return;
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == text, "{} differs; UPDATE=1 rewrites it\n--- expected\n{expected}\n--- found\n{text}", path.display());
+    assert!(
+        expected == text,
+        "{} differs; UPDATE=1 rewrites it\n--- expected\n{expected}\n--- found\n{text}",
+        path.display()
+    );
 }

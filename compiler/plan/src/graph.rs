@@ -97,10 +97,20 @@ pub struct Feature {
 /// type's first label, or from all rows where the type has no label or the rows are edges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FeatureExpr {
-    Column { column: String, kind: ColumnKind },
+    Column {
+        column: String,
+        kind: ColumnKind,
+    },
     Const(f64),
-    Arith { op: Arith, left: Box<FeatureExpr>, right: Box<FeatureExpr> },
-    Apply { transform: Transform, input: Box<FeatureExpr> },
+    Arith {
+        op: Arith,
+        left: Box<FeatureExpr>,
+        right: Box<FeatureExpr>,
+    },
+    Apply {
+        transform: Transform,
+        input: Box<FeatureExpr>,
+    },
     /// Columns side by side.
     Concat(Vec<FeatureExpr>),
 }
@@ -111,7 +121,9 @@ pub enum ColumnKind {
     Bool,
     Text,
     /// A list of floats; the width is known when the header says so.
-    Vector { width: Option<usize> },
+    Vector {
+        width: Option<usize>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,15 +148,24 @@ pub enum Transform {
     /// One column per fitted value (text, integer or bool), sorted; unseen and missing values give zeros.
     OneHot,
     /// The cell holds several values parted by `separator`; a 1 for each that is there.
-    MultiHot { separator: String },
+    MultiHot {
+        separator: String,
+    },
     /// One-hot of the interval that holds x.
-    Bucket { bounds: Vec<f64> },
+    Bucket {
+        bounds: Vec<f64>,
+    },
     /// Bounds on x.
-    Clip { low: f64, high: f64 },
+    Clip {
+        low: f64,
+        high: f64,
+    },
     /// Replaces missing values.
     Fill(Fill),
     /// Each row divided by its sum of absolute values (or Euclidean norm); zero rows stay zero.
-    NormalizeRows { p: u8 },
+    NormalizeRows {
+        p: u8,
+    },
     /// The list of floats as it is; the width is that of the first row, and every row must have it.
     Vector,
     Sqrt,

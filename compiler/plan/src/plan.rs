@@ -49,7 +49,9 @@ pub struct Param {
 pub enum ParamKind {
     Dense,
     /// One row per node of type `ty`; trained sparsely: rows without gradient in a step are not touched.
-    Table { ty: u32 },
+    Table {
+        ty: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -58,9 +60,16 @@ pub enum Init {
     Ones,
     Constant(f32),
     /// U(-a, a), a = sqrt(6 / (fan_in + fan_out)). Glorot and Bengio 2010.
-    Glorot { fan_in: usize, fan_out: usize },
-    Normal { std: f32 },
-    Uniform { bound: f32 },
+    Glorot {
+        fan_in: usize,
+        fan_out: usize,
+    },
+    Normal {
+        std: f32,
+    },
+    Uniform {
+        bound: f32,
+    },
 }
 
 /// One tensor program in both forms: as equations, and as steps.
@@ -104,9 +113,14 @@ pub struct Predict {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Task {
-    Classification { classes: Vec<String> },
+    Classification {
+        classes: Vec<String>,
+    },
     /// Scores are standardised: prediction = score · std + mean.
-    Regression { mean: f64, std: f64 },
+    Regression {
+        mean: f64,
+        std: f64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -152,63 +152,102 @@ pub enum ReduceOp {
 pub enum Op {
     // --- leaves -------------------------------------------------------------------------------------------------
     /// Stored feature `feature` (index) of the domain's node type or relation, one row per node or edge.
-    Feature { feature: u32 },
+    Feature {
+        feature: u32,
+    },
     /// Rows of the embedding table `param` of the domain's node type.
-    Embedding { param: u32 },
+    Embedding {
+        param: u32,
+    },
     /// Row of stage input for the domain's node type (layer-wise inference).
     Hidden,
     /// A dense parameter: Global × its shape.
-    Param { param: u32 },
+    Param {
+        param: u32,
+    },
     /// Global × [].
     Const(f32),
     /// Incoming edges of each node in the whole graph, over all relations: Nodes × [].
     Degree,
     /// 1 / max(1, edges of relation `rel` in this block into the node): Nodes{dst(rel), hop} × [].
-    RecipCount { rel: u32 },
+    RecipCount {
+        rel: u32,
+    },
     /// Label `label` (index) of the seeds: class index as f32 (-1 = unlabelled), or the target: Nodes{ty,0} × [].
-    Label { label: u32 },
+    Label {
+        label: u32,
+    },
     /// Weight of each seed in the loss of `predict`: 0 for unlabelled, the class weight, … : Nodes{ty,0} × [].
-    SeedWeight { predict: u32 },
+    SeedWeight {
+        predict: u32,
+    },
     /// 1 / (sum of SeedWeight over the whole batch on all ranks): Global × [].
-    LossScale { predict: u32 },
+    LossScale {
+        predict: u32,
+    },
 
     // --- rows ---------------------------------------------------------------------------------------------------
     Unary(UnaryOp),
     /// Element by element; Global operands are read in every row.
-    Binary { op: BinaryOp, left: Broadcast, right: Broadcast },
+    Binary {
+        op: BinaryOp,
+        left: Broadcast,
+        right: Broadcast,
+    },
     /// x → the value's shape.
     Expand(Broadcast),
     /// Same elements, other shape.
     Reshape,
     /// [outer, inner] → [outer], summed over the trailing `inner` elements.
-    SumInner { inner: usize },
+    SumInner {
+        inner: usize,
+    },
     /// Maximum over the trailing `inner` elements.
-    MaxInner { inner: usize },
+    MaxInner {
+        inner: usize,
+    },
     /// [outer, inner] → [inner], summed over the leading elements.
-    SumOuter { inner: usize },
+    SumOuter {
+        inner: usize,
+    },
     /// Elements start .. start + width of the row.
-    Slice { start: usize },
+    Slice {
+        start: usize,
+    },
     /// The operands' rows one after another (a Global operand is repeated).
     Concat,
     /// Keeps an element with probability 1 - p and scales it by 1 / (1 - p). The mask is a function of (seed, `site`,
     /// epoch, batch, global node or edge id, column): ranks, threads and blocks do not matter. Identity in inference.
-    Dropout { p: f32, site: u32 },
+    Dropout {
+        p: f32,
+        site: u32,
+    },
     /// Value unchanged, gradient zero.
     StopGradient,
 
     // --- dense products -----------------------------------------------------------------------------------------
     /// x: D×[batch, k], W: Global×[batch, k, n] → D×[batch, n]: out[b, n] = Σ_k x[b, k] W[b, k, n]. `batch` is 1 for a plain matrix.
-    Linear { batch: usize },
+    Linear {
+        batch: usize,
+    },
     /// g: D×[batch, n], W: Global×[batch, k, n] → D×[batch, k]: out[b, k] = Σ_n g[b, n] W[b, k, n].
-    LinearT { batch: usize },
+    LinearT {
+        batch: usize,
+    },
     /// x: D×[batch, k], g: D×[batch, n] → Global×[batch, k, n]: Σ_rows x[b, k] g[b, n].
-    Outer { batch: usize },
+    Outer {
+        batch: usize,
+    },
     /// D×[s] → Global×[s]: sum over rows.
     SumRows,
     /// Global×[m, …] → Global×[…]: entry `index` of the leading dimension.
-    Index { index: usize },
+    Index {
+        index: usize,
+    },
     /// Global operands of one shape → Global×[m, shape]: entry i is operand `items[i]`, zeros where none.
-    Stack { items: Vec<Option<u32>> },
+    Stack {
+        items: Vec<Option<u32>>,
+    },
 
     // --- movement -----------------------------------------------------------------------------------------------
     /// Nodes{src(rel), hop+1} → Edges{rel, hop}: each edge reads its source.
@@ -227,9 +266,13 @@ pub enum Op {
     // --- losses -------------------------------------------------------------------------------------------------
     /// logits: D×[c], labels: D×[] (class index; negative: loss 0) → D×[]. −log softmax(logits)[label], with the target
     /// (1 − smoothing) one-hot + smoothing / c.
-    CrossEntropy { smoothing: f32 },
+    CrossEntropy {
+        smoothing: f32,
+    },
     /// logits, labels, g: D×[] → D×[c]: gradient of the above times g.
-    CrossEntropyGrad { smoothing: f32 },
+    CrossEntropyGrad {
+        smoothing: f32,
+    },
 }
 
 /// What the operations need to know of the world: the shape of parameters and the ends of relations.

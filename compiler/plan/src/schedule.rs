@@ -47,7 +47,11 @@ pub enum Operand {
     Stored(Stored),
     /// `len` elements from element `start` of a Global row: an entry of a stacked parameter or of a Global buffer, read in place.
     /// Stands where a Global row is read: a weight, or a kernel input with [`Access::Global`].
-    Part { of: Whole, start: usize, len: usize },
+    Part {
+        of: Whole,
+        start: usize,
+        len: usize,
+    },
 }
 
 /// What a [`Operand::Part`] is a part of.
@@ -60,14 +64,27 @@ pub enum Whole {
 /// Matrices over all nodes of a type (or all edges of a relation), addressed by global id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stored {
-    NodeFeature { ty: u32, feature: u32 },
-    EdgeFeature { rel: u32, feature: u32 },
+    NodeFeature {
+        ty: u32,
+        feature: u32,
+    },
+    EdgeFeature {
+        rel: u32,
+        feature: u32,
+    },
     /// The embedding table `param` of node type `ty`.
-    Table { ty: u32, param: u32 },
+    Table {
+        ty: u32,
+        param: u32,
+    },
     /// Input of a layer-wise inference stage.
-    Hidden { ty: u32 },
+    Hidden {
+        ty: u32,
+    },
     /// Incoming edges over all relations, as f32.
-    Degree { ty: u32 },
+    Degree {
+        ty: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,28 +97,97 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StepKind {
     /// out = rows of a stored matrix by the ids of the buffer's domain.
-    Gather { from: Stored, out: BufferId },
+    Gather {
+        from: Stored,
+        out: BufferId,
+    },
     /// out = 1 / max(1, number of edges of `rel` into each row).
-    RecipCount { rel: u32, out: BufferId },
-    Label { label: u32, out: BufferId },
-    SeedWeight { predict: u32, out: BufferId },
-    LossScale { predict: u32, out: BufferId },
+    RecipCount {
+        rel: u32,
+        out: BufferId,
+    },
+    Label {
+        label: u32,
+        out: BufferId,
+    },
+    SeedWeight {
+        predict: u32,
+        out: BufferId,
+    },
+    LossScale {
+        predict: u32,
+        out: BufferId,
+    },
     /// out[r, b, n] (+)= Σ_k x[r, b, k] w[b, k, n]; rows of `out`'s domain.
-    Linear { x: Operand, w: Operand, batch: usize, k: usize, n: usize, out: BufferId, accumulate: bool },
+    Linear {
+        x: Operand,
+        w: Operand,
+        batch: usize,
+        k: usize,
+        n: usize,
+        out: BufferId,
+        accumulate: bool,
+    },
     /// out[r, b, k] (+)= Σ_n g[r, b, n] w[b, k, n].
-    LinearT { g: Operand, w: Operand, batch: usize, k: usize, n: usize, out: BufferId, accumulate: bool },
+    LinearT {
+        g: Operand,
+        w: Operand,
+        batch: usize,
+        k: usize,
+        n: usize,
+        out: BufferId,
+        accumulate: bool,
+    },
     /// out[b, k, n] (+)= Σ_r x[r, b, k] g[r, b, n]; `rows` is the domain summed over.
-    Outer { x: Operand, g: Operand, batch: usize, k: usize, n: usize, rows: Domain, out: BufferId, accumulate: bool },
+    Outer {
+        x: Operand,
+        g: Operand,
+        batch: usize,
+        k: usize,
+        n: usize,
+        rows: Domain,
+        out: BufferId,
+        accumulate: bool,
+    },
     /// A row program over the rows of `rows`; one result per output.
-    Map { rows: Domain, kernel: Kernel, outputs: Vec<MapOutput> },
+    Map {
+        rows: Domain,
+        kernel: Kernel,
+        outputs: Vec<MapOutput>,
+    },
     /// A row program over the edges of `rel` at `hop`.
-    Traverse { rel: u32, hop: u32, kernel: Kernel, outputs: Vec<EdgeOutput> },
-    CrossEntropy { logits: Operand, labels: Operand, classes: usize, smoothing: f32, out: BufferId },
-    CrossEntropyGrad { logits: Operand, labels: Operand, g: Operand, classes: usize, smoothing: f32, out: BufferId },
+    Traverse {
+        rel: u32,
+        hop: u32,
+        kernel: Kernel,
+        outputs: Vec<EdgeOutput>,
+    },
+    CrossEntropy {
+        logits: Operand,
+        labels: Operand,
+        classes: usize,
+        smoothing: f32,
+        out: BufferId,
+    },
+    CrossEntropyGrad {
+        logits: Operand,
+        labels: Operand,
+        g: Operand,
+        classes: usize,
+        smoothing: f32,
+        out: BufferId,
+    },
     /// out[0..n] = x[0..n], the rest of out = 0 (Nodes of a smaller hop into a larger one).
-    Pad { x: Operand, out: BufferId, accumulate: bool },
+    Pad {
+        x: Operand,
+        out: BufferId,
+        accumulate: bool,
+    },
     /// Global×[m, n]: entry i is items[i], or zeros.
-    Stack { items: Vec<Option<Operand>>, out: BufferId },
+    Stack {
+        items: Vec<Option<Operand>>,
+        out: BufferId,
+    },
 }
 
 /// How the row of an input is found from the row, or the edge, at hand.
@@ -141,20 +227,56 @@ pub struct Instr {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RowOp {
     /// The row of input `input`, from element `start`.
-    Load { input: u32, start: usize },
+    Load {
+        input: u32,
+        start: usize,
+    },
     Const(f32),
     Unary(UnaryOp, Reg),
-    Binary { op: BinaryOp, a: Reg, left: Broadcast, b: Reg, right: Broadcast },
-    Expand { x: Reg, by: Broadcast },
-    SumInner { x: Reg, inner: usize },
-    MaxInner { x: Reg, inner: usize },
-    SumOuter { x: Reg, inner: usize },
-    Slice { x: Reg, start: usize },
+    Binary {
+        op: BinaryOp,
+        a: Reg,
+        left: Broadcast,
+        b: Reg,
+        right: Broadcast,
+    },
+    Expand {
+        x: Reg,
+        by: Broadcast,
+    },
+    SumInner {
+        x: Reg,
+        inner: usize,
+    },
+    MaxInner {
+        x: Reg,
+        inner: usize,
+    },
+    SumOuter {
+        x: Reg,
+        inner: usize,
+    },
+    Slice {
+        x: Reg,
+        start: usize,
+    },
     Concat(Vec<Reg>),
     /// x[b, k] · w[b, k, n], w being the Global input `w`; with `transpose`: x[b, n] · w[b, k, n] → [b, k].
-    MatVec { x: Reg, w: u32, batch: usize, k: usize, n: usize, transpose: bool },
+    MatVec {
+        x: Reg,
+        w: u32,
+        batch: usize,
+        k: usize,
+        n: usize,
+        transpose: bool,
+    },
     /// See [`crate::program::Op::Dropout`]; `by` says whose id keys the mask.
-    Dropout { x: Reg, p: f32, site: u32, by: Access },
+    Dropout {
+        x: Reg,
+        p: f32,
+        site: u32,
+        by: Access,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

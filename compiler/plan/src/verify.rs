@@ -184,7 +184,8 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
         Op::Prefix | Op::Pad => {
             let x = arg(0)?;
             expect(x.shape == value.shape, "rows keep their shape")?;
-            let (Domain::Nodes { ty: a, hop: from }, Domain::Nodes { ty: b, hop: to }) = (x.domain, value.domain)
+            let (Domain::Nodes { ty: a, hop: from }, Domain::Nodes { ty: b, hop: to }) =
+                (x.domain, value.domain)
             else {
                 return fail("not on nodes");
             };
@@ -262,7 +263,10 @@ pub fn infer(
             let (x, g) = (arg(0)?, arg(1)?);
             expect(x.domain == g.domain, "an outer product needs one domain")?;
             let (b, xw, gw) = (*batch, x.width(), g.width());
-            expect(b > 0 && xw.is_multiple_of(b) && gw.is_multiple_of(b), "rows do not split into the batch")?;
+            expect(
+                b > 0 && xw.is_multiple_of(b) && gw.is_multiple_of(b),
+                "rows do not split into the batch",
+            )?;
             Ok((Domain::Global, if b == 1 { vec![xw, gw] } else { vec![b, xw / b, gw / b] }))
         }
         Op::SumRows => arg(0).map(|x| (Domain::Global, x.shape.clone())),
@@ -333,7 +337,10 @@ pub fn join(a: Domain, b: Domain) -> Result<Domain, VerifyError> {
 pub fn matrix(w: &Value, batch: usize) -> Result<(usize, usize, usize), VerifyError> {
     expect(w.domain == Domain::Global, "a matrix is Global")?;
     let lead = usize::from(batch != 1);
-    expect(w.shape.len() > lead && (lead == 0 || w.shape[0] == batch), "the matrix lacks its batch dimension")?;
+    expect(
+        w.shape.len() > lead && (lead == 0 || w.shape[0] == batch),
+        "the matrix lacks its batch dimension",
+    )?;
     let k = w.shape[lead];
     let n = w.shape[lead + 1..].iter().product();
     Ok((batch, k, n))

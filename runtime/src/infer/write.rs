@@ -62,16 +62,18 @@ fn predictions(
                 part,
                 OutputColumn::new("prediction", Output::Text(&names)),
                 OutputColumn::new("probability", Output::Float32(&own)),
-                OutputColumn::new(
-                    "probabilities",
-                    Output::FloatList { width: classes.len(), values: &all },
-                ),
+                OutputColumn::new("probabilities", Output::FloatList { width: classes.len(), values: &all }),
             ];
             with_keys(graph, predict, &columns, path)?;
         }
         Task::Regression { mean, std } => {
             let values: Vec<f64> = (0..n).map(|v| f64::from(scores(v)[0]) * std + mean).collect();
-            with_keys(graph, predict, &[part, OutputColumn::new("prediction", Output::Float(&values))], path)?;
+            with_keys(
+                graph,
+                predict,
+                &[part, OutputColumn::new("prediction", Output::Float(&values))],
+                path,
+            )?;
         }
     }
     Ok(n as u64)
@@ -86,8 +88,7 @@ fn embeddings(
     let Some(rows) = computed.embeddings.get(write.ty as usize).and_then(Option::as_ref) else {
         return Ok(None);
     };
-    let column =
-        OutputColumn::new("embedding", Output::FloatList { width: rows.width, values: &rows.data });
+    let column = OutputColumn::new("embedding", Output::FloatList { width: rows.width, values: &rows.data });
     write_with_keys(graph, write.ty, &[column], path)?;
     Ok(Some((rows.data.len() / rows.width.max(1)) as u64))
 }
@@ -101,12 +102,7 @@ fn with_keys(
     write_with_keys(graph, predict.ty, columns, path)
 }
 
-fn write_with_keys(
-    graph: &Graph,
-    ty: u32,
-    columns: &[OutputColumn],
-    path: &Path,
-) -> Result<(), TableError> {
+fn write_with_keys(graph: &Graph, ty: u32, columns: &[OutputColumn], path: &Path) -> Result<(), TableError> {
     let name = key_name(graph, ty);
     let name = if columns.iter().any(|c| c.name == name) { format!("{name}_key") } else { name };
     let keys = graph.keys(ty);
