@@ -17,6 +17,9 @@ pub(super) struct Factor {
     pub by: Broadcast,
 }
 
+/// The factors that leave a sum, and those that stay.
+type Parted = (Vec<Factor>, Vec<Factor>);
+
 /// Factors out of reductions; remembers which values are surely finite.
 #[derive(Debug, Default)]
 pub(super) struct Factored {
@@ -41,12 +44,7 @@ impl Factored {
     }
 
     /// The factors of `y` that may leave and those that stay; none if nothing would be gained.
-    fn split(
-        &mut self,
-        b: &mut Builder,
-        y: ValueId,
-        end: &Op,
-    ) -> Result<Option<(Vec<Factor>, Vec<Factor>)>, VerifyError> {
+    fn split(&mut self, b: &mut Builder, y: ValueId, end: &Op) -> Result<Option<Parted>, VerifyError> {
         let mut factors = vec![];
         flatten(b, y, BinaryOp::Mul, Broadcast::Full, &mut factors);
         let (mut outside, mut inside) = (vec![], vec![]);

@@ -137,13 +137,11 @@ fn two_layers(name: &'static str, layer: &mut Layer) -> Model {
     net.finish(name, h[0])
 }
 
+/// What an edge of a relation at a hop brings.
+type Message<'a> = dyn FnMut(&mut Net, &[ValueId; 2], u32, u32) -> ValueId + 'a;
+
 /// Sum of what each relation into a type brings, with a self loop.
-fn per_relation(
-    net: &mut Net,
-    h: &[ValueId; 2],
-    hop: u32,
-    message: &mut dyn FnMut(&mut Net, &[ValueId; 2], u32, u32) -> ValueId,
-) -> [Option<ValueId>; 2] {
+fn per_relation(net: &mut Net, h: &[ValueId; 2], hop: u32, message: &mut Message) -> [Option<ValueId>; 2] {
     let mut out = [None, None];
     for ty in 0..2u32 {
         let here = net.b.prefix(h[ty as usize], hop).expect("on nodes");
