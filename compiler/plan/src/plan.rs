@@ -210,6 +210,31 @@ pub struct Optimizer {
     pub decoupled: bool,
     /// Gradients are scaled to at most this global L2 norm before the step; none: not clipped.
     pub clip: Option<f32>,
+    pub decay: Decay,
+}
+
+/// How the learning rate falls over the steps of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Decay {
+    #[default]
+    None,
+    /// lr (1 - t), t from 0 at the first step to 1 after the last one of the last epoch.
+    Linear,
+    /// lr (1 + cos πt) / 2. Loshchilov and Hutter 2017, without restarts.
+    Cosine,
+}
+
+impl Optimizer {
+    /// The optimizer for step `step`, from 0, of `steps`.
+    pub fn at(&self, step: u64, steps: u64) -> Optimizer {
+        let t = step as f64 / steps.max(1) as f64;
+        let factor = match self.decay {
+            Decay::None => 1.0,
+            Decay::Linear => 1.0 - t,
+            Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t).cos()),
+        };
+        Optimizer { lr: (f64::from(self.lr) * factor) as f32, ..*self }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Training: sampling, batches, optimizers, when to stop and which model to keep.
 
-use gsl_plan::plan::{Fanout, Metric, Monitor, Optimizer, Stop, Trainer};
+use gsl_plan::plan::{Decay, Fanout, Metric, Monitor, Optimizer, Stop, Trainer};
 
 use super::body::Sourced;
 use super::call::Args;
@@ -209,6 +209,11 @@ impl ExperimentCx<'_, '_> {
             weight_decay: args.float("weight_decay").unwrap_or(0.0) as f32,
             decoupled: name == "adamw",
             clip,
+            decay: match args.word("decay") {
+                Some("linear") => Decay::Linear,
+                Some(_) => Decay::Cosine,
+                None => Decay::None,
+            },
         };
         Some((optimizer, shown))
     }

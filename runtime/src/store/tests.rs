@@ -1,6 +1,6 @@
 use super::*;
 use crate::comm::{Solo, Threads};
-use gsl_plan::plan::Optimizer;
+use gsl_plan::plan::{Decay, Optimizer};
 
 fn param(name: &str, shape: &[usize], init: Init, kind: ParamKind) -> Param {
     Param { name: name.into(), shape: shape.to_vec(), init, kind }
@@ -23,6 +23,7 @@ fn optimizer() -> Optimizer {
         weight_decay: 0.0,
         decoupled: false,
         clip: None,
+        decay: Decay::None,
     }
 }
 

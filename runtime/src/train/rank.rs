@@ -65,7 +65,7 @@ impl<'a> Rank<'a> {
         self.weigh(&mine);
         self.run(at, &scales)?;
         let loss = self.reduce(at)?;
-        self.update()?;
+        self.update(at)?;
         Ok(loss)
     }
 
@@ -138,9 +138,13 @@ impl<'a> Rank<'a> {
         Ok(loss[0])
     }
 
-    fn update(&mut self) -> Result<(), TrainError> {
+    fn update(&mut self, at: At) -> Result<(), TrainError> {
         let trainer = &self.job.plan.trainer;
-        self.params.dense_step(&mut self.gradient, &trainer.dense);
+        let batches = u64::from(at.batches);
+        let step = u64::from(at.epoch) * batches + u64::from(at.batch);
+        let steps = u64::from(trainer.epochs) * batches;
+        let (dense, sparse) = (trainer.dense.at(step, steps), trainer.sparse.at(step, steps));
+        self.params.dense_step(&mut self.gradient, &dense);
         for (param, declared) in self.job.plan.params.iter().enumerate() {
             if !matches!(declared.kind, ParamKind::Table { .. }) {
                 continue;
@@ -150,7 +154,7 @@ impl<'a> Rank<'a> {
                 .row_gradients(param as u32)
                 .map(|(ty, rows)| RowGradient { ids: &self.block.ids(ty)[..rows.rows()], rows: rows.data })
                 .collect();
-            self.params.sparse_step(param as u32, &lists, &trainer.sparse, self.comm)?;
+            self.params.sparse_step(param as u32, &lists, &sparse, self.comm)?;
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ impl<'a> Loop<'a> {
         while !self.progress.finished {
             self.epoch()?;
             let epoch = self.progress.position.epoch;
-            if epoch % trainer.evaluate_every.max(1) == 0 || epoch >= trainer.epochs {
+            if epoch.is_multiple_of(trainer.evaluate_every.max(1)) || epoch >= trainer.epochs {
                 self.validate(epoch)?;
             }
             if epoch >= trainer.epochs {
