@@ -73,13 +73,13 @@ pub struct RunArgs {
     /// Seed of everything random, instead of the file's.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Threads of each rank [default: all cores, divided among the ranks].
+    /// Threads that all ranks share [default: all cores].
     #[arg(short = 'j', long)]
     pub threads: Option<usize>,
     /// Ranks, as threads of this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub ranks: u16,
-    /// A checkpoint every so many batches too, not only after every epoch.
+    /// A checkpoint every so many batches too, not only at the end and after epochs (then at most one every 15 seconds).
     #[arg(long, value_name = "BATCHES")]
     pub checkpoint_every: Option<u32>,
     /// Every batch's loss in the event file.

@@ -37,8 +37,8 @@ pub fn facts(facts: &GraphFacts) -> String {
             .labels
             .iter()
             .map(|l| match l.classes.len() {
-                0 => format!("{}: float", l.name),
-                n => format!("{}: {n} classes", l.name),
+                0 => format!("{}: float, train/valid/test {}", l.name, parts(&l.parts)),
+                n => format!("{}: {n} classes, train/valid/test {}", l.name, parts(&l.parts)),
             })
             .collect();
         let _ = writeln!(
@@ -57,6 +57,10 @@ pub fn facts(facts: &GraphFacts) -> String {
     }
     text.push('\n');
     text
+}
+
+fn parts([_, train, valid, test]: &[u64; 4]) -> String {
+    format!("{train}/{valid}/{test}")
 }
 
 fn parameters(text: &mut String, plan: &Plan) {

@@ -17,9 +17,9 @@ use gsl_runtime::report::jsonl::JsonLines;
 use gsl_runtime::report::progress::Progress;
 use gsl_runtime::report::{Event, Events, Reader};
 use gsl_runtime::store::Params;
-use gsl_runtime::train::checkpoint::{self, write_atomically};
+use gsl_runtime::train::checkpoint::{self, CheckpointError, write_atomically};
 use gsl_runtime::train::metrics::Sums;
-use gsl_runtime::train::{Job, Options, train};
+use gsl_runtime::train::{Job, Options, TrainError, train};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
     let source = SourceText::read(&args.file.file)?;
     let checked = check(&source, &args.file, color)?;
     let experiment = choose(&checked, &args.file)?;
-    let place = Place::new(&source, experiment, args)?;
+    let place = Place::new(&source, experiment, args, goal)?;
     let events = place.events(args, goal)?;
     let ended = (|| {
         let graph = build(&checked, experiment, &source, &args.file, &events)?;
@@ -202,15 +202,19 @@ fn fit(
     };
     let checkpoints = place.checkpoints();
     let job = Job { plan, hash, view: graph, events, checkpoints: &checkpoints, options };
-    train(job).map(|trained| trained.params).map_err(Failure::new)
+    train(job).map(|trained| trained.params).map_err(|e| match e {
+        TrainError::Checkpoint(CheckpointError::Missing(_)) => {
+            Failure::new(e).help("run without --resume to start a training")
+        }
+        _ => Failure::new(e),
+    })
 }
 
 /// The best parameters of the run in the output folder, or its last ones if it kept no best.
 fn trained_before(plan: &Plan, hash: &str, place: &Place) -> Result<Params, Failure> {
     let folder = place.checkpoints();
     let name = if checkpoint::exists(&folder, "best") { "best" } else { "last" };
-    let (_, tensors) = checkpoint::load(&folder, name, Some(hash))
-        .map_err(|e| Failure::new(e).help("train first: gsc train FILE"))?;
+    let (_, tensors) = checkpoint::load(&folder, name, Some(hash)).map_err(Failure::new)?;
     let mut params = Params::new(&plan.params, plan.seed);
     for tensor in tensors.iter().filter(|t| t.name.starts_with("param/")) {
         params.restore(&tensor.name, &tensor.data).map_err(Failure::new)?;
@@ -285,8 +289,17 @@ struct Place {
 }
 
 impl Place {
-    fn new(source: &SourceText, experiment: &Experiment, args: &RunArgs) -> Result<Self, Failure> {
+    fn new(
+        source: &SourceText,
+        experiment: &Experiment,
+        args: &RunArgs,
+        goal: Goal,
+    ) -> Result<Self, Failure> {
         let out = args.out.clone().unwrap_or_else(|| source.folder().join("out").join(&experiment.name));
+        if goal == Goal::Infer && !checkpoint::exists(&out.join("checkpoints"), "last") {
+            let failure = Failure::new(format!("there is no finished run in `{}`", out.display()));
+            return Err(failure.help("train first: gsc train FILE, with the same --out"));
+        }
         std::fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
         Ok(Place { out, started: Instant::now() })
     }

@@ -22,6 +22,12 @@ impl World for FileWorld {
         let found = gsl_tables::Source::open(&source.paths, &self.base)
             .and_then(|table| table.header())
             .map_err(|e| world_error(&name, &e))?;
+        if found.sampled && found.columns.iter().all(|c| c.type_name == "empty") {
+            return Err(WorldError::Unreadable {
+                path: name,
+                reason: "it has a header line and no rows".into(),
+            });
+        }
         let file = source.paths.first().map(Path::new).and_then(Path::file_name);
         Ok(Header {
             name: file.map_or(name, |f| f.to_string_lossy().into_owned()),

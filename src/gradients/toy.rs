@@ -86,7 +86,7 @@ fn label(label: &Label, classes: Vec<String>) -> LabelFacts {
         name: label.name.clone(),
         train_counts: vec![2; classes.len()],
         classes,
-        parts: [0, NODES, 0, 0],
+        parts: [0, NODES, 1, 1],
         mean: 0.5,
         std: 1.5,
     }

@@ -173,7 +173,7 @@ impl fmt::Display for BuildError {
             }
             BuildError::OnlyInTest { ty, label, classes } => write!(
                 f,
-                "{} of `{ty}.{label}` occur in the test part and in no training row: {}",
+                "{} of `{ty}.{label}` in the test part and in no training row: {}",
                 if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) },
                 classes.join(", ")
             ),

@@ -81,8 +81,13 @@ impl Numbers {
     }
 }
 
-/// A column as numbers or texts. A NaN counts as missing.
+/// A column as numbers or texts. A NaN counts as missing; an infinite number is refused.
 pub fn load(column: &Column) -> Result<Value, Located> {
+    if let Values::Float(v) = &column.values
+        && let Some(row) = (0..v.len()).find(|&row| v[row].is_infinite() && column.is_valid(row))
+    {
+        return Err(Located::at(row, Fault::NotFinite { found: v[row] }));
+    }
     let gap = |row: usize| !column.is_valid(row);
     let numbers = |data: Vec<f64>| {
         let any = column.validity.is_some() || data.iter().any(|x| x.is_nan());

@@ -3,6 +3,7 @@
 use super::event::{Event, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Writes to standard error. Lines that matter are kept above the bar.
@@ -23,7 +24,8 @@ impl Progress {
         match &self.bar {
             _ if self.quiet => {}
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            // Nobody may be reading any more: the run goes on.
+            None => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
 

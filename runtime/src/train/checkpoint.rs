@@ -34,9 +34,11 @@ pub struct Progress {
     pub steps: Vec<u64>,
     /// Bits of the sum of batch losses of the current epoch, weighted by seeds, and of those weights.
     pub epoch_loss: [u64; 2],
-    /// The best value of the monitored metric so far, as bits, and its epoch.
+    /// The best value of the metric that decides which parameters are kept, as bits, and its epoch.
     pub best: Option<(u64, u32)>,
-    /// Evaluations since the best one.
+    /// The best value of what early stopping watches, as bits, and its epoch.
+    pub watched: Option<(u64, u32)>,
+    /// Evaluations since then.
     pub waited: u32,
     /// Training has ended: by its epochs or by early stopping.
     pub finished: bool,
@@ -50,6 +52,7 @@ impl Progress {
             steps: Vec::new(),
             epoch_loss: [0; 2],
             best: None,
+            watched: None,
             waited: 0,
             finished: false,
         }
@@ -88,7 +91,7 @@ impl std::fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Missing(p) => {
-                write!(f, "there is no checkpoint at `{}`; run without --resume to start one", p.display())
+                write!(f, "there is no checkpoint at `{}`", p.display())
             }
             Self::Io(p, e) => write!(f, "`{}`: {e}", p.display()),
             Self::Damaged { path, why } => write!(
@@ -122,7 +125,6 @@ pub fn save(
         move |e| CheckpointError::Io(p, e)
     };
     fs::create_dir_all(folder).map_err(at(folder))?;
-    let old = read_manifest(folder, name).ok();
     let mut records = BTreeMap::new();
     for (part, tensors) in files {
         let file = format!("{name}-{:08}.{part}.safetensors", progress.step);
@@ -139,8 +141,29 @@ pub fn save(
     let text =
         serde_json::to_vec_pretty(&manifest).map_err(|e| CheckpointError::Io(path.clone(), e.into()))?;
     write_atomically(&path, &text).map_err(at(&path))?;
-    let stale = old.into_iter().flat_map(|m| m.files.into_keys()).filter(|f| !manifest.files.contains_key(f));
-    stale.for_each(|f| drop(fs::remove_file(folder.join(f))));
+    sweep(folder, name, |file| manifest.files.contains_key(file)).map_err(at(folder))
+}
+
+/// Removes a checkpoint, if there is one: the manifest first.
+pub fn remove(folder: &Path, name: &str) -> Result<(), CheckpointError> {
+    let path = folder.join(format!("{name}.json"));
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(CheckpointError::Io(path, e)),
+        Ok(()) => {}
+    }
+    sweep(folder, name, |_| false).map_err(|e| CheckpointError::Io(folder.to_path_buf(), e))
+}
+
+/// Removes the data files of checkpoint `name` that are not to be kept, those of killed runs included.
+fn sweep(folder: &Path, name: &str, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.file_name().to_string_lossy().into_owned();
+        let own = file.starts_with(&format!("{name}-")) && file.contains(".safetensors");
+        if own && !keep(&file) {
+            fs::remove_file(folder.join(file))?;
+        }
+    }
     Ok(())
 }
 

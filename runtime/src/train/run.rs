@@ -11,6 +11,7 @@ use crate::report::Event;
 use crate::report::event::{Position, StepTime};
 use crate::store::{Params, StateTensor};
 use gsl_plan::graph::Part;
+use gsl_plan::plan::Monitor;
 use std::time::Instant;
 
 /// The outcome of a training: the parameters that were kept.
@@ -168,44 +169,51 @@ impl<'a> Loop<'a> {
             }
         }
         let trainer = &self.job.plan.trainer;
-        let monitor = trainer.best.or(trainer.stop.as_ref().map(|s| s.monitor));
-        let Some(monitor) = monitor else { return Ok(()) };
-        let Some(value) = sums.get(monitor.predict).and_then(|s| s.metric(monitor.metric)) else {
-            return Ok(());
-        };
-        self.judge(epoch, value, monitor.metric.higher_is_better(), monitor.metric.name());
+        let value = |m: Monitor| sums.get(m.predict).and_then(|s| s.metric(m.metric));
+        if let Some((monitor, value)) =
+            trainer.stop.as_ref().and_then(|s| Some((s.monitor, value(s.monitor)?)))
+        {
+            self.watch(epoch, monitor, value);
+        }
+        if let Some((monitor, value)) = trainer.best.and_then(|m| Some((m, value(m)?))) {
+            self.keep(epoch, monitor, value);
+        }
         Ok(())
     }
 
-    fn judge(&mut self, epoch: u32, value: f64, higher: bool, name: &str) {
-        let better = self.progress.best.is_none_or(|(bits, _)| {
-            let best = f64::from_bits(bits);
-            if higher { value > best } else { value < best }
-        });
-        if better {
-            self.progress.best = Some((value.to_bits(), epoch));
+    /// Keeps the parameters if they are the best so far.
+    fn keep(&mut self, epoch: u32, monitor: Monitor, value: f64) {
+        if !gains(monitor, value, self.progress.best) {
+            return;
+        }
+        self.progress.best = Some((value.to_bits(), epoch));
+        let progress = self.progress.clone();
+        self.best = Some(Best { params: self.rank.params.clone(), progress, saved: false });
+        self.tell(Event::Best { epoch, metric: monitor.metric.name().into(), value });
+    }
+
+    /// Counts evaluations without gain, and ends the training when patience does.
+    fn watch(&mut self, epoch: u32, monitor: Monitor, value: f64) {
+        let Some(stop) = &self.job.plan.trainer.stop else { return };
+        if gains(monitor, value, self.progress.watched) {
+            self.progress.watched = Some((value.to_bits(), epoch));
             self.progress.waited = 0;
-            self.best = Some(Best {
-                params: self.rank.params.clone(),
-                progress: self.progress.clone(),
-                saved: false,
-            });
-            self.tell(Event::Best { epoch, metric: name.into(), value });
             return;
         }
         self.progress.waited += 1;
-        let Some(stop) = &self.job.plan.trainer.stop else { return };
-        if self.progress.waited >= stop.patience && epoch >= stop.min_epochs {
-            self.progress.finished = true;
-            let (bits, at) = self.progress.best.unwrap_or((value.to_bits(), epoch));
-            let best = f64::from_bits(bits);
-            let reason = format!(
-                "valid.{name} has not risen above {best:.4} (epoch {at}) for {} evaluations",
-                self.progress.waited
-            );
-            let reason = if higher { reason } else { reason.replace("risen above", "fallen below") };
-            self.tell(Event::Stopped { epoch, reason });
+        if self.progress.waited < stop.patience || epoch < stop.min_epochs {
+            return;
         }
+        self.progress.finished = true;
+        let (bits, at) = self.progress.watched.unwrap_or((value.to_bits(), epoch));
+        let moved = if monitor.metric.higher_is_better() { "risen above" } else { "fallen below" };
+        let reason = format!(
+            "valid.{} has not {moved} {:.4} (epoch {at}) for {} evaluations",
+            monitor.metric.name(),
+            f64::from_bits(bits),
+            self.progress.waited
+        );
+        self.tell(Event::Stopped { epoch, reason });
     }
 
     fn announce(&self) {
@@ -241,6 +249,9 @@ impl<'a> Loop<'a> {
             return Ok(());
         }
         let (folder, hash) = (self.job.checkpoints, self.job.hash);
+        if self.best.is_none() {
+            checkpoint::remove(folder, "best")?;
+        }
         if let Some(best) = self.best.as_mut().filter(|b| !b.saved) {
             let weights = owned(best.params.tensors());
             checkpoint::save(folder, "best", hash, &best.progress, &[("weights", &weights)])?;
@@ -279,6 +290,14 @@ impl<'a> Loop<'a> {
             None => Trained { params: self.rank.params, best, epochs },
         }
     }
+}
+
+/// Whether `value` is better than the best so far, given as bits and epoch.
+fn gains(monitor: Monitor, value: f64, best: Option<(u64, u32)>) -> bool {
+    best.is_none_or(|(bits, _)| match monitor.metric.higher_is_better() {
+        true => value > f64::from_bits(bits),
+        false => value < f64::from_bits(bits),
+    })
 }
 
 fn owned(tensors: Vec<StateTensor>) -> Vec<Tensor> {

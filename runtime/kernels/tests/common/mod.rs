@@ -178,6 +178,9 @@ fn density(x: f64) -> f64 {
 
 /// The normal distribution function, by its series; good for |x| up to 6 or so.
 fn phi(x: f64) -> f64 {
+    if x.abs() > 12.0 {
+        return f64::from(u8::from(x > 0.0));
+    }
     let (mut term, mut sum) = (x, x);
     for k in 1..300 {
         term *= x * x / f64::from(2 * k + 1);
