@@ -189,3 +189,15 @@ fn pages_are_laid_out_as_the_formatter_does() {
     }
     assert!(differing.is_empty(), "{}\nrun again with UPDATE=1 to accept", differing.join("\n"));
 }
+
+#[test]
+fn layers_of_other_files_are_checked_there() {
+    let source = "use Mine from \"m.gsl\"\nlayer Two(out: dim) = Mine(out) >> Mine(out)\n";
+    let module = "layer Mine(out: dim) {\n    weight W : in x out\n    h'[v] = sum[u -> v] h[u] @ V\n}\n";
+    let world = TestWorld::new().module("m.gsl", module);
+    let (_, found) = gsl_compiler::check(source, "test.gsl", &world, SET);
+    let errors: Vec<_> = found.iter().filter(|d| d.is_error()).collect();
+    assert_eq!(errors.len(), 1, "{}", render(&found, "test.gsl", source, false));
+    assert_eq!(errors[0].code.as_str(), "gsl::layer::unknown_name");
+    assert_eq!(errors[0].file.as_ref().map(|f| f.name.as_str()), Some("m.gsl"));
+}

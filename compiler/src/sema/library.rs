@@ -229,6 +229,7 @@ impl Library {
         let source = Some(Arc::new(SourceFile { name: name.to_owned(), text }));
         cx.within(&source, |cx| {
             parsed.diagnostics.into_iter().for_each(|d| cx.report(d));
+            cx.lost.extend(parsed.lost.iter().map(|name| name.text.clone()));
             let module = self.declare(cx, path, &parsed.file, source.clone());
             self.import(cx, module, &parsed.file);
             module
@@ -250,9 +251,10 @@ impl Library {
         }
     }
 
-    /// Layers and modules written in the file itself.
-    pub fn own(&self) -> &[LayerId] {
-        &self.files[ROOT].own
+    /// Layers and modules of the file and of the files that it uses, not those of the standard library.
+    pub fn written(&self) -> Vec<LayerId> {
+        let is_std = |id: &LayerId| self.files[self.layers[*id].module].path.starts_with("std.");
+        (0..self.layers.len()).filter(|id| !is_std(id)).collect()
     }
 }
 

@@ -134,18 +134,28 @@ fn not_yet_items(cx: &mut Cx, file: &File) {
     }
 }
 
-/// Equations of the file's own layers and modules, and what those that are made of others are made of.
+/// Equations of the layers and modules of the file and of the files that it uses, and what those that are made of others
+/// are made of.
 fn check_layers(cx: &mut Cx, library: &Library, env: &Env) {
-    let scope = library.scope(ROOT, env);
-    for id in library.own() {
-        let declared = library.declared(*id);
-        for diagnostic in check_layer(&declared, &scope) {
-            cx.report(diagnostic);
+    for id in library.written() {
+        if library.module_of(id) == ROOT {
+            check_one(cx, library, env, id);
+        } else {
+            let used = cx.used.clone();
+            check_one(cx, library, env, id);
+            cx.used = used;
         }
-        match &declared.decl.body {
-            LayerBody::Alias(expr) => check_alias(cx, library, *id, expr),
-            LayerBody::Block(stmts) => stmts.iter().for_each(|s| mark_used(cx, s)),
-        }
+    }
+}
+
+fn check_one(cx: &mut Cx, library: &Library, env: &Env, id: library::LayerId) {
+    let declared = library.declared(id);
+    for diagnostic in check_layer(&declared, &library.scope(library.module_of(id), env)) {
+        cx.report(diagnostic);
+    }
+    match &declared.decl.body {
+        LayerBody::Alias(expr) => cx.within(&declared.file, |cx| check_alias(cx, library, id, expr)),
+        LayerBody::Block(stmts) => stmts.iter().for_each(|s| mark_used(cx, s)),
     }
 }
 
@@ -162,9 +172,9 @@ fn check_alias(cx: &mut Cx, library: &Library, id: library::LayerId, expr: &Expr
     };
     let env: Env = decl.params.iter().map(|p| (p.name.text.clone(), placeholder(p))).collect();
     let rows_only = (decl.kind == LayerKind::Module).then_some("a module");
-    let prelude = prelude::prelude();
+    let (prelude, module) = (prelude::prelude(), library.module_of(id));
     let mut composer =
-        Composer { cx, library, prelude, module: ROOT, env: &env, rows_only, head: false, open: vec![id] };
+        Composer { cx, library, prelude, module, env: &env, rows_only, head: false, open: vec![id] };
     composer.model(expr);
 }
 
