@@ -29,11 +29,12 @@ impl ExperimentCx<'_, '_> {
         let optimizers = self.optimizers(lines);
         let epochs = self.count("epochs", lines);
         let evaluate_every = self.count("evaluate_every", lines);
-        let sampled_validation = self.validation(lines);
+        let validation = self.validation(lines);
         let (stop, default_stop) = self.stop(predicts, lines);
         let (best, default_best) = self.best(predicts, lines);
         let seed = self.seed(lines);
         let (dense, sparse) = optimizers?;
+        validation?;
         let trainer = Trainer {
             epochs: epochs?,
             batch: batch?,
@@ -42,7 +43,7 @@ impl ExperimentCx<'_, '_> {
             evaluate_every: evaluate_every?,
             stop: stop?,
             best: best?,
-            sampled_validation: sampled_validation?,
+            sampled_validation: false,
         };
         Some(Training { fanouts: fanouts?, trainer, seed: seed?, default_stop, default_best })
     }
@@ -61,7 +62,9 @@ impl ExperimentCx<'_, '_> {
         }
         if fanouts.len() != hops {
             let layers = if hops == 1 { "one layer looks".into() } else { format!("{hops} layers look") };
-            let message = format!("{} fanouts, and {layers} at neighbours", fanouts.len());
+            let count =
+                if fanouts.len() == 1 { "one fanout".into() } else { format!("{} fanouts", fanouts.len()) };
+            let message = format!("{count}, and {layers} at neighbours");
             let help = format!("write one fanout for each: `{}`", show_fanouts(&fitted(&fanouts, hops)));
             let mut diagnostic = Diagnostic::new(codes::EXPERIMENT_FANOUTS, message)
                 .at(expr.span, format!("{} given", fanouts.len()))
@@ -140,14 +143,24 @@ impl ExperimentCx<'_, '_> {
         Some(n as u64)
     }
 
-    fn validation(&mut self, lines: &mut Vec<Line>) -> Option<bool> {
+    /// `exact`, over all neighbours; `sampled` is known and does not run yet.
+    fn validation(&mut self, lines: &mut Vec<Line>) -> Option<()> {
         let setting = self.setting("validation")?;
         let expr = self.single(&setting)?.clone();
         let env = setting.place.env.clone();
         let ty = Ty::Word(vec!["exact".to_owned(), "sampled".to_owned()]);
         let value = self.within(&setting, |cx| eval(cx.cx, &env, &expr, &ty, false))?;
+        if value.text() == Some("sampled") {
+            let message = "validation on a sample of neighbours does not run yet";
+            let help = "leave it out: validation looks at all neighbours, `validation = exact`";
+            self.within(&setting, |cx| {
+                let code = codes::NOT_YET_SAMPLED_VALIDATION;
+                cx.cx.error_help(code, message, expr.span, "a sample", help);
+            });
+            return None;
+        }
         lines.push(self.line(0, "validation", &value.to_string(), &setting));
-        Some(value.text() == Some("sampled"))
+        Some(())
     }
 
     // ------------------------------------------------------------------------------------------------------ optimizers
