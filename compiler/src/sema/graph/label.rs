@@ -3,7 +3,7 @@
 use gsl_plan::graph::{Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Split, Transform};
 
 use super::feature::{FeatureCx, Kind};
-use super::table::{files_source, is_a};
+use super::table::files_source;
 use crate::diag::{Diagnostic, codes};
 use crate::sema::value::{Ty, Value, eval};
 use crate::syntax::ast::{self, Arg, BinaryOp, Expr, ExprKind, Ident, Span};
@@ -260,17 +260,44 @@ impl FeatureCx<'_, '_> {
         };
         let Some(column) = column else { return Some(scalar) };
         let fits = match scalar {
-            Scalar::Number(_) => {
-                matches!(column.kind, ColumnKind::Int | ColumnKind::Float | ColumnKind::Bool)
-            }
+            Scalar::Number(_) => matches!(
+                column.kind,
+                ColumnKind::Int | ColumnKind::Float | ColumnKind::Bool | ColumnKind::Date | ColumnKind::Time
+            ),
             Scalar::Text(_) => matches!(column.kind, ColumnKind::Text | ColumnKind::Date | ColumnKind::Time),
         };
         if !fits {
-            let message = format!("{}, and cannot be compared with {value}", is_a(column));
-            self.cx.error(codes::SCHEMA_WRONG_KIND, message, expr.span, "of another kind");
+            let message =
+                format!("`{}` is {} and cannot be compared with {value}", column.name, noun(&column.kind));
+            let help = comparable(column, &scalar);
+            self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, expr.span, "of another kind", help);
             return None;
         }
         Some(scalar)
+    }
+}
+
+/// What a cell of the column is.
+fn noun(kind: &ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Int => "an integer",
+        ColumnKind::Float => "a number",
+        ColumnKind::Bool => "a bool",
+        ColumnKind::Text => "text",
+        ColumnKind::Date => "a date",
+        ColumnKind::Time => "a time",
+        ColumnKind::Vector { .. } => "a list of floats",
+        ColumnKind::Other => "of a type that is not read",
+    }
+}
+
+/// What a column can be compared with.
+fn comparable(column: &ColumnHeader, given: &Scalar) -> String {
+    match (&column.kind, given) {
+        (ColumnKind::Text, Scalar::Number(x)) => format!("write a text in quotes: `\"{x}\"`"),
+        (ColumnKind::Int | ColumnKind::Float, _) => "write a number without quotes".to_owned(),
+        (ColumnKind::Bool, _) => "write 1 for true and 0 for false".to_owned(),
+        _ => "split by a column of numbers, text, dates or times".to_owned(),
     }
 }
 
