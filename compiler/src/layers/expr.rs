@@ -265,7 +265,7 @@ impl Checker<'_, '_> {
 
     fn no_relation(&mut self, name: &str, span: Span) -> Typed {
         let help = match self.bound.edge {
-            true => "name the relation in the index: `[u -r-> v]`",
+            true => "sum over the relations, then over the edges of each: `sum[r] sum[u -r-> v] …`",
             false => "sum over the relations into v: `sum[r] (…)`",
         };
         let d = Diagnostic::new(codes::LAYER_UNBOUND_INDEX, format!("`{name}[r]` has no relation `r` here"))
