@@ -201,3 +201,26 @@ fn layers_of_other_files_are_checked_there() {
     assert_eq!(errors[0].code.as_str(), "gsl::layer::unknown_name");
     assert_eq!(errors[0].file.as_ref().map(|f| f.name.as_str()), Some("m.gsl"));
 }
+
+#[test]
+fn a_failing_override_is_one_mistake() {
+    let source = "\
+param ws : dim = 8
+graph debian {
+    node package from \"data/packages.parquet\" {
+        key     name
+        feature size = installed_size
+        label   section : class
+        split   section = random(train: 80%, valid: 10%, test: 10%)
+    }
+}
+experiment one on debian {
+    encode package = size |> linear(ws)
+    predict package.section
+}
+";
+    let overrides = [("ws".to_owned(), "0".to_owned())];
+    let (_, found) = gsl_compiler::check(source, "test.gsl", &TestWorld::debian(), &overrides);
+    let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
+    assert_eq!(codes, ["gsl::param::override"], "{}", render(&found, "test.gsl", source, false));
+}

@@ -70,6 +70,7 @@ impl Composer<'_, '_> {
         let (times, of) = match (self.count(left), self.count(right)) {
             (Some(n), _) => (n, right),
             (None, Some(n)) => (n, left),
+            (None, None) if self.reads_lost(left) || self.reads_lost(right) => return None,
             (None, None) => return self.no_model(expr),
         };
         let model = self.model(of);
@@ -227,6 +228,13 @@ impl Composer<'_, '_> {
         Some(Model::Call(LayerCall { id, name, args, hops, head, span, file }))
     }
 
+    /// Whether an expression reads a constant whose mistake has been reported.
+    fn reads_lost(&self, expr: &Expr) -> bool {
+        let mut lost = false;
+        expr.walk(&mut |e| lost |= e.as_name().is_some_and(|name| matches!(self.env.get(name), Some(None))));
+        lost
+    }
+
     /// The arguments, and whether `out` was left open.
     fn arguments(
         &mut self,
@@ -246,6 +254,9 @@ impl Composer<'_, '_> {
         }
         for arg in args {
             arg.value.walk(&mut |e| self.cx.used.extend(e.as_name().map(str::to_owned)));
+        }
+        if args.iter().any(|arg| self.reads_lost(&arg.value)) {
+            return None;
         }
         match call_args(&declared, &given, span, &library.scope(self.module, self.env)) {
             Ok(found) => Some((found, open)),

@@ -1,5 +1,7 @@
 //! Encoders: from a type's features to the rows that enter the first layer.
 
+use std::collections::BTreeSet;
+
 use gsl_plan::graph::NodeType;
 
 use super::compose::{COMBINATORS, Composer};
@@ -14,6 +16,8 @@ const FROM_NEIGHBOURS: [&str; 2] = ["average", "attend"];
 pub struct EncodeCx<'a, 'b, 'w> {
     pub composer: &'a mut Composer<'b, 'w>,
     pub node: &'a NodeType,
+    /// Features and labels of the type whose mistakes have been reported.
+    pub lost: &'a BTreeSet<String>,
 }
 
 impl EncodeCx<'_, '_, '_> {
@@ -62,6 +66,9 @@ impl EncodeCx<'_, '_, '_> {
     }
 
     fn unknown(&mut self, name: &str, span: Span) -> Option<Encoder> {
+        if self.lost.contains(name) || self.composer.cx.lost.contains(name) {
+            return None;
+        }
         if let Some(label) = self.node.labels.iter().find(|l| l.name == name) {
             let message =
                 format!("`{name}` is a label of `{}`, and a label cannot be an input", self.node.name);
@@ -96,6 +103,9 @@ impl EncodeCx<'_, '_, '_> {
     fn features(&mut self, span: Span) -> Option<Encoder> {
         if !self.node.features.is_empty() {
             return Some(Encoder::Features(span));
+        }
+        if !self.lost.is_empty() {
+            return None;
         }
         let message = format!("`{}` has no features", self.node.name);
         let help = format!("give each node a trained row: `encode {} = embedding(64)`", self.node.name);

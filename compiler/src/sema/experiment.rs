@@ -289,13 +289,13 @@ impl ExperimentCx<'_, '_> {
         let fallback = if node.features.is_empty() { "featureless" } else { "any" };
         let encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
         let place = encode.place.clone();
-        let (library, prelude) = (self.library, self.prelude);
+        let (library, prelude, lost) = (self.library, self.prelude, &self.graph.lost[ty]);
         let encoder = self.cx.within(&place.file, |cx| {
             let (module, env) = (place.module, &*place.env);
             let rows_only = Some("an encoder");
             let mut composer =
                 Composer { cx, library, prelude, module, env, rows_only, head: false, open: Vec::new() };
-            EncodeCx { composer: &mut composer, node }.encoder(&encode.item.value)
+            EncodeCx { composer: &mut composer, node, lost }.encoder(&encode.item.value)
         })?;
         if reached {
             let origin = self.origin(&place, encode.item.span, &[&encode.item.value]);

@@ -150,13 +150,29 @@ fn check_layers(cx: &mut Cx, library: &Library, env: &Env) {
 
 fn check_one(cx: &mut Cx, library: &Library, env: &Env, id: library::LayerId) {
     let declared = library.declared(id);
-    for diagnostic in check_layer(&declared, &library.scope(library.module_of(id), env)) {
-        cx.report(diagnostic);
+    if !reads_lost(&declared.decl.body, env) {
+        for diagnostic in check_layer(&declared, &library.scope(library.module_of(id), env)) {
+            cx.report(diagnostic);
+        }
     }
     match &declared.decl.body {
         LayerBody::Alias(expr) => cx.within(&declared.file, |cx| check_alias(cx, library, id, expr)),
         LayerBody::Block(stmts) => stmts.iter().for_each(|s| mark_used(cx, s)),
     }
+}
+
+/// Whether a body reads a `param` whose mistake has been reported.
+fn reads_lost(body: &LayerBody, env: &Env) -> bool {
+    let LayerBody::Block(stmts) = body else { return false };
+    let mut lost = false;
+    for stmt in stmts {
+        if let LayerStmt::Equation(equation) = stmt {
+            equation
+                .value
+                .walk(&mut |e| lost |= e.as_name().is_some_and(|n| matches!(env.get(n), Some(None))));
+        }
+    }
+    lost
 }
 
 /// A composition is checked with arguments of the right types, whatever their values.

@@ -43,7 +43,7 @@ fn one(cx: &mut Cx, env: &Env, param: &Param, overrides: &[(String, String)]) ->
     let ty = ty.or_else(|| Some(Ty::of(default.as_ref()?.as_ref()?))).unwrap_or(Ty::Any);
     let text = overrides.iter().rev().find(|(name, _)| *name == param.name.text).map(|(_, text)| text);
     let value = match (text, default) {
-        (Some(text), _) => set(cx, env, param, &ty, text),
+        (Some(text), default) => set(cx, env, param, &ty, text).or(default.flatten()),
         (None, Some(value)) => value,
         (None, None) => {
             let message = format!("the param `{}` has no value", param.name);
@@ -62,7 +62,8 @@ fn one(cx: &mut Cx, env: &Env, param: &Param, overrides: &[(String, String)]) ->
     }
 }
 
-/// A value from the command line, checked like one in the source.
+/// A value from the command line, checked like one in the source. After a mistake the written value stands, so that what
+/// uses it is not reported as well.
 fn set(cx: &mut Cx, env: &Env, param: &Param, ty: &Ty, text: &str) -> Option<Value> {
     let is_text = matches!(ty, Ty::Text | Ty::Path);
     if is_text && !text.starts_with('"') {

@@ -187,7 +187,8 @@ impl ExperimentCx<'_, '_> {
         };
         let labels: Vec<&str> = self.graph.labels[ty].iter().map(|l| l.label.name.as_str()).collect();
         let found = labels.iter().position(|l| *l == name.text);
-        if found.is_none() && !(self.graph.broken && labels.is_empty()) {
+        let is_lost = self.graph.lost[ty].contains(&name.text);
+        if found.is_none() && !is_lost && !(self.graph.broken && labels.is_empty()) {
             let is_feature = self.graph.plan.nodes[ty].features.iter().any(|f| f.name == name.text);
             let message = format!("`{owner}` has no label `{name}`");
             let help = match nearest_or_all(&name.text, &labels) {

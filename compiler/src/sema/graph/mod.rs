@@ -31,6 +31,8 @@ pub struct CheckedGraph {
     pub span: Span,
     /// For each node type, its labels.
     pub labels: Vec<Vec<CheckedLabel>>,
+    /// For each node type, features and labels that are declared with mistakes: what refers to them is no mistake.
+    pub lost: Vec<BTreeSet<String>>,
     /// Something in it was wrong: a name that is not found may only be missing because of that.
     pub broken: bool,
 }
@@ -72,14 +74,28 @@ pub fn resolve(
             seed: prelude.graph_seed,
         },
         labels: Vec::new(),
+        lost: Vec::new(),
         tableless: BTreeSet::new(),
         keyless: BTreeSet::new(),
         relations: Vec::new(),
     };
     resolver.graph(stmts, graph.name.span);
-    let Resolver { plan, labels, .. } = resolver;
+    let Resolver { plan, labels, lost, .. } = resolver;
     let broken = cx.diags.as_slice()[before..].iter().any(Diagnostic::is_error);
-    CheckedGraph { plan, span: graph.name.span, labels, broken }
+    CheckedGraph { plan, span: graph.name.span, labels, lost, broken }
+}
+
+/// Features and labels of a node type that are declared and came to nothing.
+fn lost_names(node: &Node, found: &graph::NodeType) -> BTreeSet<String> {
+    let declared = node.body.iter().filter_map(|stmt| match stmt {
+        SchemaStmt::Feature(feature) => Some(&feature.name.text),
+        SchemaStmt::Label(label) => Some(&label.name.text),
+        _ => None,
+    });
+    let is_found = |name: &String| {
+        found.features.iter().any(|f| f.name == *name) || found.labels.iter().any(|l| l.name == *name)
+    };
+    declared.filter(|name| !is_found(name)).cloned().collect()
 }
 
 struct Resolver<'a, 'w> {
@@ -89,6 +105,8 @@ struct Resolver<'a, 'w> {
     allowed: Allowed,
     plan: GraphPlan,
     labels: Vec<Vec<CheckedLabel>>,
+    /// In step with `labels`.
+    lost: Vec<BTreeSet<String>>,
     /// Node types declared by their edges, whose key kind is not known yet.
     tableless: BTreeSet<usize>,
     /// Node types whose key is a mistake.
@@ -233,6 +251,7 @@ impl<'w> Resolver<'_, 'w> {
         self.node_body(node, &table, &mut found, &mut labels);
         found.labels = labels.iter().map(|l: &CheckedLabel| l.label.clone()).collect();
         leak::check(self.cx, &self.allowed, node, &found);
+        self.lost.push(lost_names(node, &found));
         self.plan.nodes.push(found);
         self.labels.push(labels);
     }
