@@ -173,7 +173,7 @@ fn passes(
         let body = if same { "(nothing changed)\n" } else { snapshot.text.as_str() };
         text += &format!("// after {}\n{body}\n", snapshot.pass);
     }
-    Ok(text)
+    Ok(crate::explain::named(&text, graph.facts()))
 }
 
 fn quiet() -> Events {

@@ -24,7 +24,15 @@ pub fn plan(plan: &Plan, events: Option<&Path>) -> String {
         let _ = writeln!(text, "inference stage {}, for all nodes and all their neighbours", stage.name);
         steps(&mut text, &stage.exec, &whole(plan), None);
     }
-    text
+    named(&text, &plan.facts)
+}
+
+/// The text of a program or a schedule with the names of types and relations in the place of their numbers.
+pub fn named(text: &str, facts: &GraphFacts) -> String {
+    let nodes = facts.nodes.iter().enumerate().map(|(i, n)| (format!("nodes({i})"), n.name.clone()));
+    let edges =
+        facts.relations.iter().enumerate().map(|(i, r)| (format!("edges({i})"), format!("-{}->", r.name)));
+    nodes.chain(edges).fold(text.to_string(), |text, (number, name)| text.replace(&number, &name))
 }
 
 /// Types, counts, features and labels of a built graph.
