@@ -4,7 +4,7 @@ use super::{Computed, InferError, Inference, Wanted};
 use crate::comm::Communicator;
 use crate::store::Params;
 use crate::train::Job;
-use crate::train::batches::is_labelled;
+use crate::train::batches::{is_labelled, labelled};
 use crate::train::metrics::{Confusion, ErrorSums, Sums};
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
@@ -41,18 +41,6 @@ pub fn judge(plan: &Plan, view: &dyn GraphView, computed: &Computed, part: Part)
         sums
     };
     plan.predicts.iter().enumerate().map(of).collect()
-}
-
-fn labelled(plan: &Plan, view: &dyn GraphView, part: Part) -> Vec<(u32, Vec<u32>)> {
-    let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
-    types.sort_unstable();
-    types.dedup();
-    let of = |ty: u32| {
-        let predicts: Vec<_> = plan.predicts.iter().filter(|p| p.ty == ty).collect();
-        let nodes = 0..view.node_count(ty) as u32;
-        (ty, nodes.filter(|&v| predicts.iter().any(|p| is_labelled(view, p, v, part))).collect())
-    };
-    types.into_iter().map(of).collect()
 }
 
 fn empty(predict: &Predict) -> Sums {

@@ -20,15 +20,7 @@ pub struct Seeds {
 impl Seeds {
     /// Nodes that are labelled and in the training part of a `predict` of their type.
     pub fn of(plan: &Plan, view: &dyn GraphView) -> Self {
-        let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
-        types.sort_unstable();
-        types.dedup();
-        let of = |ty: u32| {
-            let predicts: Vec<_> = plan.predicts.iter().filter(|p| p.ty == ty).collect();
-            let nodes = 0..view.node_count(ty) as u32;
-            nodes.filter(|&v| predicts.iter().any(|p| is_labelled(view, p, v, Part::Train))).collect()
-        };
-        Seeds { by_type: types.into_iter().map(|ty| (ty, of(ty))).collect() }
+        Seeds { by_type: labelled(plan, view, Part::Train) }
     }
 
     /// Steps of one epoch; at least one where there are seeds.
@@ -58,6 +50,19 @@ impl Seeds {
             |(ty, ids): &(u32, Vec<u32>)| (*ty, if batches > 1 { order(*ty, ids) } else { ids.clone() });
         self.by_type.iter().map(shuffled).collect()
     }
+}
+
+/// By node type, the nodes that are labelled and in `part` for a `predict` of their type, ascending.
+pub fn labelled(plan: &Plan, view: &dyn GraphView, part: Part) -> Vec<(u32, Vec<u32>)> {
+    let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
+    types.sort_unstable();
+    types.dedup();
+    let of = |ty: u32| {
+        let predicts: Vec<_> = plan.predicts.iter().filter(|p| p.ty == ty).collect();
+        let nodes = 0..view.node_count(ty) as u32;
+        (ty, nodes.filter(|&v| predicts.iter().any(|p| is_labelled(view, p, v, part))).collect())
+    };
+    types.into_iter().map(of).collect()
 }
 
 /// Whether node `v` has a label and is in `part`.

@@ -64,7 +64,7 @@ impl<'a> Rank<'a> {
         self.sample(at, &mine)?;
         self.weigh(&mine);
         self.run(at, &scales)?;
-        let loss = self.reduce(at)?;
+        let loss = self.reduce()?;
         self.update(at)?;
         Ok(loss)
     }
@@ -130,7 +130,7 @@ impl<'a> Rank<'a> {
     }
 
     /// Sums loss and dense gradient over ranks, in their order.
-    fn reduce(&mut self, _at: At) -> Result<f64, TrainError> {
+    fn reduce(&mut self) -> Result<f64, TrainError> {
         self.executor.dense_gradient(&self.params, &mut self.gradient);
         self.comm.all_reduce_sum_f32(&mut self.gradient.values)?;
         let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
