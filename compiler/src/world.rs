@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn columns_describe_themselves() {
         let world = TestWorld::debian();
-        let header = world.header(&Source { paths: vec!["data/packages.parquet".into()] }).unwrap();
+        let header = world.header(&Source::of(vec!["data/packages.parquet".into()])).unwrap();
         assert_eq!(header.column("installed_size").unwrap().describe(), "int64, 0.2% missing");
         assert_eq!(header.column("vec").unwrap().kind, ColumnKind::Vector { width: Some(16) });
         assert!(header.column("instaled_size").is_none());

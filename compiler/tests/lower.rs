@@ -15,7 +15,7 @@ use support::{folder, gsl_files, read};
 
 /// Facts of a graph that was never built.
 fn facts(plan: &GraphPlan) -> GraphFacts {
-    let feature = |f: &Feature| FeatureFacts { name: f.name.clone(), width: 3 };
+    let feature = |f: &Feature| FeatureFacts { name: f.name.clone(), width: 3, ..FeatureFacts::default() };
     let label = |l: &Label| {
         let classes = match l.kind {
             LabelKind::Class => vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
@@ -35,6 +35,7 @@ fn facts(plan: &GraphPlan) -> GraphFacts {
         count: 100,
         features: n.features.iter().map(feature).collect(),
         labels: n.labels.iter().map(label).collect(),
+        ..NodeFacts::default()
     });
     let mut facts = GraphFacts { nodes: nodes.collect(), relations: Vec::new() };
     for (i, edge) in plan.edges.iter().enumerate() {
@@ -56,6 +57,7 @@ fn facts(plan: &GraphPlan) -> GraphFacts {
                 reverse_of,
                 declared_by: i,
                 features: features.clone(),
+                ..RelationFacts::default()
             };
             facts.relations.push(relation(name, edge.src, edge.dst, None));
             facts.relations.extend(reverse.map(|r| relation(r, edge.dst, edge.src, Some(forward))));

@@ -13,7 +13,7 @@ use gsl_runtime::view::GraphView;
 use proptest::prelude::*;
 
 fn source(path: &str) -> Source {
-    Source { paths: vec![path.to_string()] }
+    Source::of(vec![path.to_string()])
 }
 
 fn column(name: &str, kind: ColumnKind) -> FeatureExpr {
@@ -29,7 +29,7 @@ fn through(transform: Transform, input: FeatureExpr) -> FeatureExpr {
 }
 
 fn feature(name: &str, expr: FeatureExpr) -> Feature {
-    Feature { name: name.to_string(), expr }
+    Feature { name: name.to_string(), expr, storage: Storage::default() }
 }
 
 fn random(train: f64, valid: f64, test: f64) -> Option<Split> {
@@ -53,9 +53,12 @@ fn plan() -> GraphPlan {
             column: "section".into(),
             kind: LabelKind::Class,
             transforms: Vec::new(),
+            separator: None,
             split: random(0.6, 0.2, 0.2),
         }],
         duplicates: DuplicatePolicy::Error,
+        time: None,
+        graph: None,
     };
     let maintainer = NodeType {
         name: "maintainer".into(),
@@ -64,6 +67,8 @@ fn plan() -> GraphPlan {
         features: Vec::new(),
         labels: Vec::new(),
         duplicates: DuplicatePolicy::Error,
+        time: None,
+        graph: None,
     };
     let edge = |name: &str, dst, file: &str, dst_column: &str, reverse: &str, features| EdgeType {
         relation: Relation::Named(name.into()),
@@ -75,6 +80,10 @@ fn plan() -> GraphPlan {
         reverse: Some(reverse.into()),
         features,
         missing: MissingPolicy::Error,
+        parallel: Parallel::default(),
+        loops: Loops::default(),
+        time: None,
+        labels: Vec::new(),
     };
     let kind = feature("kind", through(Transform::OneHot, column("kind", ColumnKind::Text)));
     GraphPlan {
@@ -85,6 +94,7 @@ fn plan() -> GraphPlan {
             edge("kept_by", 1, "kept_by.csv", "maintainer", "keeps", Vec::new()),
         ],
         seed: 7,
+        graphs: None,
     }
 }
 
@@ -388,6 +398,7 @@ fn targets_are_transformed_and_described() {
         column: "y".into(),
         kind: LabelKind::Float,
         transforms: vec![Transform::Log1p],
+        separator: None,
         split: None,
     }];
     let (graph, _) = build(&plan, folder.path()).unwrap();

@@ -31,6 +31,7 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
         count: NODES + i as u64,
         features: features(&node.features),
         labels: labels(i, node),
+        ..NodeFacts::default()
     });
     let mut relations = Vec::new();
     for (declared_by, edge) in plan.edges.iter().enumerate() {
@@ -47,6 +48,7 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
                 reverse_of: None,
                 declared_by,
                 features: features(&edge.features),
+                ..RelationFacts::default()
             };
             let reverse_of = Some(relations.len());
             relations.push(own.clone());
@@ -63,7 +65,9 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
 }
 
 fn features(declared: &[Feature]) -> Vec<FeatureFacts> {
-    declared.iter().map(|f| FeatureFacts { name: f.name.clone(), width: width(&f.expr) }).collect()
+    let one =
+        |f: &Feature| FeatureFacts { name: f.name.clone(), width: width(&f.expr), ..FeatureFacts::default() };
+    declared.iter().map(one).collect()
 }
 
 fn width(expr: &FeatureExpr) -> usize {

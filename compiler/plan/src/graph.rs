@@ -13,6 +13,9 @@ pub struct GraphPlan {
     pub edges: Vec<EdgeType>,
     /// Keys the random splits (and nothing else of the graph).
     pub seed: u64,
+    /// The node type that stands for the small graphs of a graph of many: `many by`. Its nodes are those graphs.
+    #[serde(default)]
+    pub graphs: Option<usize>,
 }
 
 /// Nodes of one type, one row of the (joined) sources each.
@@ -27,6 +30,12 @@ pub struct NodeType {
     pub features: Vec<Feature>,
     pub labels: Vec<Label>,
     pub duplicates: DuplicatePolicy,
+    /// A column of dates or times: when the node comes into being.
+    #[serde(default)]
+    pub time: Option<String>,
+    /// In a graph of many: the column that names the small graph of each node, by the key of [`GraphPlan::graphs`].
+    #[serde(default)]
+    pub graph: Option<String>,
 }
 
 /// One relation, or with [`Relation::Column`] a family of relations, one for each value of a column.
@@ -45,6 +54,40 @@ pub struct EdgeType {
     /// Features of an edge are shared by its reverse.
     pub features: Vec<Feature>,
     pub missing: MissingPolicy,
+    /// What becomes of several edges between the same two nodes.
+    #[serde(default)]
+    pub parallel: Parallel,
+    #[serde(default)]
+    pub loops: Loops,
+    /// A column of dates or times: when the edge comes into being.
+    #[serde(default)]
+    pub time: Option<String>,
+    #[serde(default)]
+    pub labels: Vec<Label>,
+}
+
+/// Several edges of one relation between the same two nodes. Merging adds up the columns, before any transform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Parallel {
+    #[default]
+    Keep,
+    /// One edge; each column that its features, labels and time read is the sum of the merged rows'.
+    Sum,
+    Mean,
+    Min,
+    Max,
+    /// One edge, of which only the number of merged rows is known.
+    Count,
+}
+
+/// Edges from a node to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Loops {
+    #[default]
+    Keep,
+    Drop,
+    /// Each node without one gets one, whose columns are all missing.
+    Add,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +98,27 @@ pub enum Relation {
 }
 
 /// Paths, folders or globs as written, relative to the folder of the `.gsl` file; read as one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Source {
     pub paths: Vec<String>,
+    /// Said of the files by `csv(…)`, `json(…)` and the like; otherwise the extension decides.
+    #[serde(default)]
+    pub format: Option<Format>,
+}
+
+impl Source {
+    pub fn of(paths: Vec<String>) -> Self {
+        Source { paths, format: None }
+    }
+}
+
+/// A format that the user states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    Csv { separator: char, quote: Option<char>, header: bool },
+    JsonLines,
+    Parquet,
+    Hdf5 { group: Option<String> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +152,19 @@ pub enum MissingPolicy {
 pub struct Feature {
     pub name: String,
     pub expr: FeatureExpr,
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+/// How the numbers of a feature are kept in the graph file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Storage {
+    #[default]
+    Float32,
+    Float16,
+    BFloat16,
+    /// round(x / scale), with one scale for each column.
+    Int8,
 }
 
 /// An expression over columns. Statistics of fitted transforms come from the rows of the training split of the
@@ -187,6 +261,9 @@ pub struct Label {
     pub kind: LabelKind,
     /// Applied to a float label in this order, for example `log1p`.
     pub transforms: Vec<Transform>,
+    /// What parts the classes of a label of several classes that is one text.
+    #[serde(default)]
+    pub separator: Option<String>,
     pub split: Option<Split>,
 }
 
@@ -256,12 +333,16 @@ pub struct NodeFacts {
     pub count: u64,
     pub features: Vec<FeatureFacts>,
     pub labels: Vec<LabelFacts>,
+    #[serde(default)]
+    pub time: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FeatureFacts {
     pub name: String,
     pub width: usize,
+    #[serde(default)]
+    pub storage: Storage,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -290,4 +371,8 @@ pub struct RelationFacts {
     /// Index of the declaring [`EdgeType`] in [`GraphPlan::edges`].
     pub declared_by: usize,
     pub features: Vec<FeatureFacts>,
+    #[serde(default)]
+    pub labels: Vec<LabelFacts>,
+    #[serde(default)]
+    pub time: bool,
 }

@@ -28,9 +28,9 @@ pub const EDGES: [&[(usize, usize)]; 3] =
 
 pub fn facts() -> GraphFacts {
     let node = |name: &str, count| NodeFacts { name: name.into(), count, ..NodeFacts::default() };
-    let weight = FeatureFacts { name: "weight".into(), width: 1 };
-    let kind = FeatureFacts { name: "kind".into(), width: 2 };
-    let size = |width| FeatureFacts { name: "size".into(), width };
+    let weight = FeatureFacts { name: "weight".into(), width: 1, ..FeatureFacts::default() };
+    let kind = FeatureFacts { name: "kind".into(), width: 2, ..FeatureFacts::default() };
+    let size = |width| FeatureFacts { name: "size".into(), width, ..FeatureFacts::default() };
     let relation = |name: &str, i: usize, features: &[&FeatureFacts]| RelationFacts {
         name: name.into(),
         src: ENDS[i].0,
@@ -39,6 +39,7 @@ pub fn facts() -> GraphFacts {
         reverse_of: (i == 1).then_some(0),
         declared_by: i,
         features: features.iter().map(|f| (*f).clone()).collect(),
+        ..RelationFacts::default()
     };
     GraphFacts {
         nodes: vec![node("paper", 4), node("author", 3)],

@@ -256,7 +256,11 @@ fn relate(
         .features
         .iter()
         .zip(features)
-        .map(|(feature, rows)| FeatureFacts { name: feature.name.clone(), width: rows.width })
+        .map(|(feature, rows)| FeatureFacts {
+            name: feature.name.clone(),
+            width: rows.width,
+            storage: feature.storage,
+        })
         .collect();
     let facts = RelationFacts {
         name: name.to_string(),
@@ -266,6 +270,7 @@ fn relate(
         reverse_of: None,
         declared_by: declared,
         features: feature_facts,
+        ..RelationFacts::default()
     };
     let reverse = edge.reverse.as_ref().map(|reverse| {
         let name = if matches!(edge.relation, Relation::Column(_)) {

@@ -264,7 +264,11 @@ impl<'a> Builder<'a> {
         let mut fitted = Vec::new();
         for (one, rows, missing) in all {
             self.writer.node_feature(&ty.name, &one.name, rows.width, &rows.data)?;
-            self.facts.nodes[index].features.push(FeatureFacts { name: one.name.clone(), width: rows.width });
+            self.facts.nodes[index].features.push(FeatureFacts {
+                name: one.name.clone(),
+                width: rows.width,
+                ..FeatureFacts::default()
+            });
             self.report.nodes[index]
                 .features
                 .push(FeatureReport::of(&one.name, rows.width, missing, &rows.data));

@@ -42,7 +42,7 @@ impl FeatureCx<'_, '_> {
             self.cx.error_help(codes::SCHEMA_LABEL, message, span, "a transform", help);
             return None;
         }
-        let label = Label { name: name.text.clone(), column, kind, transforms, split: None };
+        let label = Label { name: name.text.clone(), column, kind, transforms, separator: None, split: None };
         Some(CheckedLabel { label, classes, span: name.span })
     }
 

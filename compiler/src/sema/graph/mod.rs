@@ -72,6 +72,7 @@ pub fn resolve(
             nodes: Vec::new(),
             edges: Vec::new(),
             seed: prelude.graph_seed,
+            graphs: None,
         },
         labels: Vec::new(),
         lost: Vec::new(),
@@ -246,6 +247,8 @@ impl<'w> Resolver<'_, 'w> {
             features: Vec::new(),
             labels: Vec::new(),
             duplicates: self.prelude.duplicates,
+            time: None,
+            graph: None,
         };
         let mut labels = Vec::new();
         self.node_body(node, &table, &mut found, &mut labels);
@@ -359,7 +362,11 @@ impl<'w> Resolver<'_, 'w> {
             return;
         }
         if let Some(expr) = self.columns(table).feature(feature) {
-            features.push(graph::Feature { name: feature.name.text.clone(), expr });
+            features.push(graph::Feature {
+                name: feature.name.text.clone(),
+                expr,
+                storage: graph::Storage::default(),
+            });
         }
     }
 
@@ -427,12 +434,16 @@ impl<'w> Resolver<'_, 'w> {
             relation,
             src,
             dst,
-            source: table.sources.first().cloned().unwrap_or(graph::Source { paths: Vec::new() }),
+            source: table.sources.first().cloned().unwrap_or_default(),
             src_column,
             dst_column,
             reverse,
             features,
             missing,
+            parallel: graph::Parallel::default(),
+            loops: graph::Loops::default(),
+            time: None,
+            labels: Vec::new(),
         });
     }
 

@@ -37,7 +37,7 @@ impl Table {
             self.complete = false;
             return;
         };
-        let source = Source { paths };
+        let source = Source::of(paths);
         match cx.header(&source) {
             Ok(header) => self.headers.push(header),
             Err(error) => {
@@ -91,7 +91,7 @@ impl Table {
 /// The paths of `files(train: "a.csv", …)`.
 pub fn files_source(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<Source> {
     let path = path(cx, env, expr)?;
-    let source = Source { paths: vec![path] };
+    let source = Source::of(vec![path]);
     if let Err(error) = cx.header(&source) {
         report(cx, error, expr.span);
     }
