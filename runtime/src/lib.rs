@@ -12,3 +12,5 @@ pub mod sample;
 pub mod store;
 pub mod train;
 pub mod view;
+
+mod prefetch;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gsl_plan::graph::{Key as KeyColumn, *};
 use gsl_runtime::construct::{
-    BuildError, BuildReport, changed_tables, construct, construct_like, construct_or_reuse,
+    BuildError, BuildReport, Scratch, changed_tables, construct, construct_like, construct_or_reuse,
 };
 use gsl_runtime::graph::{Graph, Key};
 use gsl_runtime::view::GraphView;
@@ -119,9 +119,14 @@ fn write_debian(folder: &Path) {
     write_rows(folder, "kept_by.csv", "package,maintainer", KEPT);
 }
 
+/// Plenty of memory, and a folder that no build is to need.
+fn scratch() -> Scratch {
+    Scratch { folder: "/proc/no-such-folder".into(), memory: 1 << 30 }
+}
+
 fn build(plan: &GraphPlan, folder: &Path) -> Result<(Graph, BuildReport), BuildError> {
     let file = folder.join("graph.h5");
-    let report = construct(plan, folder, &file, &mut |_, _, _| {})?;
+    let report = construct(plan, folder, &file, &scratch(), &mut |_, _, _| {})?;
     Ok((Graph::open(&file)?, report))
 }
 
@@ -431,7 +436,7 @@ fn graphs_are_reused_until_plan_or_tables_change() {
     let folder = tempfile::tempdir().unwrap();
     write_debian(folder.path());
     let cache = folder.path().join("cache");
-    let get = |plan: &GraphPlan| construct_or_reuse(plan, folder.path(), &cache, &mut |_, _, _| {}).unwrap();
+    let get = |plan: &GraphPlan| construct_or_reuse(plan, folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap();
     let mut plan = plan();
     plan.nodes[0].labels[0].split = random(1.0, 0.0, 0.0);
     let (graph, report, reused) = get(&plan);
@@ -452,7 +457,7 @@ fn damaged_graph_files_are_refused_and_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     write_debian(folder.path());
     let cache = folder.path().join("cache");
-    let get = || construct_or_reuse(&plan(), folder.path(), &cache, &mut |_, _, _| {}).unwrap();
+    let get = || construct_or_reuse(&plan(), folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap();
     let path = get().0.path().to_path_buf();
     let good = fs::read(&path).unwrap();
     for length in [0, 10, good.len() / 2, good.len() - 1] {
@@ -489,7 +494,7 @@ fn new_tables_get_the_statistics_of_the_old() {
     write_rows(new.path(), "kept_by.csv", "package,maintainer", &["nano,1"]);
     let (graph, _) = build(&plan(), old.path()).unwrap();
     let file = new.path().join("graph.h5");
-    construct_like(&plan(), new.path(), &file, graph.fitted(), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan(), new.path(), &file, graph.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
     let like = Graph::open(&file).unwrap();
     assert_eq!(like.node_feature(0, 0).row(0), graph.node_feature(0, 0).row(1), "bash is as large as it was");
     assert_eq!(
@@ -552,7 +557,7 @@ fn every_transform_is_reapplied_exactly() {
     let widths: Vec<usize> = graph.facts().nodes[0].features.iter().map(|f| f.width).collect();
     assert_eq!(widths, [1, 1, 1, 1, 1, 1, 1, 4, 1, 5, 7, 3, 3, 3, 1, 4]);
     let again = folder.path().join("again.h5");
-    construct_like(&plan, folder.path(), &again, graph.fitted(), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan, folder.path(), &again, graph.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
     let again = Graph::open(&again).unwrap();
     assert_eq!(content(&again), content(&graph));
     let train: Vec<f32> = (0..200)

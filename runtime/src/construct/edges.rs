@@ -1,77 +1,109 @@
 //! Edges of one declaration: ends to ids, policies, features, and the incoming-edge lists of each relation.
 //!
-//! The edges of a relation are sorted by (destination, source); parallel edges by their features, then by row. So the
-//! lists do not depend on the order of rows, but for the stored row numbers themselves.
+//! The table is gone through in batches; each edge becomes a record (destination, source, row, features) of an external sort, whose
+//! order is that of the lists. The edges of a relation are sorted by (destination, source); parallel edges by their features, then by
+//! row. So the lists do not depend on the order of rows, but for the stored row numbers themselves.
+
+use std::cmp::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, RwLock};
 
 use gsl_plan::graph::{EdgeType, FeatureFacts, GraphPlan, MissingPolicy, Relation, RelationFacts};
-use gsl_tables::{Column, MISSING, Table, Values, Want};
-use rayon::prelude::*;
+use gsl_tables::{Batch, Column, Interner, MISSING, Values, Want};
+use serde::{Deserialize, Serialize};
 
-use super::error::{BuildError, Offender, Result};
+use super::batches::{Gaps, Offenders, frame_of, stream};
+use super::csc::{self, CscWriter, Ordered, edge_key, order, order_by, put, writer};
+use super::error::{BuildError, Fault, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
-use super::frame::{ABSENT, Frame, Origin};
+use super::fit::{Batches, fit_all};
+use super::frame::{ABSENT, Frame};
 use super::keys;
-use super::nodes::{NAMED, Nodes, refuse_size};
-use super::report::{FeatureReport, RelationReport};
+use super::nodes::{Nodes, refuse_size};
+use super::report::RelationReport;
+use super::scratch::Scratch;
+use super::sorter::{Room, Run, Sorter};
+use super::stages::Arrays;
 use super::tables::{Opened, Tables};
+use super::tally::Tally;
+use crate::graph::piece::{Element, PieceWriter, bytes_of, numbers_of};
 
-/// One relation, ready to be written, with its reverse.
-pub struct Built {
-    pub facts: RelationFacts,
-    pub report: RelationReport,
-    pub csc: Csc,
-    /// In the order of `csc`.
-    pub features: Vec<Rows>,
-    /// `rows` of the reverse are positions in `csc`.
-    pub reverse: Option<(RelationFacts, Csc)>,
+/// The relations of one declaration, each followed by its reverse. `reverse_of` counts from the first of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Related {
+    pub facts: Vec<RelationFacts>,
+    pub reports: Vec<RelationReport>,
+    pub fitted: Vec<FittedFeature>,
 }
 
-/// Incoming edges: those of node v are `indptr[v]..indptr[v + 1]`.
-pub struct Csc {
-    pub indptr: Vec<u64>,
-    pub src: Vec<u32>,
-    pub rows: Vec<u32>,
+/// A declaration with all that its edges are made from.
+struct Edges<'a> {
+    plan: &'a GraphPlan,
+    edge: &'a EdgeType,
+    declared: usize,
+    opened: &'a Opened,
+    src: &'a Nodes,
+    dst: &'a Nodes,
+    /// The ends and the relation first, then what features read.
+    wanted: Vec<(String, Want)>,
+    names: RwLock<Interner>,
+    counts: Mutex<Counts>,
 }
 
-/// Rows of the table that are edges, and their ends.
+/// What no edge was made of.
+#[derive(Default)]
+struct Counts {
+    src: Offenders,
+    dst: Offenders,
+    relation: Offenders,
+    dropped_src: u64,
+    dropped_dst: u64,
+    dropped_relation: u64,
+}
+
+/// The edges of a batch.
 struct Kept {
+    frame: Frame,
+    /// Row of the first row of the batch in the table.
+    first: u64,
     rows: Vec<u32>,
     src: Vec<u32>,
     dst: Vec<u32>,
-    /// Index into `names`; empty for a single relation.
+    /// Codes of relations in the order of their appearance; empty for a single one.
     relation: Vec<u32>,
-    names: Vec<String>,
-    report: RelationReport,
 }
 
-/// Builds the relations of one declaration. `first`: index of the first of them among all relations.
+/// Builds the relations of one declaration; arrays are named `INDEX/ARRAY`, counted from the first of them.
 pub fn build(
     plan: &GraphPlan,
     declared: usize,
     tables: &Tables,
     nodes: &[Nodes],
     known: Option<&[FittedFeature]>,
-    first: usize,
-) -> Result<(Vec<Built>, Vec<FittedFeature>)> {
-    let edge = &plan.edges[declared];
-    let opened = tables.get(&edge.source);
-    let wanted = wanted_of(edge, nodes);
-    let table = opened.read(&wanted)?;
-    refuse_size(&format!("rows of `{}`", name_of(edge)), table.n_rows() as u64)?;
-    let kept = keep(plan, edge, opened, &table, &wanted, nodes)?;
-    let (fitted, features, gaps) = features(edge, opened, table, &wanted, &kept, known)?;
-    let ends = (nodes[edge.src].keys.len(), nodes[edge.dst].keys.len());
-    let mut built = Vec::new();
-    for (relation, name) in kept.names.iter().enumerate() {
-        let next = first + built.iter().map(|b: &Built| 1 + usize::from(b.reverse.is_some())).sum::<usize>();
-        let mut one = relate(edge, declared, &kept, relation, name, &features, ends, next);
-        let report = |(rows, (fitted, gaps)): (&Rows, (&FittedFeature, &u64))| {
-            FeatureReport::of(&fitted.name, fitted.width, *gaps, &rows.data)
-        };
-        one.report.features = one.features.iter().zip(fitted.iter().zip(&gaps)).map(report).collect();
-        built.push(one);
+    scratch: &Scratch,
+) -> Result<(Related, Arrays)> {
+    let edges = Edges::new(plan, declared, tables, nodes);
+    let resident: u64 = [edges.edge.src, edges.edge.dst].iter().map(|&ty| nodes[ty].resident()).sum();
+    let scratch = &scratch.with_memory(room_beside(scratch, resident, edges.edge)?);
+    let fitted = match known {
+        Some(known) => known.to_vec(),
+        None => fit_all(name_of(edges.edge), &edges.edge.features, &edges, scratch)?,
+    };
+    let sorters = edges.deal(&fitted, scratch)?;
+    edges.relate(sorters, fitted, scratch)
+}
+
+/// Memory that is left beside the keys of both ends.
+fn room_beside(scratch: &Scratch, resident: u64, edge: &EdgeType) -> Result<u64> {
+    let least = super::scratch::LEAST_MEMORY / 4;
+    match scratch.memory.checked_sub(resident).filter(|&left| left >= least) {
+        Some(left) => Ok(left),
+        None => Err(BuildError::Memory {
+            what: format!("the identifiers at both ends of `{}`", name_of(edge)),
+            wanted: resident + least,
+            memory: scratch.memory,
+        }),
     }
-    Ok((built, fitted))
 }
 
 pub fn name_of(edge: &EdgeType) -> &str {
@@ -80,302 +112,436 @@ pub fn name_of(edge: &EdgeType) -> &str {
     }
 }
 
-fn wanted_of(edge: &EdgeType, nodes: &[Nodes]) -> Vec<(String, Want)> {
-    let mut wanted = Vec::new();
-    add(&mut wanted, &edge.src_column, nodes[edge.src].keys.want());
-    add(&mut wanted, &edge.dst_column, nodes[edge.dst].keys.want());
-    if let Relation::Column(column) = &edge.relation {
-        add(&mut wanted, column, Want::Text);
-    }
-    edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut wanted));
-    wanted
-}
-
-fn column_of<'a>(table: &'a Table, wanted: &[(String, Want)], name: &str, want: Want) -> Option<&'a Column> {
-    wanted.iter().position(|(n, w)| n == name && *w == want).map(|at| &table.columns[at])
-}
-
-fn keep(
-    plan: &GraphPlan,
-    edge: &EdgeType,
-    opened: &Opened,
-    table: &Table,
-    wanted: &[(String, Want)],
-    nodes: &[Nodes],
-) -> Result<Kept> {
-    let end = |ty: usize, name: &str| -> Result<(Column, Vec<u32>)> {
-        let column = column_of(table, wanted, name, nodes[ty].keys.want())
-            .ok_or(super::error::Fault::NoColumn { column: name.to_string() })?;
-        Ok((Column { name: name.to_string(), ..column.clone() }, nodes[ty].index.find_all(column)))
-    };
-    let (src_column, src) = end(edge.src, &edge.src_column)?;
-    let (dst_column, dst) = end(edge.dst, &edge.dst_column)?;
-    let strict = edge.missing == MissingPolicy::Error;
-    let mut report = RelationReport::default();
-    for (column, ids, ty) in [(&src_column, &src, edge.src), (&dst_column, &dst, edge.dst)] {
-        if strict {
-            refuse_dangling(edge, &plan.nodes[ty].name, opened, table, column, ids)?;
+impl<'a> Edges<'a> {
+    fn new(plan: &'a GraphPlan, declared: usize, tables: &'a Tables, nodes: &'a [Nodes]) -> Self {
+        let edge = &plan.edges[declared];
+        let (src, dst) = (&nodes[edge.src], &nodes[edge.dst]);
+        let mut wanted = Vec::new();
+        add(&mut wanted, &edge.src_column, src.keys.want());
+        add(&mut wanted, &edge.dst_column, dst.keys.want());
+        if let Relation::Column(column) = &edge.relation {
+            add(&mut wanted, column, Want::Text);
         }
+        let opened = tables.get(&edge.source);
+        Self { plan, edge, declared, opened, src, dst, wanted, names: RwLock::default(), counts: Mutex::default() }
     }
-    let (relation, names) = relations_of(edge, opened, table, wanted)?;
-    let mut rows = Vec::with_capacity(src.len());
-    for row in 0..src.len() {
-        if src[row] == ABSENT {
-            report.dropped_src += 1;
-        } else if dst[row] == ABSENT {
-            report.dropped_dst += 1;
-        } else if relation.get(row) == Some(&MISSING) {
-            report.dropped_relation += 1;
-        } else {
-            rows.push(row as u32);
-        }
-    }
-    let pick = |all: &[u32]| -> Vec<u32> {
-        if all.is_empty() { Vec::new() } else { rows.iter().map(|&row| all[row as usize]).collect() }
-    };
-    Ok(Kept { src: pick(&src), dst: pick(&dst), relation: pick(&relation), names, report, rows })
-}
 
-fn refuse_dangling(
-    edge: &EdgeType,
-    ty: &str,
-    opened: &Opened,
-    table: &Table,
-    column: &Column,
-    ids: &[u32],
-) -> Result<()> {
-    let unknown: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == ABSENT).collect();
-    if unknown.is_empty() {
-        return Ok(());
+    /// The ends and the relation, then `columns`.
+    fn wanted_with(&self, columns: &[(String, Want)]) -> Vec<(String, Want)> {
+        let mut wanted = self.wanted.clone();
+        columns.iter().for_each(|(name, want)| add(&mut wanted, name, *want));
+        wanted
     }
-    let name = |&row: &usize| Offender {
-        found: keys::show_cell(column, row),
-        place: opened.source.locate(&table.parts, row as u64).to_string(),
-    };
-    Err(BuildError::DanglingEdges {
-        relation: name_of(edge).to_string(),
-        column: column.name.clone(),
-        ty: ty.to_string(),
-        count: unknown.len() as u64,
-        first: unknown.iter().take(NAMED).map(name).collect(),
-    })
-}
 
-/// The relation of every row of a family, as an index into the sorted names.
-fn relations_of(
-    edge: &EdgeType,
-    opened: &Opened,
-    table: &Table,
-    wanted: &[(String, Want)],
-) -> Result<(Vec<u32>, Vec<String>)> {
-    let column = match &edge.relation {
-        Relation::Named(name) => return Ok((Vec::new(), vec![name.clone()])),
-        Relation::Column(column) => column,
-    };
-    let found = column_of(table, wanted, column, Want::Text).map(|column| &column.values);
-    let Some(Values::Text(text)) = found else { return Ok((Vec::new(), Vec::new())) };
-    let gaps = text.codes.iter().filter(|&&code| code == MISSING).count() as u64;
-    if let (Some(row), MissingPolicy::Error) = (text.codes.iter().position(|&c| c == MISSING), edge.missing) {
-        let place = opened.source.locate(&table.parts, row as u64).to_string();
-        return Err(BuildError::MissingRelation { column: column.clone(), count: gaps, place });
-    }
-    let names = super::transform::used_texts(text);
-    let index =
-        |text: &str| names.binary_search_by(|name| name.as_str().cmp(text)).map_or(MISSING, |i| i as u32);
-    let by_code: Vec<u32> = text.values.iter().map(index).collect();
-    let relation =
-        text.codes.iter().map(|&c| if c == MISSING { MISSING } else { by_code[c as usize] }).collect();
-    Ok((relation, names))
-}
-
-type Features = (Vec<FittedFeature>, Vec<Rows>, Vec<u64>);
-
-/// Features of the kept rows, fitted on all of them, in table order; and the gaps in what they read.
-fn features(
-    edge: &EdgeType,
-    opened: &Opened,
-    table: Table,
-    wanted: &[(String, Want)],
-    kept: &Kept,
-    known: Option<&[FittedFeature]>,
-) -> Result<Features> {
-    if edge.features.is_empty() {
-        return Ok((Vec::new(), Vec::new(), Vec::new()));
-    }
-    let mut frame = Frame::new(kept.rows.len());
-    let origin = Origin { source: opened.source.clone(), parts: table.parts, rows: Some(kept.rows.clone()) };
-    frame.add(origin, wanted.iter().map(|(_, want)| *want).zip(table.columns).collect());
-    let owner = name_of(edge);
-    let one = |(index, feature): (usize, &gsl_plan::graph::Feature)| -> Result<(FittedFeature, Rows, u64)> {
-        let gaps = feature::missing_inputs(feature, &frame);
-        match known.and_then(|known| known.get(index)) {
-            Some(fitted) => Ok((fitted.clone(), feature::apply(owner, fitted, &frame)?, gaps)),
-            None => feature::fit(owner, feature, &frame, None).map(|(fitted, rows)| (fitted, rows, gaps)),
-        }
-    };
-    let all: Vec<_> = edge.features.par_iter().enumerate().map(one).collect::<Result<_>>()?;
-    let (mut fitted, mut rows, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
-    for (f, r, g) in all {
-        fitted.push(f);
-        rows.push(r);
-        gaps.push(g);
-    }
-    Ok((fitted, rows, gaps))
-}
-
-/// Sorts the edges of one relation and turns them round for its reverse.
-#[allow(clippy::too_many_arguments)]
-fn relate(
-    edge: &EdgeType,
-    declared: usize,
-    kept: &Kept,
-    relation: usize,
-    name: &str,
-    features: &[Rows],
-    (n_src, n_dst): (usize, usize),
-    index: usize,
-) -> Built {
-    let single = kept.relation.is_empty();
-    let mine: Vec<u32> = match single {
-        true => (0..kept.rows.len() as u32).collect(),
-        false => {
-            (0..kept.rows.len() as u32).filter(|&e| kept.relation[e as usize] == relation as u32).collect()
-        }
-    };
-    let src_of = |&e: &u32| kept.src[e as usize];
-    let dst_of = |&e: &u32| kept.dst[e as usize];
-    let (by_src, _) = counting_sort(&mine, n_src, src_of);
-    let (mut order, indptr) = counting_sort(&by_src, n_dst, dst_of);
-    let parallel = sort_parallel(&mut order, |e| (src_of(e), dst_of(e)), features);
-    let csc = Csc {
-        src: order.iter().map(src_of).collect(),
-        rows: order.iter().map(|&e| kept.rows[e as usize]).collect(),
-        indptr,
-    };
-    let feature_facts: Vec<FeatureFacts> = edge
-        .features
-        .iter()
-        .zip(features)
-        .map(|(feature, rows)| FeatureFacts {
-            name: feature.name.clone(),
-            width: rows.width,
-            storage: feature.storage,
-        })
-        .collect();
-    let facts = RelationFacts {
-        name: name.to_string(),
-        src: edge.src,
-        dst: edge.dst,
-        edges: order.len() as u64,
-        reverse_of: None,
-        declared_by: declared,
-        features: feature_facts,
-        ..RelationFacts::default()
-    };
-    let reverse = edge.reverse.as_ref().map(|reverse| {
-        let name = if matches!(edge.relation, Relation::Column(_)) {
-            format!("{reverse}_{name}")
-        } else {
-            reverse.clone()
+    /// Which rows of a batch are edges, and between which nodes.
+    fn keep(&self, batch: Batch, wanted: &[(String, Want)]) -> Result<Kept> {
+        let at = |name: &str, want: Want| {
+            let found = wanted.iter().position(|(known, w)| known == name && *w == want);
+            found.map(|at| &batch.columns[at]).ok_or_else(|| Fault::NoColumn { column: name.to_string() })
         };
-        let facts =
-            RelationFacts { name, src: edge.dst, dst: edge.src, reverse_of: Some(index), ..facts.clone() };
-        (facts, turn(&csc, n_src))
-    });
-    let mut report = if relation == 0 { kept.report.clone() } else { RelationReport::default() };
-    count_edges(&mut report, name, edge, &csc, n_src, parallel);
-    Built {
-        features: features.iter().map(|rows| take_rows(rows, &order)).collect(),
-        facts,
-        report,
-        csc,
-        reverse,
+        let src_column = at(&self.edge.src_column, self.src.keys.want())?;
+        let dst_column = at(&self.edge.dst_column, self.dst.keys.want())?;
+        let (src, dst) = (self.src.find_all(src_column), self.dst.find_all(dst_column));
+        let relation = match &self.edge.relation {
+            Relation::Named(_) => Vec::new(),
+            Relation::Column(column) => self.codes(at(column, Want::Text)?)?,
+        };
+        let first = batch.first_global_row;
+        refuse_size(&format!("rows of `{}`", name_of(self.edge)), first + src.len() as u64)?;
+        let whole = |row: usize| {
+            src[row] != ABSENT && dst[row] != ABSENT && relation.get(row).is_none_or(|&code| code != MISSING)
+        };
+        let rows: Vec<u32> = (0..src.len()).filter(|&row| whole(row)).map(|row| row as u32).collect();
+        if rows.len() < src.len() {
+            self.note(&batch, (src_column, &src), (dst_column, &dst), &relation);
+        }
+        let all = rows.len() == src.len();
+        let pick = |of: Vec<u32>| -> Vec<u32> {
+            if all || of.is_empty() { of } else { rows.iter().map(|&row| of[row as usize]).collect() }
+        };
+        let (src, dst, relation) = (pick(src), pick(dst), pick(relation));
+        let frame = frame_of(self.opened, batch, wanted, (!all).then(|| rows.clone()));
+        Ok(Kept { frame, first, rows, src, dst, relation })
     }
-}
 
-/// Stable counting sort of edges by `key` below `n`: the order, and where each key begins. O(edges + n).
-fn counting_sort(edges: &[u32], n: usize, key: impl Fn(&u32) -> u32) -> (Vec<u32>, Vec<u64>) {
-    let mut indptr = vec![0u64; n + 1];
-    for edge in edges {
-        indptr[key(edge) as usize + 1] += 1;
+    /// Codes of the relations of a batch.
+    fn codes(&self, column: &Column) -> Result<Vec<u32>> {
+        let Values::Text(text) = &column.values else { return Ok(vec![MISSING; column.len()]) };
+        let mut used = vec![false; text.values.len()];
+        text.codes.iter().filter(|code| **code != MISSING).for_each(|&code| used[code as usize] = true);
+        let mut codes = vec![MISSING; text.values.len()];
+        let mut names = self.names.write().expect("no thread panics here");
+        for code in (0..codes.len()).filter(|&code| used[code]) {
+            let interned = names.intern(text.values.get(code as u32));
+            codes[code] = interned.ok_or_else(|| BuildError::TooMany {
+                what: format!("relations of `{}`", name_of(self.edge)),
+                count: u64::from(u32::MAX),
+            })?;
+        }
+        let code = |&code: &u32| if code == MISSING { MISSING } else { codes[code as usize] };
+        Ok(text.codes.iter().map(code).collect())
     }
-    for v in 0..n {
-        indptr[v + 1] += indptr[v];
-    }
-    let mut next = indptr.clone();
-    let mut sorted = vec![0; edges.len()];
-    for edge in edges {
-        let slot = &mut next[key(edge) as usize];
-        sorted[*slot as usize] = *edge;
-        *slot += 1;
-    }
-    (sorted, indptr)
-}
 
-/// Orders parallel edges by their features; returns how many edges have one with the same ends before them.
-fn sort_parallel(order: &mut [u32], ends: impl Fn(&u32) -> (u32, u32), features: &[Rows]) -> u64 {
-    let mut parallel = 0;
-    for run in order.chunk_by_mut(|a, b| ends(a) == ends(b)) {
-        parallel += run.len() as u64 - 1;
-        if run.len() > 1 && !features.is_empty() {
-            run.sort_by(|&a, &b| compare_features(features, a as usize, b as usize));
+    /// Counts the rows of a batch that are no edges, and keeps the first.
+    fn note(&self, batch: &Batch, src: (&Column, &[u32]), dst: (&Column, &[u32]), relation: &[u32]) {
+        let place = |row: usize| self.opened.source.place_in(batch.file, batch.first_row + row as u64).to_string();
+        let global = |row: usize| batch.first_global_row + row as u64;
+        let mut counts = self.counts.lock().expect("no thread panics here");
+        for row in 0..src.1.len() {
+            let tell = |column: &Column| Offender { found: keys::show_cell(column, row), place: place(row) };
+            let (no_src, no_dst) = (src.1[row] == ABSENT, dst.1[row] == ABSENT);
+            let no_relation = relation.get(row) == Some(&MISSING);
+            if no_src {
+                counts.src.add(global(row), || tell(src.0));
+            }
+            if no_dst {
+                counts.dst.add(global(row), || tell(dst.0));
+            }
+            if no_relation {
+                let place = || Offender { found: String::new(), place: place(row) };
+                counts.relation.add(global(row), place);
+            }
+            match (no_src, no_dst, no_relation) {
+                (true, _, _) => counts.dropped_src += 1,
+                (_, true, _) => counts.dropped_dst += 1,
+                (_, _, true) => counts.dropped_relation += 1,
+                _ => {}
+            }
         }
     }
-    parallel
+
+    /// Every edge to the sorter of its relation.
+    fn deal(&self, fitted: &[FittedFeature], scratch: &Scratch) -> Result<Vec<Dealt>> {
+        let mut columns = Vec::new();
+        self.edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut columns));
+        let wanted = self.wanted_with(&columns);
+        let floats: usize = fitted.iter().map(|feature| feature.width).sum();
+        let room = Room::of(scratch.memory / if self.edge.reverse.is_some() { 5 } else { 3 } * 2);
+        let sorters = Sorters {
+            all: RwLock::default(),
+            scratch,
+            room,
+            end: (self.dst.len() as u64) << 32,
+            payload: 4 + 4 * floats,
+            expected: self.opened.rows().unwrap_or(1 << 20) / if self.is_single() { 1 } else { 64 },
+        };
+        if self.is_single() {
+            sorters.make_upto(1);
+        }
+        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
+        *self.counts.lock().expect("no thread panics here") = Counts::default();
+        stream(self.opened, &wanted, &|batch| {
+            let kept = self.keep(batch, &wanted)?;
+            let rows = self.features(&kept, fitted, &gaps, &missing)?;
+            sorters.push(&kept, &rows)
+        })?;
+        self.refuse()?;
+        gaps.finish()?;
+        if !self.is_single() {
+            sorters.make_upto(self.names.read().expect("no thread panics here").len());
+        }
+        let all = sorters.all.into_inner().expect("no thread panics here");
+        let missing = missing.into_inner().expect("no thread panics here");
+        let dealt = all.into_iter().map(|sorter| Dealt { sorter, missing: missing.clone() });
+        Ok(dealt.collect())
+    }
+
+    fn is_single(&self) -> bool {
+        matches!(self.edge.relation, Relation::Named(_))
+    }
+
+    /// The features of the edges of a batch; empty where values are missing, which is told in the end.
+    fn features(
+        &self,
+        kept: &Kept,
+        fitted: &[FittedFeature],
+        gaps: &Gaps,
+        missing: &Mutex<Vec<u64>>,
+    ) -> Result<Vec<Rows>> {
+        let mut all = Vec::with_capacity(fitted.len());
+        for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
+            missing.lock().expect("no thread panics here")[index] += feature::missing_inputs(declared, &kept.frame);
+            match feature::apply(name_of(self.edge), fitted, &kept.frame) {
+                Ok(rows) => all.push(rows),
+                Err(error) => {
+                    gaps.take(index, kept.first, error)?;
+                    let data = vec![0.0; kept.rows.len() * fitted.width];
+                    all.push(Rows { width: fitted.width, data });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// A row that is no edge is a mistake unless the declaration says otherwise.
+    fn refuse(&self) -> Result<()> {
+        let mut counts = self.counts.lock().expect("no thread panics here");
+        if self.edge.missing == MissingPolicy::Drop {
+            return Ok(());
+        }
+        let ends = [(&self.edge.src_column, self.edge.src), (&self.edge.dst_column, self.edge.dst)];
+        let found = [std::mem::take(&mut counts.src), std::mem::take(&mut counts.dst)];
+        for ((column, ty), offenders) in ends.into_iter().zip(found) {
+            if offenders.count() > 0 {
+                return Err(BuildError::DanglingEdges {
+                    relation: name_of(self.edge).to_string(),
+                    column: column.clone(),
+                    ty: self.plan.nodes[ty].name.clone(),
+                    count: offenders.count(),
+                    first: offenders.named(),
+                });
+            }
+        }
+        let offenders = std::mem::take(&mut counts.relation);
+        let count = offenders.count();
+        match (offenders.named().into_iter().next(), &self.edge.relation) {
+            (Some(first), Relation::Column(column)) => {
+                Err(BuildError::MissingRelation { column: column.clone(), count, place: first.place })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The relations by name, each with its arrays and those of its reverse.
+    fn relate(&self, dealt: Vec<Dealt>, fitted: Vec<FittedFeature>, scratch: &Scratch) -> Result<(Related, Arrays)> {
+        let names = self.names.read().expect("no thread panics here");
+        let mut named: Vec<(String, Dealt)> = match &self.edge.relation {
+            Relation::Named(name) => dealt.into_iter().map(|dealt| (name.clone(), dealt)).collect(),
+            Relation::Column(_) => names.values().iter().map(str::to_string).zip(dealt).collect(),
+        };
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut related = Related { facts: Vec::new(), reports: Vec::new(), fitted };
+        let mut arrays = Vec::new();
+        for (index, (name, dealt)) in named.into_iter().enumerate() {
+            let first = related.facts.len();
+            let facts = self.facts_of(&name, dealt.sorter.records(), &related.fitted);
+            let mut report = if index == 0 { self.dropped() } else { RelationReport::default() };
+            report.name.clone_from(&name);
+            let reverse = self.edge.reverse.as_ref().map(|reverse| self.reverse_of(reverse, first, &facts));
+            arrays.extend(self.arrays(dealt, &facts, reverse.is_some(), first, &mut report, scratch)?);
+            related.facts.push(facts);
+            related.facts.extend(reverse);
+            related.reports.push(report);
+        }
+        Ok((related, arrays))
+    }
+
+    fn facts_of(&self, name: &str, edges: u64, fitted: &[FittedFeature]) -> RelationFacts {
+        let feature = |(declared, fitted): (&gsl_plan::graph::Feature, &FittedFeature)| FeatureFacts {
+            name: declared.name.clone(),
+            width: fitted.width,
+            storage: declared.storage,
+        };
+        RelationFacts {
+            name: name.to_string(),
+            src: self.edge.src,
+            dst: self.edge.dst,
+            edges,
+            reverse_of: None,
+            declared_by: self.declared,
+            features: self.edge.features.iter().zip(fitted).map(feature).collect(),
+            ..RelationFacts::default()
+        }
+    }
+
+    fn reverse_of(&self, reverse: &str, index: usize, facts: &RelationFacts) -> RelationFacts {
+        let name =
+            if self.is_single() { reverse.to_string() } else { format!("{reverse}_{}", facts.name) };
+        RelationFacts { name, src: facts.dst, dst: facts.src, reverse_of: Some(index), ..facts.clone() }
+    }
+
+    fn dropped(&self) -> RelationReport {
+        let counts = self.counts.lock().expect("no thread panics here");
+        RelationReport {
+            dropped_src: counts.dropped_src,
+            dropped_dst: counts.dropped_dst,
+            dropped_relation: counts.dropped_relation,
+            ..RelationReport::default()
+        }
+    }
+
+    /// The lists of one relation and, if wanted, of its reverse.
+    fn arrays(
+        &self,
+        dealt: Dealt,
+        facts: &RelationFacts,
+        reversed: bool,
+        first: usize,
+        report: &mut RelationReport,
+        scratch: &Scratch,
+    ) -> Result<Arrays> {
+        refuse_size(&format!("edges of `{}`", facts.name), facts.edges)?;
+        let widths: Vec<usize> = facts.features.iter().map(|feature| feature.width).collect();
+        let out_degrees: Vec<AtomicU32> = (0..self.src.len()).map(|_| AtomicU32::new(0)).collect();
+        let reverse = reversed.then(|| {
+            let room = Room::of(scratch.memory / 5 * 2);
+            Sorter::new(scratch, (self.src.len() as u64) << 32, 4, facts.edges, &room)
+        });
+        let process = |run: Run| {
+            let ordered = match widths.is_empty() {
+                true => order(&run),
+                false => order_by(&run, &compare_floats),
+            };
+            ordered.tails.iter().for_each(|&src| {
+                out_degrees[src as usize].fetch_add(1, Relaxed);
+            });
+            if let Some(reverse) = &reverse {
+                push_turned(&ordered, run.start, reverse)?;
+            }
+            let features = split_features(&run, &ordered.order, &widths);
+            Ok((ordered, features))
+        };
+        let mut csc = CscWriter::new(scratch, self.dst.len() as u64);
+        let mut columns: Vec<(PieceWriter, Tally)> = widths
+            .iter()
+            .map(|&width| (writer(scratch, Element::F32, Some(width)), Tally::default()))
+            .collect();
+        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, features): (Ordered, Vec<Vec<f32>>)| {
+            report.parallel += ordered.parallel;
+            if self.edge.src == self.edge.dst {
+                report.self_loops += ordered.loops;
+            }
+            for ((piece, tally), data) in columns.iter_mut().zip(&features) {
+                tally.see(data);
+                put(piece, |piece| piece.put(data))?;
+            }
+            csc.add(&ordered)
+        })?;
+        let csc = csc.finish()?;
+        report.edges = facts.edges;
+        report.max_in_degree = csc.max_degree;
+        report.max_out_degree = out_degrees.iter().map(|degree| u64::from(degree.load(Relaxed))).max().unwrap_or(0);
+        let mut arrays = vec![
+            (format!("{first}/indptr"), csc.indptr),
+            (format!("{first}/src"), csc.tails),
+            (format!("{first}/row"), csc.words),
+        ];
+        for (index, (piece, tally)) in columns.into_iter().enumerate() {
+            let feature = &facts.features[index];
+            report.features.push(tally.report(&feature.name, feature.width, dealt.missing[index]));
+            arrays.push((format!("{first}/features/{}", feature.name), csc::finish(piece)?));
+        }
+        if let Some(reverse) = reverse {
+            arrays.extend(self.turned(reverse, first + 1, scratch)?);
+        }
+        Ok(arrays)
+    }
+
+    /// The lists of the reverse: positions in the forward lists stand where those have rows.
+    fn turned(&self, reverse: Sorter, index: usize, scratch: &Scratch) -> Result<Arrays> {
+        let mut csc = CscWriter::new(scratch, self.src.len() as u64);
+        reverse.finish().drain(scratch.memory / 5, &|run| Ok(order(&run)), &mut |ordered| csc.add(&ordered))?;
+        let csc = csc.finish()?;
+        Ok(vec![
+            (format!("{index}/indptr"), csc.indptr),
+            (format!("{index}/src"), csc.tails),
+            (format!("{index}/row"), csc.words),
+        ])
+    }
 }
 
-fn compare_features(features: &[Rows], a: usize, b: usize) -> std::cmp::Ordering {
-    let row = |rows: &Rows, e: usize| e * rows.width..(e + 1) * rows.width;
-    features
-        .iter()
-        .flat_map(|rows| rows.data[row(rows, a)].iter().zip(&rows.data[row(rows, b)]))
-        .map(|(x, y)| x.total_cmp(y))
+/// The edges that are kept, as the rows that features learn from.
+impl Batches for Edges<'_> {
+    fn for_each(
+        &self,
+        columns: &[(String, Want)],
+        each: &(dyn Fn(&Frame) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let wanted = self.wanted_with(columns);
+        stream(self.opened, &wanted, &|batch| each(&self.keep(batch, &wanted)?.frame)).map(drop)
+    }
+}
+
+/// The edges of a relation, and how many inputs of each feature of the declaration are missing.
+struct Dealt {
+    sorter: Sorter,
+    missing: Vec<u64>,
+}
+
+/// One sorter for each relation, made when the relation is first seen.
+struct Sorters<'a> {
+    all: RwLock<Vec<Sorter>>,
+    scratch: &'a Scratch,
+    room: Arc<Room>,
+    end: u64,
+    payload: usize,
+    expected: u64,
+}
+
+impl Sorters<'_> {
+    fn make_upto(&self, count: usize) {
+        let mut all = self.all.write().expect("no thread panics here");
+        while all.len() < count {
+            all.push(Sorter::new(self.scratch, self.end, self.payload, self.expected, &self.room));
+        }
+    }
+
+    /// Adds the edges of a batch, each to its relation.
+    fn push(&self, kept: &Kept, features: &[Rows]) -> Result<()> {
+        if kept.rows.is_empty() {
+            return Ok(());
+        }
+        if kept.relation.is_empty() {
+            let all: Vec<u32> = (0..kept.rows.len() as u32).collect();
+            return self.push_to(0, kept, features, &all);
+        }
+        let relations = kept.relation.iter().max().map_or(0, |&code| code as usize + 1);
+        if self.all.read().expect("no thread panics here").len() < relations {
+            self.make_upto(relations);
+        }
+        let mut order: Vec<u32> = (0..kept.rows.len() as u32).collect();
+        order.sort_by_key(|&edge| kept.relation[edge as usize]);
+        order
+            .chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize])
+            .try_for_each(|edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, features, edges))
+    }
+
+    fn push_to(&self, relation: usize, kept: &Kept, features: &[Rows], edges: &[u32]) -> Result<()> {
+        let key = |&edge: &u32| edge_key(kept.dst[edge as usize], kept.src[edge as usize]);
+        let keys: Vec<u64> = edges.iter().map(key).collect();
+        let mut payload = Vec::with_capacity(edges.len() * self.payload);
+        for &edge in edges {
+            let edge = edge as usize;
+            payload.extend_from_slice(&((kept.first as u32) + kept.rows[edge]).to_ne_bytes());
+            for rows in features {
+                payload.extend_from_slice(bytes_of(&rows.data[edge * rows.width..(edge + 1) * rows.width]));
+            }
+        }
+        self.all.read().expect("no thread panics here")[relation].push(&keys, &payload)
+    }
+}
+
+/// Orders two rows of features by their numbers from left to right.
+fn compare_floats(a: &[u8], b: &[u8]) -> Ordering {
+    numbers_of::<f32>(a)
+        .zip(numbers_of::<f32>(b))
+        .map(|(x, y)| x.total_cmp(&y))
         .find(|order| order.is_ne())
-        .unwrap_or(std::cmp::Ordering::Equal)
+        .unwrap_or(Ordering::Equal)
 }
 
-fn take_rows(rows: &Rows, order: &[u32]) -> Rows {
-    let mut data = Vec::with_capacity(order.len() * rows.width);
-    for &edge in order {
-        let start = edge as usize * rows.width;
-        data.extend_from_slice(&rows.data[start..start + rows.width]);
-    }
-    Rows { width: rows.width, data }
+/// The features of a run in its order, one array for each.
+fn split_features(run: &Run, order: &[u32], widths: &[usize]) -> Vec<Vec<f32>> {
+    let mut at = 4;
+    let one = |&width: &usize| {
+        let mut data = Vec::with_capacity(order.len() * width);
+        for &index in order {
+            data.extend(numbers_of::<f32>(&run.payload(index as usize)[at..at + 4 * width]));
+        }
+        at += 4 * width;
+        data
+    };
+    widths.iter().map(one).collect()
 }
 
-/// The same edges listed by source: position p of the result is position `rows[p]` of `csc`.
-fn turn(csc: &Csc, n_src: usize) -> Csc {
-    let mut dst = vec![0u32; csc.src.len()];
-    for v in 0..csc.indptr.len() - 1 {
-        dst[csc.indptr[v] as usize..csc.indptr[v + 1] as usize].fill(v as u32);
+/// Gives the edges of a run, which begins at position `start` of the forward lists, to the sorter of the reverse.
+fn push_turned(ordered: &Ordered, start: u64, reverse: &Sorter) -> Result<()> {
+    let mut keys = Vec::with_capacity(ordered.tails.len());
+    let mut at = 0;
+    for &(head, count) in &ordered.heads {
+        keys.extend(ordered.tails[at..at + count as usize].iter().map(|&tail| edge_key(tail, head)));
+        at += count as usize;
     }
-    let positions: Vec<u32> = (0..csc.src.len() as u32).collect();
-    let (rows, indptr) = counting_sort(&positions, n_src, |&p| csc.src[p as usize]);
-    Csc { src: rows.iter().map(|&p| dst[p as usize]).collect(), rows, indptr }
-}
-
-fn count_edges(
-    report: &mut RelationReport,
-    name: &str,
-    edge: &EdgeType,
-    csc: &Csc,
-    n_src: usize,
-    parallel: u64,
-) {
-    report.name = name.to_string();
-    report.edges = csc.src.len() as u64;
-    report.parallel = parallel;
-    report.max_in_degree = csc.indptr.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
-    let mut out = vec![0u64; n_src];
-    csc.src.iter().for_each(|&u| out[u as usize] += 1);
-    report.max_out_degree = out.into_iter().max().unwrap_or(0);
-    if edge.src == edge.dst {
-        let loops = |v: usize| {
-            csc.src[csc.indptr[v] as usize..csc.indptr[v + 1] as usize]
-                .iter()
-                .filter(|&&u| u as usize == v)
-                .count()
-        };
-        report.self_loops = (0..n_src).map(loops).sum::<usize>() as u64;
-    }
+    let positions: Vec<u32> = (0..keys.len() as u32).map(|index| start as u32 + index).collect();
+    reverse.push(&keys, bytes_of(&positions))
 }

@@ -20,7 +20,10 @@ pub struct Offender {
 pub enum BuildError {
     Table(TableError),
     Graph(GraphError),
-    Io { file: PathBuf, error: std::io::Error },
+    /// The scratch folder cannot be written or read.
+    Scratch { file: PathBuf, error: std::io::Error },
+    /// What has to be in memory at once does not fit.
+    Memory { what: String, wanted: u64, memory: u64 },
     DuplicateKeys { ty: String, column: String, count: u64, first: Vec<Offender> },
     MissingKeys { ty: String, column: String, count: u64, place: String },
     DanglingEdges { relation: String, column: String, ty: String, count: u64, first: Vec<Offender> },
@@ -54,6 +57,9 @@ pub enum Fault {
     NumberWanted { transform: &'static str },
     NoColumn { column: String },
     NoWidth,
+    TooLarge { found: f64 },
+    TooManyValues { transform: &'static str },
+    Scratch { error: String },
 }
 
 impl From<TableError> for BuildError {
@@ -76,7 +82,8 @@ impl BuildError {
         match self {
             BuildError::Table(error) => error.code(),
             BuildError::Graph(error) => error.code(),
-            BuildError::Io { .. } => "io",
+            BuildError::Scratch { .. } => "scratch",
+            BuildError::Memory { .. } => "memory",
             BuildError::DuplicateKeys { .. } => "duplicate_keys",
             BuildError::MissingKeys { .. } => "missing_keys",
             BuildError::DanglingEdges { .. } => "dangling_edges",
@@ -103,6 +110,12 @@ impl BuildError {
         let text = match self {
             BuildError::Table(error) => return error.help(),
             BuildError::Graph(error) => return error.help(),
+            BuildError::Scratch { .. } => {
+                "free space there, or name another folder with `--scratch FOLDER`"
+            }
+            BuildError::Memory { wanted, .. } => {
+                return Some(format!("allow at least that with `--memory {}MB`", (wanted >> 20) + 1));
+            }
             BuildError::DuplicateKeys { .. } => {
                 "write `duplicates = first` to keep the first row of each key"
             }
@@ -135,7 +148,15 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::Table(error) => write!(f, "{error}"),
             BuildError::Graph(error) => write!(f, "{error}"),
-            BuildError::Io { file, error } => write!(f, "{}: {error}", file.display()),
+            BuildError::Scratch { file, error } => {
+                write!(f, "the scratch file `{}` failed: {error}", file.display())
+            }
+            BuildError::Memory { what, wanted, memory } => write!(
+                f,
+                "{what} takes {} MB of memory, and {} MB are allowed",
+                (wanted >> 20) + 1,
+                memory >> 20
+            ),
             BuildError::DuplicateKeys { ty, column, count, first } => {
                 write!(f, "{count} rows of `{ty}` repeat a key of column `{column}`: {}", listed(first))
             }
@@ -220,6 +241,11 @@ impl fmt::Display for Fault {
             Fault::TextWanted { transform } => write!(f, "`{transform}` wants text"),
             Fault::NumberWanted { transform } => write!(f, "`{transform}` wants numbers, and this is text"),
             Fault::NoColumn { column } => write!(f, "the table has no column `{column}`"),
+            Fault::TooLarge { found } => write!(f, "{found:e} is too large to be squared and added up"),
+            Fault::TooManyValues { transform } => {
+                write!(f, "more than 65,536 values would have a column of their own in `{transform}`")
+            }
+            Fault::Scratch { error } => write!(f, "the scratch folder failed: {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
         }
     }

@@ -1,5 +1,7 @@
 //! Columns brought to one order, that of the nodes or of the kept edges, and the way back to file and row.
 
+use std::path::PathBuf;
+
 use gsl_tables::{Bitmap, Column, FloatList, MISSING, Part, Source, TextColumn, Values, Want};
 
 use super::error::Fault;
@@ -7,10 +9,12 @@ use super::error::Fault;
 /// No row: the element has no counterpart in this table.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Columns of `len` elements each.
+/// Columns of `len` elements each: of all nodes, or of a batch of rows.
 #[derive(Debug, Default)]
 pub struct Frame {
     pub len: usize,
+    /// The elements that statistics are learned from; none: all of them.
+    pub trains: Option<Vec<bool>>,
     columns: Vec<(Want, usize, Column)>,
     origins: Vec<Origin>,
 }
@@ -19,18 +23,32 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Origin {
     pub source: Source,
-    pub parts: Vec<Part>,
+    pub stands: Stands,
     /// None: element i is row i.
     pub rows: Option<Vec<u32>>,
+}
+
+/// What rows are counted from.
+#[derive(Debug)]
+pub enum Stands {
+    /// The beginning of the table, whose files have so many rows.
+    Table(Vec<Part>),
+    /// This row of one of its files.
+    File(PathBuf, u64),
+    /// There are no rows: the elements lack one.
+    Nowhere,
 }
 
 impl Origin {
     /// Where element `element` stands, in words.
     pub fn place(&self, element: usize) -> String {
         let row = self.rows.as_ref().map_or(element as u32, |rows| rows[element]);
-        match row {
-            ABSENT => "a row that the joined table lacks".to_string(),
-            row => self.source.locate(&self.parts, u64::from(row)).to_string(),
+        match (&self.stands, row) {
+            (Stands::Nowhere, _) | (_, ABSENT) => "a row that the joined table lacks".to_string(),
+            (Stands::Table(parts), row) => self.source.locate(parts, u64::from(row)).to_string(),
+            (Stands::File(file, first), row) => {
+                self.source.place_in(file, first + u64::from(row)).to_string()
+            }
         }
     }
 }
@@ -40,7 +58,7 @@ impl Frame {
         Self { len, ..Self::default() }
     }
 
-    /// Adds columns of one table, in its row order; `rows` says which row each element takes.
+    /// Adds columns of one table, in its row order; the origin says which row each element takes.
     pub fn add(&mut self, origin: Origin, columns: Vec<(Want, Column)>) {
         let index = self.origins.len();
         for (want, column) in columns {

@@ -36,29 +36,31 @@ pub fn want_of(kind: LabelKind) -> Want {
     }
 }
 
-/// Computes a label and its split. `known`: as an earlier build learned it.
+/// Computes a label and its split from the columns of all nodes. `known`: as an earlier build learned it.
+#[allow(clippy::too_many_arguments)]
 pub fn build(
     ty: &NodeType,
     label: &Label,
     nodes: &Nodes,
+    frame: &Frame,
     tables: &Tables,
     seed: u64,
     known: Option<&FittedLabel>,
     report: &mut LabelReport,
 ) -> Result<Labelled> {
-    let (mut values, classes) = raw_values(ty, label, &nodes.frame, known)?;
+    let (mut values, classes) = raw_values(ty, label, frame, known)?;
     if known.is_none() && values.iter().all(|value| !is_labelled(*value, label.kind)) {
         let (ty, column) = (ty.name.clone(), label.column.clone());
         return Err(BuildError::NoLabels { ty, label: label.name.clone(), column });
     }
     let classes_for_split = (label.kind == LabelKind::Class).then_some(values.as_slice());
-    let mut parts = split::parts(ty, label, nodes, tables, seed, classes_for_split)?;
+    let mut parts = split::parts(ty, label, nodes, frame, tables, seed, classes_for_split)?;
     for (part, value) in parts.iter_mut().zip(&values) {
         if !is_labelled(*value, label.kind) {
             *part = Part::None as u8;
         }
     }
-    let transforms = transform(ty, label, nodes, &mut values, &parts, known)?;
+    let transforms = transform(ty, label, frame, &mut values, &parts, known)?;
     let facts = facts_of(label, classes.clone(), &values, &parts);
     check(ty, label, &facts, &values, &parts, known, report)?;
     let fitted = FittedLabel { name: label.name.clone(), classes, transforms };
@@ -120,7 +122,7 @@ fn class_indices(text: &TextColumn, classes: &[String]) -> Vec<f32> {
 fn transform(
     ty: &NodeType,
     label: &Label,
-    nodes: &Nodes,
+    frame: &Frame,
     values: &mut Vec<f32>,
     parts: &[u8],
     known: Option<&FittedLabel>,
@@ -132,7 +134,7 @@ fn transform(
         ty: ty.name.clone(),
         label: label.name.clone(),
         fault: located.fault,
-        place: located.element.and_then(|element| nodes.frame.place(Some(&label.column), element)),
+        place: located.element.and_then(|element| frame.place(Some(&label.column), element)),
     };
     let train: Vec<bool> = parts.iter().map(|&part| part == Part::Train as u8).collect();
     let missing: Vec<bool> = values.iter().map(|x| x.is_nan()).collect();
@@ -142,7 +144,7 @@ fn transform(
     for (index, transform) in label.transforms.iter().enumerate() {
         let one = match known.and_then(|known| known.transforms.get(index)) {
             Some(one) => one.clone(),
-            None => FittedTransform::fit(transform, &value, Some(&train)).map_err(explain)?,
+            None => FittedTransform::fit(transform, &value, values.len(), Some(&train)).map_err(explain)?,
         };
         value = one.apply(value, values.len()).map_err(explain)?;
         fitted.push(one);

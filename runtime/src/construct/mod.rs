@@ -4,41 +4,62 @@
 //! may say (the plan), how cells are read (`gsl-tables`), how the file is laid out ([`crate::graph`]).
 //!
 //! The graph is a function of the tables' content and of the plan: not of the order of rows, of how rows are spread over files,
-//! nor of the number of threads. Only the stored row numbers know where an edge stood.
+//! of the number of threads, nor of the memory allowed. Only the stored row numbers know where a node or an edge stood.
+//!
+//! A build is a line of stages (keys, labels, features, edges), each known by a hash of what it depends on ([`stages`]). What grows with
+//! edges, or with the width of features, goes through tables in batches and through the scratch folder; identifiers and labels of the
+//! nodes are held in memory.
 
 pub mod error;
 pub mod feature;
+pub mod fit;
 pub mod frame;
 pub mod report;
+pub mod scratch;
 pub mod transform;
 
+mod assemble;
+mod batches;
+mod csc;
+mod distinct;
 mod edges;
+mod exact;
+mod index;
 mod keys;
+mod keysort;
 mod label;
 mod nodes;
+mod rows;
+mod sink;
+mod sorter;
 mod split;
+mod stages;
 mod tables;
+mod tally;
 mod value;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gsl_plan::graph::{FeatureFacts, GraphFacts, GraphPlan, NodeFacts, NodeType, Part, RelationFacts};
+use gsl_plan::graph::{EdgeType, GraphFacts, GraphPlan, NodeType, Part, Source, Split};
 use gsl_tables::Fingerprint;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub use error::{BuildError, Result};
 pub use feature::FittedFeature;
 pub use label::FittedLabel;
 pub use report::BuildReport;
+pub use scratch::{Scratch, default_memory, parse_bytes};
 pub use transform::FittedTransform;
 
-use crate::graph::{Graph, GraphWriter, LAYOUT_VERSION, Meta};
-use feature::Rows;
-use keys::Keys;
-use nodes::Nodes;
-use report::{FeatureReport, LabelReport, NodeReport, SourceReport, StageTime};
+use crate::graph::piece::Piece;
+use crate::graph::{Graph, LAYOUT_VERSION};
+use nodes::{Alignment, Nodes, Numbered};
+use report::{LabelReport, NodeReport, SourceReport, StageTime};
+use rows::{FeatureDone, NodeRows};
+use stages::Stages;
 use tables::Tables;
 
 /// What a graph has learned from its tables; new tables are treated by it, see [`construct_like`].
@@ -61,10 +82,12 @@ pub fn construct_or_reuse(
     plan: &GraphPlan,
     base: &Path,
     folder: &Path,
+    scratch: &Scratch,
     progress: Progress,
 ) -> Result<(Graph, BuildReport, bool)> {
     progress("fingerprint", 0, 1);
-    let key = content_key(plan, base)?;
+    let prints = tables::fingerprints(plan, base)?;
+    let key = key_of(plan, &prints);
     let path = graph_path(plan, folder, &key);
     if let Ok(graph) = Graph::open(&path)
         && graph.meta().content_key == key
@@ -73,7 +96,7 @@ pub fn construct_or_reuse(
         let report = graph.report().clone();
         return Ok((graph, report, true));
     }
-    let report = construct(plan, base, &path, progress)?;
+    let report = build(plan, base, &path, prints, None, Some(folder), scratch, progress)?;
     Ok((Graph::open(&path)?, report, false))
 }
 
@@ -84,16 +107,14 @@ pub fn graph_path(plan: &GraphPlan, folder: &Path, content_key: &str) -> PathBuf
 
 /// A hash of the plan, of the names and contents of all its tables, and of the layout's version.
 pub fn content_key(plan: &GraphPlan, base: &Path) -> Result<String> {
-    let prints: Vec<Fingerprint> =
-        tables::fingerprints(plan, base)?.into_iter().map(|(_, print)| print).collect();
-    Ok(key_of(plan, &prints))
+    Ok(key_of(plan, &tables::fingerprints(plan, base)?))
 }
 
-fn key_of(plan: &GraphPlan, prints: &[Fingerprint]) -> String {
+fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&LAYOUT_VERSION.to_le_bytes());
     hasher.update(&serde_json::to_vec(plan).unwrap_or_default());
-    prints.iter().for_each(|print| {
+    prints.iter().for_each(|(_, print)| {
         hasher.update(&print.hash);
     });
     hasher.finalize().to_hex().to_string()
@@ -112,8 +133,14 @@ pub fn changed_tables(graph: &Graph, base: &Path) -> Vec<PathBuf> {
 }
 
 /// Builds a graph file, whole or not at all.
-pub fn construct(plan: &GraphPlan, base: &Path, file: &Path, progress: Progress) -> Result<BuildReport> {
-    build(plan, base, file, None, progress)
+pub fn construct(
+    plan: &GraphPlan,
+    base: &Path,
+    file: &Path,
+    scratch: &Scratch,
+    progress: Progress,
+) -> Result<BuildReport> {
+    build(plan, base, file, tables::fingerprints(plan, base)?, None, None, scratch, progress)
 }
 
 /// Builds a graph of new tables with what another graph has learned: the same statistics, vocabularies and classes. Labels may be
@@ -123,209 +150,309 @@ pub fn construct_like(
     base: &Path,
     file: &Path,
     fitted: &FittedGraph,
+    scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    build(plan, base, file, Some(fitted), progress)
+    build(plan, base, file, tables::fingerprints(plan, base)?, Some(fitted), None, scratch, progress)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn build(
+    plan: &GraphPlan,
+    base: &Path,
+    file: &Path,
+    prints: Vec<(Source, Fingerprint)>,
+    known: Option<&FittedGraph>,
+    cache: Option<&Path>,
+    scratch: &Scratch,
+    progress: Progress,
+) -> Result<BuildReport> {
+    let mut builder = Builder::new(plan, base, prints, known, cache, scratch)?;
+    let steps = (2 * plan.nodes.len() + plan.edges.len() + 1) as u64;
+    builder.stage("read nodes", |b| b.number_nodes(steps, &mut *progress))?;
+    builder.stage("features and labels", |b| b.describe_nodes(steps, &mut *progress))?;
+    builder.stage("edges", |b| b.relate(steps, &mut *progress))?;
+    progress("write", steps - 1, steps);
+    builder.write(file)
 }
 
 /// The state of a build: what is counted, and what will be stored beside the arrays.
 struct Builder<'a> {
     plan: &'a GraphPlan,
     tables: Tables,
+    prints: Vec<(Source, Fingerprint)>,
     known: Option<&'a FittedGraph>,
-    writer: GraphWriter,
+    scratch: &'a Scratch,
+    stages: Stages,
+    started: Instant,
+    nodes: Vec<Nodes>,
+    numbered: Vec<Numbered>,
     report: BuildReport,
     facts: GraphFacts,
     fitted: FittedGraph,
-    degrees: Vec<Vec<f32>>,
-    touched: Vec<Vec<bool>>,
 }
 
-fn build(
-    plan: &GraphPlan,
-    base: &Path,
-    file: &Path,
-    known: Option<&FittedGraph>,
-    progress: Progress,
-) -> Result<BuildReport> {
-    let start = Instant::now();
-    let prints = tables::fingerprints(plan, base)?;
-    let hashes: Vec<Fingerprint> = prints.iter().map(|(_, print)| print.clone()).collect();
-    let mut builder = Builder::new(plan, base, file, known)?;
-    builder.report.content_key = key_of(plan, &hashes);
-    builder.report.sources = source_reports(&builder.tables, &hashes);
-    let steps = (2 * plan.nodes.len() + plan.edges.len()) as u64;
-    let nodes = builder.stage("read nodes", |b| b.load_nodes(steps, &mut *progress))?;
-    builder.stage("features and labels", |b| b.write_nodes(&nodes, steps, &mut *progress))?;
-    builder.stage("edges", |b| b.write_edges(&nodes, steps, &mut *progress))?;
-    builder.write_degrees()?;
-    builder.warn();
-    builder.report.seconds = start.elapsed().as_secs_f64();
-    builder.finish(prints)
+/// What the labels of a type come to.
+#[derive(Serialize, Deserialize)]
+struct LabelsDone {
+    facts: Vec<gsl_plan::graph::LabelFacts>,
+    fitted: Vec<FittedLabel>,
+    reports: Vec<LabelReport>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(plan: &'a GraphPlan, base: &Path, file: &Path, known: Option<&'a FittedGraph>) -> Result<Self> {
+    fn new(
+        plan: &'a GraphPlan,
+        base: &Path,
+        prints: Vec<(Source, Fingerprint)>,
+        known: Option<&'a FittedGraph>,
+        cache: Option<&Path>,
+        scratch: &'a Scratch,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let tables = Tables::open(plan, base)?;
+        let mut report = BuildReport { graph: plan.name.clone(), ..BuildReport::default() };
+        report.content_key = key_of(plan, &prints);
+        report.sources = source_reports(&tables, &prints);
         Ok(Self {
             plan,
-            tables: Tables::open(plan, base)?,
+            tables,
+            prints,
             known,
-            writer: GraphWriter::create(file)?,
-            report: BuildReport { graph: plan.name.clone(), ..BuildReport::default() },
+            scratch,
+            stages: Stages::new(scratch, &plan.name, cache),
+            started,
+            nodes: Vec::new(),
+            numbered: Vec::new(),
+            report,
             facts: GraphFacts::default(),
             fitted: FittedGraph::default(),
-            degrees: Vec::new(),
-            touched: Vec::new(),
         })
     }
 
-    fn stage<T>(&mut self, name: &str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn stage(&mut self, name: &str, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let start = Instant::now();
-        let done = work(self)?;
+        work(self)?;
         self.report.stages.push(StageTime { name: name.to_string(), seconds: start.elapsed().as_secs_f64() });
-        Ok(done)
+        Ok(())
     }
 
-    fn load_nodes(&mut self, steps: u64, progress: Progress) -> Result<Vec<Nodes>> {
-        let mut all = Vec::new();
+    fn print(&self, source: &Source) -> String {
+        let found = self.prints.iter().find(|(known, _)| known == source);
+        found.map(|(_, print)| print.hex()).unwrap_or_default()
+    }
+
+    /// What the numbers of the nodes of a type are a function of.
+    fn keys_depend_on(&self, ty: usize) -> serde_json::Value {
+        let node = &self.plan.nodes[ty];
+        match node.sources.first() {
+            Some(source) => json!([self.print(source), source, node.key, node.duplicates]),
+            None => {
+                let ends = self.plan.edges.iter().map(|edge| {
+                    let columns: Vec<&str> = nodes::ends_of(edge, ty).collect();
+                    json!([self.print(&edge.source), edge.source, columns])
+                });
+                json!([ends.collect::<Vec<_>>(), nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int])
+            }
+        }
+    }
+
+    fn number_nodes(&mut self, steps: u64, progress: Progress) -> Result<()> {
         for (index, ty) in self.plan.nodes.iter().enumerate() {
             progress(&ty.name, index as u64, steps);
-            let mut report = NodeReport { name: ty.name.clone(), ..NodeReport::default() };
-            let nodes = match ty.sources.is_empty() {
-                true => nodes::from_edges(self.plan, index, &self.tables, &mut report)?,
-                false => nodes::load(ty, &self.tables, &mut report)?,
-            };
-            self.degrees.push(vec![0.0; nodes.keys.len()]);
-            self.touched.push(vec![false; nodes.keys.len()]);
-            self.report.nodes.push(report);
-            all.push(nodes);
-        }
-        Ok(all)
-    }
-
-    fn write_nodes(&mut self, nodes: &[Nodes], steps: u64, progress: Progress) -> Result<()> {
-        for (index, ty) in self.plan.nodes.iter().enumerate() {
-            progress(&ty.name, (nodes.len() + index) as u64, steps);
-            self.writer.node_type(&ty.name)?;
-            match &nodes[index].keys {
-                Keys::Rows(_) => {}
-                Keys::Ints(keys) => self.writer.int_keys(&ty.name, keys)?,
-                Keys::Texts(keys) => self.writer.text_keys(&ty.name, keys.offsets(), keys.bytes())?,
-            }
-            let train = self.write_labels(index, ty, &nodes[index])?;
-            self.write_features(index, ty, &nodes[index], train.as_deref())?;
+            let depends = self.keys_depend_on(index);
+            let (plan, tables, scratch) = (self.plan, &self.tables, self.scratch);
+            let numbered: Numbered =
+                self.stages.run(&format!("nodes/{}", ty.name), &depends, || match ty.sources.is_empty() {
+                    true => nodes::number_from_edges(plan, index, tables, scratch),
+                    false => nodes::number(ty, tables, scratch),
+                })?;
+            self.nodes.push(Nodes::load(&numbered, self.stages.last())?);
+            self.report.nodes.push(NodeReport {
+                name: ty.name.clone(),
+                count: numbered.count,
+                rows: numbered.rows,
+                duplicates_dropped: numbered.duplicates_dropped,
+                ..NodeReport::default()
+            });
+            self.facts.nodes.push(gsl_plan::graph::NodeFacts {
+                name: ty.name.clone(),
+                count: numbered.count,
+                ..Default::default()
+            });
+            self.numbered.push(numbered);
         }
         Ok(())
     }
 
-    /// Returns which nodes the type's first label trains on, if it has one.
-    fn write_labels(&mut self, index: usize, ty: &NodeType, nodes: &Nodes) -> Result<Option<Vec<bool>>> {
-        let mut train = None;
-        let mut facts =
-            NodeFacts { name: ty.name.clone(), count: nodes.keys.len() as u64, ..NodeFacts::default() };
-        let mut fitted = Vec::new();
-        for (position, one) in ty.labels.iter().enumerate() {
-            let known = self.known.and_then(|known| known.labels.get(index)?.get(position));
-            let mut report = LabelReport::default();
-            let built = label::build(ty, one, nodes, &self.tables, self.plan.seed, known, &mut report)?;
-            self.writer.label(&ty.name, &one.name, &built.values, &built.parts)?;
-            train.get_or_insert_with(|| built.parts.iter().map(|&p| p == Part::Train as u8).collect());
-            self.report.nodes[index].labels.push(report);
-            facts.labels.push(built.facts);
-            fitted.push(built.fitted);
+    fn describe_nodes(&mut self, steps: u64, progress: Progress) -> Result<()> {
+        for (index, ty) in self.plan.nodes.iter().enumerate() {
+            progress(&ty.name, (self.plan.nodes.len() + index) as u64, steps);
+            let mut alignments = Alignments::new(self, index);
+            let train = self.label_nodes(index, ty, &mut alignments)?;
+            self.compute_features(index, ty, &mut alignments, train)?;
+            self.count_joins(index, ty, &mut alignments)?;
         }
-        self.facts.nodes.push(facts);
-        self.fitted.labels.push(fitted);
-        Ok(train)
+        Ok(())
     }
 
-    fn write_features(
+    /// Counts what of joined tables meets no node, and which nodes lack a row.
+    fn count_joins(&mut self, index: usize, ty: &NodeType, alignments: &mut Alignments) -> Result<()> {
+        if ty.sources.len() < 2 {
+            return Ok(());
+        }
+        let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
+        let depends = json!([self.keys_depend_on(index), ty.sources, sources]);
+        let (tables, nodes) = (&self.tables, &self.nodes[index]);
+        let counted: [u64; 3] = self.stages.run(&format!("joins/{}", ty.name), &depends, || {
+            let mut counted = [0; 3];
+            for one in alignments.get(tables, nodes)? {
+                let counts = [one.duplicates_dropped, one.rows_without_node, one.nodes_without_row];
+                counted.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
+            }
+            Ok((counted, Vec::new()))
+        })?;
+        let report = &mut self.report.nodes[index];
+        report.duplicates_dropped += counted[0];
+        (report.rows_without_node, report.nodes_without_row) = (counted[1], counted[2]);
+        Ok(())
+    }
+
+    /// Returns which nodes the type's first label trains on, if it has one.
+    fn label_nodes(
         &mut self,
         index: usize,
         ty: &NodeType,
-        nodes: &Nodes,
-        train: Option<&[bool]>,
+        alignments: &mut Alignments,
+    ) -> Result<Option<Vec<bool>>> {
+        if ty.labels.is_empty() {
+            self.fitted.labels.push(Vec::new());
+            return Ok(None);
+        }
+        let known = self.known.map(|known| known.labels.get(index));
+        let depends = json!([self.labels_depend_on(index), known]);
+        let (tables, nodes, seed) = (&self.tables, &self.nodes[index], self.plan.seed);
+        let done: LabelsDone = self.stages.run(&format!("labels/{}", ty.name), &depends, || {
+            let columns = nodes::label_columns(ty);
+            let frame = nodes::whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
+            let mut done = LabelsDone { facts: Vec::new(), fitted: Vec::new(), reports: Vec::new() };
+            let mut arrays = Vec::new();
+            for (position, one) in ty.labels.iter().enumerate() {
+                let known = known.flatten().and_then(|known| known.get(position));
+                let mut report = LabelReport::default();
+                let built = label::build(ty, one, nodes, &frame, tables, seed, known, &mut report)?;
+                arrays.push((format!("{}/value", one.name), Piece::of(&built.values, None)));
+                arrays.push((format!("{}/part", one.name), Piece::of(&built.parts, None)));
+                done.facts.push(built.facts);
+                done.fitted.push(built.fitted);
+                done.reports.push(report);
+            }
+            Ok((done, arrays))
+        })?;
+        self.facts.nodes[index].labels = done.facts;
+        self.fitted.labels.push(done.fitted);
+        self.report.nodes[index].labels = done.reports;
+        let parts = self.stages.last()[1].1.load::<u8>();
+        let parts = parts.map_err(|error| BuildError::Scratch { file: self.scratch.folder.clone(), error })?;
+        Ok(Some(parts.iter().map(|&part| part == Part::Train as u8).collect()))
+    }
+
+    fn labels_depend_on(&self, index: usize) -> serde_json::Value {
+        let ty = &self.plan.nodes[index];
+        let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
+        let files = ty.labels.iter().flat_map(|label| split_files(label.split.as_ref()));
+        let files: Vec<String> = files.map(|source| self.print(source)).collect();
+        json!([ty.name, self.keys_depend_on(index), ty.sources, sources, ty.labels, files, self.plan.seed])
+    }
+
+    fn compute_features(
+        &mut self,
+        index: usize,
+        ty: &NodeType,
+        alignments: &mut Alignments,
+        train: Option<Vec<bool>>,
     ) -> Result<()> {
         let known = self.known.and_then(|known| known.nodes.get(index));
-        let one =
-            |(position, declared): (usize, &gsl_plan::graph::Feature)| -> Result<(FittedFeature, Rows, u64)> {
-                let missing = feature::missing_inputs(declared, &nodes.frame);
-                match known.and_then(|known: &Vec<FittedFeature>| known.get(position)) {
-                    Some(fitted) => {
-                        Ok((fitted.clone(), feature::apply(&ty.name, fitted, &nodes.frame)?, missing))
-                    }
-                    None => {
-                        let (fitted, rows) = feature::fit(&ty.name, declared, &nodes.frame, train)?;
-                        Ok((fitted, rows, missing))
-                    }
-                }
+        let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
+        let labels = self.labels_depend_on(index);
+        let depends: Vec<serde_json::Value> = ty
+            .features
+            .iter()
+            .enumerate()
+            .map(|(at, feature)| json!([labels, sources, feature, known.and_then(|known| known.get(at))]))
+            .collect();
+        let name = |at: usize| format!("features/{}/{}", ty.name, ty.features[at].name);
+        let wanted: Vec<usize> =
+            (0..ty.features.len()).filter(|&at| !self.stages.knows(&name(at), &depends[at])).collect();
+        let mut made = std::collections::BTreeMap::new();
+        if !wanted.is_empty() {
+            let nodes = &self.nodes[index];
+            let resident: u64 = nodes.resident();
+            let scratch = &self.scratch.with_memory(self.scratch.memory.saturating_sub(resident));
+            let rows = NodeRows {
+                ty,
+                tables: &self.tables,
+                alignments: alignments.get(&self.tables, nodes)?,
+                count: nodes.len(),
+                train: train.as_deref(),
             };
-        let all: Vec<_> = ty.features.par_iter().enumerate().map(one).collect::<Result<_>>()?;
+            let fitted = |at: usize| known.and_then(|known| known.get(at));
+            made = rows.compute(&wanted, &fitted, scratch)?;
+        }
         let mut fitted = Vec::new();
-        for (one, rows, missing) in all {
-            self.writer.node_feature(&ty.name, &one.name, rows.width, &rows.data)?;
-            self.facts.nodes[index].features.push(FeatureFacts {
-                name: one.name.clone(),
-                width: rows.width,
-                ..FeatureFacts::default()
+        for at in 0..ty.features.len() {
+            let done: FeatureDone = self.stages.run(&name(at), &depends[at], || {
+                let (done, piece) = made.remove(&at).expect("it was computed");
+                Ok((done, vec![("data".to_string(), piece)]))
+            })?;
+            self.facts.nodes[index].features.push(gsl_plan::graph::FeatureFacts {
+                name: ty.features[at].name.clone(),
+                width: done.fitted.width,
+                storage: ty.features[at].storage,
             });
-            self.report.nodes[index]
-                .features
-                .push(FeatureReport::of(&one.name, rows.width, missing, &rows.data));
-            fitted.push(one);
+            self.report.nodes[index].features.push(done.report);
+            fitted.push(done.fitted);
         }
         self.fitted.nodes.push(fitted);
         Ok(())
     }
 
-    fn write_edges(&mut self, nodes: &[Nodes], steps: u64, progress: Progress) -> Result<()> {
+    fn relate(&mut self, steps: u64, progress: Progress) -> Result<()> {
         for (index, edge) in self.plan.edges.iter().enumerate() {
-            progress(edges::name_of(edge), (2 * nodes.len() + index) as u64, steps);
+            let done = (2 * self.plan.nodes.len() + index) as u64;
+            progress(edges::name_of(edge), done, steps);
             let known = self.known.and_then(|known| known.edges.get(index)).map(Vec::as_slice);
+            let depends = json!([self.edges_depend_on(edge), known]);
+            let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, self.scratch);
+            let related: edges::Related =
+                self.stages.run(&format!("edges/{}", edges::name_of(edge)), &depends, || {
+                    edges::build(plan, index, tables, nodes, known, scratch)
+                })?;
             let first = self.facts.relations.len();
-            let (built, fitted) = edges::build(self.plan, index, &self.tables, nodes, known, first)?;
-            for one in built {
-                self.write_relation(one)?;
+            for facts in related.facts {
+                let reverse_of = facts.reverse_of.map(|own| first + own);
+                self.facts.relations.push(gsl_plan::graph::RelationFacts {
+                    reverse_of,
+                    declared_by: index,
+                    src: if reverse_of.is_some() { edge.dst } else { edge.src },
+                    dst: if reverse_of.is_some() { edge.src } else { edge.dst },
+                    ..facts
+                });
             }
-            self.fitted.edges.push(fitted);
+            self.report.relations.extend(related.reports);
+            self.fitted.edges.push(related.fitted);
         }
         Ok(())
     }
 
-    fn write_relation(&mut self, built: edges::Built) -> Result<()> {
-        let index = self.facts.relations.len();
-        self.write_csc(index, &built.facts, &built.csc)?;
-        for (facts, rows) in built.facts.features.iter().zip(&built.features) {
-            self.writer.edge_feature(index, &facts.name, rows.width, &rows.data)?;
-        }
-        for (node, range) in built.csc.indptr.windows(2).enumerate() {
-            self.touched[built.facts.dst][node] |= range[0] < range[1];
-        }
-        built.csc.src.iter().for_each(|&node| self.touched[built.facts.src][node as usize] = true);
-        self.facts.relations.push(built.facts);
-        self.report.relations.push(built.report);
-        if let Some((facts, csc)) = built.reverse {
-            self.write_csc(index + 1, &facts, &csc)?;
-            self.facts.relations.push(facts);
-        }
-        Ok(())
-    }
-
-    fn write_csc(&mut self, index: usize, facts: &RelationFacts, csc: &edges::Csc) -> Result<()> {
-        self.writer.relation(index, facts, &csc.indptr, &csc.src, &csc.rows)?;
-        for (degree, range) in self.degrees[facts.dst].iter_mut().zip(csc.indptr.windows(2)) {
-            *degree += (range[1] - range[0]) as f32;
-        }
-        Ok(())
-    }
-
-    fn write_degrees(&mut self) -> Result<()> {
-        for (index, ty) in self.plan.nodes.iter().enumerate() {
-            self.writer.degree(&ty.name, &self.degrees[index])?;
-            self.report.nodes[index].isolated =
-                self.touched[index].iter().filter(|&&touched| !touched).count() as u64;
-        }
-        Ok(())
+    fn edges_depend_on(&self, edge: &EdgeType) -> serde_json::Value {
+        let ends = [self.keys_depend_on(edge.src), self.keys_depend_on(edge.dst)];
+        let names = [&self.plan.nodes[edge.src].name, &self.plan.nodes[edge.dst].name];
+        let mut declared = edge.clone();
+        (declared.src, declared.dst) = (0, 0);
+        let files = edge.labels.iter().flat_map(|label| split_files(label.split.as_ref()));
+        let files: Vec<String> = files.map(|source| self.print(source)).collect();
+        json!([ends, names, declared, self.print(&edge.source), files, self.plan.seed])
     }
 
     fn warn(&mut self) {
@@ -346,23 +473,43 @@ impl<'a> Builder<'a> {
             self.report.warnings.push(format!("relation `{}` has no edges", relation.name));
         }
     }
+}
 
-    fn finish(self, fingerprints: Vec<(gsl_plan::graph::Source, Fingerprint)>) -> Result<BuildReport> {
-        let meta = Meta {
-            content_key: self.report.content_key.clone(),
-            plan: self.plan.clone(),
-            facts: self.facts,
-            fitted: self.fitted,
-            fingerprints,
-            report: self.report.clone(),
-        };
-        self.writer.finish(&meta)?;
-        Ok(self.report)
+/// The files that a split names.
+fn split_files(split: Option<&Split>) -> Vec<&Source> {
+    match split {
+        Some(Split::Files { train, valid, test }) => {
+            [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().collect()
+        }
+        _ => Vec::new(),
     }
 }
 
-fn source_reports(tables: &Tables, prints: &[Fingerprint]) -> Vec<SourceReport> {
-    let one = |(opened, print): (&tables::Opened, &Fingerprint)| SourceReport {
+/// How the tables of a type meet its nodes, found out once and only if it is asked for.
+struct Alignments {
+    ty: NodeType,
+    rows: u64,
+    found: Option<Vec<Alignment>>,
+}
+
+impl Alignments {
+    fn new(builder: &Builder, index: usize) -> Self {
+        let rows = builder.numbered[index].rows;
+        Self { ty: builder.plan.nodes[index].clone(), rows, found: None }
+    }
+
+    fn get(&mut self, tables: &Tables, nodes: &Nodes) -> Result<&[Alignment]> {
+        if self.found.is_none() {
+            let align = |table| nodes::align(&self.ty, table, tables, nodes, self.rows);
+            let found: Vec<Alignment> = (0..self.ty.sources.len()).map(align).collect::<Result<_>>()?;
+            self.found = Some(found);
+        }
+        Ok(self.found.as_deref().unwrap_or_default())
+    }
+}
+
+fn source_reports(tables: &Tables, prints: &[(Source, Fingerprint)]) -> Vec<SourceReport> {
+    let one = |(opened, (_, print)): (&tables::Opened, &(Source, Fingerprint))| SourceReport {
         paths: opened.declared.paths.clone(),
         files: print.files.len() as u64,
         bytes: print.files.iter().map(|file| file.bytes).sum(),

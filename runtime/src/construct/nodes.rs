@@ -1,64 +1,301 @@
-//! Nodes of one type: their keys, and the columns of all their tables in the order of the ids.
+//! Nodes of one type: their keys in order, which row each of them is, and how the rows of joined tables meet them.
+
+use std::sync::{Mutex, OnceLock};
 
 use gsl_plan::graph::{DuplicatePolicy, EdgeType, GraphPlan, NodeType, Split};
-use gsl_tables::{Column, Table, Want};
+use gsl_tables::{Column, ColumnKind, TextValues, Want};
+use serde::{Deserialize, Serialize};
 
+use super::batches::{Offenders, stream};
+use super::csc::{finish, put, writer};
+use super::distinct::Distinct;
 use super::error::{BuildError, Offender, Result};
-use super::feature::{add, columns_of};
-use super::frame::{ABSENT, Frame, Origin};
-use super::keys::{self, KeyIndex, Keys, Sorted};
+use super::feature::add;
+use super::frame::{ABSENT, Frame, Origin, Stands};
+use super::keys::{self, KeyIndex, Keys};
+use super::keysort::{KeyRef, KeySorter};
 use super::label;
-use super::report::NodeReport;
+use super::scratch::Scratch;
+use super::stages::Arrays;
 use super::tables::{Opened, Tables};
+use crate::graph::piece::{Element, Piece, PieceWriter};
 
 /// At most this many offenders are named.
 pub const NAMED: usize = 5;
 /// Ids are u32, and two values are kept free.
 pub const MOST: u64 = u32::MAX as u64 - 2;
 
+/// The nodes of a type, numbered.
 pub struct Nodes {
     pub keys: Keys,
-    pub index: KeyIndex,
-    pub frame: Frame,
+    /// Row of each node in the first table; none: node i is row i, or there is no table.
+    pub rows: Option<Vec<u32>>,
+    index: OnceLock<KeyIndex>,
 }
 
-/// Reads all tables of a type that has some.
-pub fn load(ty: &NodeType, tables: &Tables, report: &mut NodeReport) -> Result<Nodes> {
-    let (first, others) = ty.sources.split_first().expect("types without tables are declared by edges");
-    let wanted = wanted_of(ty, tables);
-    let opened = tables.get(first);
-    let (keys, mut frame) = load_first(ty, opened, &wanted[0], report)?;
-    let index = keys.index();
-    for (declared, wanted) in others.iter().zip(&wanted[1..]) {
-        join(ty, tables.get(declared), wanted, &index, &mut frame, report)?;
+/// What numbering the nodes of a type found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Numbered {
+    pub count: u64,
+    /// Rows of the first table.
+    pub rows: u64,
+    pub duplicates_dropped: u64,
+}
+
+impl Nodes {
+    /// From the arrays that [`number`] or [`number_from_edges`] made.
+    pub fn load(numbered: &Numbered, arrays: &Arrays) -> Result<Self> {
+        let find = |name: &str| arrays.iter().find(|(known, _)| known == name).map(|(_, piece)| piece);
+        let failed = |error| BuildError::Scratch { file: "keys".into(), error };
+        let keys = match (find("keys/int"), find("keys/offsets"), find("keys/bytes")) {
+            (Some(ints), _, _) => Keys::Ints(ints.load().map_err(failed)?),
+            (_, Some(offsets), Some(bytes)) => {
+                let bytes = bytes.load().map_err(failed)?;
+                let texts = TextValues::from_parts(bytes, offsets.load().map_err(failed)?);
+                Keys::Texts(texts.ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?)
+            }
+            _ => Keys::Rows(numbered.count as usize),
+        };
+        let rows = find("row").map(Piece::load).transpose().map_err(failed)?;
+        let identity = |rows: &Vec<u32>| {
+            rows.len() as u64 == numbered.rows && rows.iter().enumerate().all(|(id, &row)| row as usize == id)
+        };
+        Ok(Self { keys, rows: rows.filter(|rows| !identity(rows)), index: OnceLock::new() })
     }
-    refuse_size(&format!("nodes of `{}`", ty.name), keys.len() as u64)?;
-    if keys.is_empty() {
-        return Err(BuildError::NoNodes { ty: ty.name.clone() });
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
     }
-    report.count = keys.len() as u64;
-    Ok(Nodes { keys, index, frame })
+
+    /// The id of each row's key, [`ABSENT`] where no node has it.
+    pub fn find_all(&self, column: &Column) -> Vec<u32> {
+        self.index.get_or_init(|| self.keys.index()).find_all(&self.keys, column)
+    }
+
+    /// Bytes that the keys and an index of them take.
+    pub fn resident(&self) -> u64 {
+        self.keys.bytes() + self.keys.index_bytes() + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)
+    }
+
+    /// The node of each row of the first table, [`ABSENT`] for a row that was dropped; none: row i is node i.
+    pub fn ids(&self, rows: u64) -> Option<Vec<u32>> {
+        let of = self.rows.as_ref()?;
+        let mut ids = vec![ABSENT; rows as usize];
+        of.iter().enumerate().for_each(|(id, &row)| ids[row as usize] = id as u32);
+        Some(ids)
+    }
+}
+
+/// Numbers the nodes of a type that has tables by the keys of the first.
+pub fn number(ty: &NodeType, tables: &Tables, scratch: &Scratch) -> Result<(Numbered, Arrays)> {
+    let opened = tables.get(ty.sources.first().expect("types without tables are declared by edges"));
+    let Some(key) = &ty.key else {
+        let rows = opened.read(&[])?.n_rows() as u64;
+        refuse_count(ty, rows)?;
+        return Ok((Numbered { count: rows, rows, duplicates_dropped: 0 }, Vec::new()));
+    };
+    let sorter = KeySorter::new(scratch, scratch.memory / 2);
+    let missing: Mutex<Offenders> = Mutex::default();
+    let wanted = [(key.column.clone(), keys::want_of(Some(key.kind)))];
+    let parts = stream(opened, &wanted, &|batch| {
+        let column = &batch.columns[0];
+        note_missing(&missing, column, batch.first_global_row, |row| {
+            opened.source.place_in(batch.file, batch.first_row + row).to_string()
+        });
+        refuse_size(&format!("rows of `{}`", ty.name), batch.first_global_row + column.len() as u64)?;
+        sorter.push(column, batch.first_global_row)
+    })?;
+    refuse_missing(ty, &key.column, missing)?;
+    let rows = parts.iter().map(|part| part.rows).sum();
+    let place = |row: u32| opened.source.locate(&parts, u64::from(row)).to_string();
+    let mut numbering = Numbering::new(scratch, key.kind == gsl_plan::graph::KeyKind::Int);
+    sorter.finish(&mut |key, row| numbering.see(key, row))?;
+    if numbering.repeats.count() > 0 && ty.duplicates == DuplicatePolicy::Error {
+        let count = numbering.repeats.count();
+        let first = numbering.named(place);
+        return Err(BuildError::DuplicateKeys { ty: ty.name.clone(), column: key.column.clone(), count, first });
+    }
+    let numbered = Numbered { count: numbering.count, rows, duplicates_dropped: numbering.repeats.count() };
+    refuse_count(ty, numbered.count)?;
+    Ok((numbered, numbering.finish(true)?))
+}
+
+fn note_missing(
+    missing: &Mutex<Offenders>,
+    column: &Column,
+    first: u64,
+    place: impl Fn(u64) -> String,
+) {
+    if column.n_missing() == 0 && !matches!(column.values, gsl_tables::Values::Text(_)) {
+        return;
+    }
+    let is_missing = |row: usize| match &column.values {
+        gsl_tables::Values::Text(text) => text.codes[row] == gsl_tables::MISSING,
+        _ => !column.is_valid(row),
+    };
+    for row in (0..column.len()).filter(|&row| is_missing(row)) {
+        let tell = || Offender { found: String::new(), place: place(row as u64) };
+        missing.lock().expect("no thread panics here").add(first + row as u64, tell);
+    }
+}
+
+fn refuse_missing(ty: &NodeType, column: &str, missing: Mutex<Offenders>) -> Result<()> {
+    let missing = missing.into_inner().expect("no thread panics here");
+    let count = missing.count();
+    match missing.named().into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(BuildError::MissingKeys {
+            ty: ty.name.clone(),
+            column: column.to_string(),
+            count,
+            place: first.place,
+        }),
+    }
+}
+
+fn refuse_count(ty: &NodeType, count: u64) -> Result<()> {
+    refuse_size(&format!("nodes of `{}`", ty.name), count)?;
+    if count == 0 { Err(BuildError::NoNodes { ty: ty.name.clone() }) } else { Ok(()) }
+}
+
+pub fn refuse_size(what: &str, count: u64) -> Result<()> {
+    match count > MOST {
+        true => Err(BuildError::TooMany { what: what.to_string(), count }),
+        false => Ok(()),
+    }
+}
+
+/// Keys in ascending order become nodes.
+struct Numbering {
+    ints: bool,
+    keys: PieceWriter,
+    offsets: PieceWriter,
+    rows: PieceWriter,
+    count: u64,
+    bytes: u64,
+    last: Vec<u8>,
+    last_int: i64,
+    last_row: u32,
+    repeats: Offenders,
+    failed: Option<BuildError>,
+}
+
+impl Numbering {
+    fn new(scratch: &Scratch, ints: bool) -> Self {
+        let element = if ints { Element::I64 } else { Element::U8 };
+        Self {
+            ints,
+            keys: writer(scratch, element, None),
+            offsets: writer(scratch, Element::U64, None),
+            rows: writer(scratch, Element::U32, None),
+            count: 0,
+            bytes: 0,
+            last: Vec::new(),
+            last_int: 0,
+            last_row: 0,
+            repeats: Offenders::default(),
+            failed: None,
+        }
+    }
+
+    /// The next key, with its row; one that was seen just now is a repetition.
+    fn see(&mut self, key: KeyRef, row: u32) {
+        if self.failed.is_none()
+            && let Err(error) = self.try_see(key, row)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn try_see(&mut self, key: KeyRef, row: u32) -> Result<()> {
+        if self.count > 0 && self.is_last(key) {
+            let (found, first) = (show(key), self.last_row);
+            self.repeats.add(u64::from(row), || Offender { found, place: first.to_string() });
+            return Ok(());
+        }
+        match key {
+            KeyRef::Int(key) => {
+                put(&mut self.keys, |piece| piece.put(&[key]))?;
+                self.last_int = key;
+            }
+            KeyRef::Text(text) => {
+                put(&mut self.offsets, |piece| piece.put(&[self.bytes]))?;
+                put(&mut self.keys, |piece| piece.put_bytes(text))?;
+                self.bytes += text.len() as u64;
+                self.last.clear();
+                self.last.extend_from_slice(text);
+            }
+        }
+        put(&mut self.rows, |piece| piece.put(&[row]))?;
+        (self.count, self.last_row) = (self.count + 1, row);
+        Ok(())
+    }
+
+    fn is_last(&self, key: KeyRef) -> bool {
+        match key {
+            KeyRef::Int(key) => key == self.last_int,
+            KeyRef::Text(text) => text == self.last,
+        }
+    }
+
+    /// The first repetitions by row; until now their places are the first rows of their keys.
+    fn named(self, place: impl Fn(u32) -> String) -> Vec<Offender> {
+        let tell = |(row, first): (u64, Offender)| {
+            let before = first.place.parse().unwrap_or(0);
+            Offender { found: first.found, place: format!("{} and before at {}", place(row as u32), place(before)) }
+        };
+        self.repeats.with_rows().map(tell).collect()
+    }
+
+    fn finish(mut self, with_rows: bool) -> Result<Arrays> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let mut arrays = Vec::new();
+        if self.ints {
+            arrays.push(("keys/int".to_string(), finish(self.keys)?));
+        } else {
+            put(&mut self.offsets, |piece| piece.put(&[self.bytes]))?;
+            arrays.push(("keys/offsets".to_string(), finish(self.offsets)?));
+            arrays.push(("keys/bytes".to_string(), finish(self.keys)?));
+        }
+        if with_rows {
+            arrays.push(("row".to_string(), finish(self.rows)?));
+        }
+        Ok(arrays)
+    }
+}
+
+fn show(key: KeyRef) -> String {
+    match key {
+        KeyRef::Int(key) => key.to_string(),
+        KeyRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+    }
 }
 
 /// A type that its edges declare: every key that stands at one of its ends.
-pub fn from_edges(plan: &GraphPlan, ty: usize, tables: &Tables, report: &mut NodeReport) -> Result<Nodes> {
-    let name = &plan.nodes[ty].name;
+pub fn number_from_edges(
+    plan: &GraphPlan,
+    ty: usize,
+    tables: &Tables,
+    scratch: &Scratch,
+) -> Result<(Numbered, Arrays)> {
     let want = key_want(plan, ty, tables);
-    let mut columns: Vec<Column> = Vec::new();
+    let distinct = Distinct::new(scratch, scratch.memory / 2);
     for edge in &plan.edges {
         let mut ends: Vec<(String, Want)> = Vec::new();
         ends_of(edge, ty).for_each(|column| add(&mut ends, column, want));
         if !ends.is_empty() {
-            columns.extend(tables.get(&edge.source).read(&ends)?.columns);
+            stream(tables.get(&edge.source), &ends, &|batch| {
+                batch.columns.iter().try_for_each(|column| distinct.see(column))
+            })?;
         }
     }
-    let keys = Keys::union(&columns.iter().collect::<Vec<_>>());
-    refuse_size(&format!("nodes of `{name}`"), keys.len() as u64)?;
-    if keys.is_empty() {
-        return Err(BuildError::NoNodes { ty: name.clone() });
-    }
-    report.count = keys.len() as u64;
-    Ok(Nodes { index: keys.index(), frame: Frame::new(keys.len()), keys })
+    let mut numbering = Numbering::new(scratch, want == Want::Int);
+    distinct.finish(&mut |key| numbering.see(key, 0))?;
+    let numbered = Numbered { count: numbering.count, ..Numbered::default() };
+    refuse_count(&plan.nodes[ty], numbered.count)?;
+    Ok((numbered, numbering.finish(false)?))
 }
 
 /// How the keys of a type are read at the ends of edges.
@@ -69,28 +306,115 @@ pub fn key_want(plan: &GraphPlan, ty: usize, tables: &Tables) -> Want {
     }
     let all_ints = plan.edges.iter().all(|edge| {
         let opened = tables.get(&edge.source);
-        ends_of(edge, ty).all(|column| opened.kind(column) == Some(&gsl_tables::ColumnKind::Int))
+        ends_of(edge, ty).all(|column| opened.kind(column) == Some(&ColumnKind::Int))
     });
     if all_ints { Want::Int } else { Want::Text }
 }
 
-fn ends_of(edge: &EdgeType, ty: usize) -> impl Iterator<Item = &str> {
+pub fn ends_of(edge: &EdgeType, ty: usize) -> impl Iterator<Item = &str> {
     let src = (edge.src == ty).then_some(edge.src_column.as_str());
     let dst = (edge.dst == ty).then_some(edge.dst_column.as_str());
     src.into_iter().chain(dst)
 }
 
-pub fn refuse_size(what: &str, count: u64) -> Result<()> {
-    match count > MOST {
-        true => Err(BuildError::TooMany { what: what.to_string(), count }),
-        false => Ok(()),
-    }
+/// How the rows of one table of a type meet its nodes.
+#[derive(Default)]
+pub struct Alignment {
+    /// The node of each row, [`ABSENT`] where it has none; none: row i is node i.
+    pub ids: Option<Vec<u32>>,
+    /// The row of each node, [`ABSENT`] where it has none; none: node i is row i.
+    pub rows: Option<Vec<u32>>,
+    pub duplicates_dropped: u64,
+    pub rows_without_node: u64,
+    pub nodes_without_row: u64,
 }
 
-/// The columns to read from each table: a column belongs to the first table that has it.
-fn wanted_of(ty: &NodeType, tables: &Tables) -> Vec<Vec<(String, Want)>> {
+/// How the rows of table `index` of a type meet its nodes: as they were numbered, or by the key that is joined on.
+pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: u64) -> Result<Alignment> {
+    if index == 0 {
+        return Ok(Alignment { ids: nodes.ids(rows), rows: nodes.rows.clone(), ..Alignment::default() });
+    }
+    let opened = tables.get(&ty.sources[index]);
+    let Some(key) = &ty.key else {
+        let found = opened.read(&[])?.n_rows();
+        let row = |id: usize| if id < found { id as u32 } else { ABSENT };
+        return Ok(Alignment {
+            ids: Some((0..found).map(|row| if row < nodes.len() { row as u32 } else { ABSENT }).collect()),
+            rows: Some((0..nodes.len()).map(row).collect()),
+            rows_without_node: found.saturating_sub(nodes.len()) as u64,
+            nodes_without_row: nodes.len().saturating_sub(found) as u64,
+            duplicates_dropped: 0,
+        });
+    };
+    let ids: Mutex<Vec<u32>> = Mutex::default();
+    let missing: Mutex<Offenders> = Mutex::default();
+    let wanted = [(key.column.clone(), keys::want_of(Some(key.kind)))];
+    let parts = stream(opened, &wanted, &|batch| {
+        let column = &batch.columns[0];
+        note_missing(&missing, column, batch.first_global_row, |row| {
+            opened.source.place_in(batch.file, batch.first_row + row).to_string()
+        });
+        refuse_size(&format!("rows of `{}`", ty.name), batch.first_global_row + column.len() as u64)?;
+        let (found, at) = (nodes.find_all(column), batch.first_global_row as usize);
+        let mut ids = ids.lock().expect("no thread panics here");
+        if ids.len() < at + found.len() {
+            ids.resize(at + found.len(), ABSENT);
+        }
+        ids[at..at + found.len()].copy_from_slice(&found);
+        Ok(())
+    })?;
+    refuse_missing(ty, &key.column, missing)?;
+    let ids = ids.into_inner().expect("no thread panics here");
+    let (alignment, repeats) = meet(ids, nodes.len());
+    if repeats.count() > 0 && ty.duplicates == DuplicatePolicy::Error {
+        let place = |row: u64| opened.source.locate(&parts, row).to_string();
+        let tell = |(row, before): (u64, Offender)| Offender {
+            found: nodes.keys.show(before.found.parse().unwrap_or(0)),
+            place: format!("{} and before at {}", place(row), place(before.place.parse().unwrap_or(0))),
+        };
+        return Err(BuildError::DuplicateKeys {
+            ty: ty.name.clone(),
+            column: key.column.clone(),
+            count: repeats.count(),
+            first: repeats.with_rows().map(tell).collect(),
+        });
+    }
+    Ok(alignment)
+}
+
+/// The first row of each node wins; later ones are repetitions, told by the id and the first row.
+fn meet(mut ids: Vec<u32>, nodes: usize) -> (Alignment, Offenders) {
+    let (mut rows, mut repeats, mut strangers) = (vec![ABSENT; nodes], Offenders::default(), 0);
+    for (row, slot) in ids.iter_mut().enumerate() {
+        let id = *slot;
+        if id == ABSENT {
+            strangers += 1;
+        } else if rows[id as usize] == ABSENT {
+            rows[id as usize] = row as u32;
+        } else {
+            let first = rows[id as usize];
+            repeats.add(row as u64, || Offender { found: id.to_string(), place: first.to_string() });
+            *slot = ABSENT;
+        }
+    }
+    let alignment = Alignment {
+        duplicates_dropped: repeats.count(),
+        rows_without_node: strangers,
+        nodes_without_row: rows.iter().filter(|&&row| row == ABSENT).count() as u64,
+        ids: Some(ids),
+        rows: Some(rows),
+    };
+    (alignment, repeats)
+}
+
+/// The table of a type that a column belongs to: the first that has it.
+pub fn home_of(ty: &NodeType, tables: &Tables, column: &str) -> usize {
+    ty.sources.iter().position(|source| tables.get(source).has(column)).unwrap_or(0)
+}
+
+/// The columns of the labels and splits of a type.
+pub fn label_columns(ty: &NodeType) -> Vec<(String, Want)> {
     let mut columns = Vec::new();
-    ty.features.iter().for_each(|feature| columns_of(&feature.expr, &mut columns));
     for one in &ty.labels {
         add(&mut columns, &one.column, label::want_of(one.kind));
         match &one.split {
@@ -99,118 +423,32 @@ fn wanted_of(ty: &NodeType, tables: &Tables) -> Vec<Vec<(String, Want)>> {
             _ => {}
         }
     }
-    let mut wanted: Vec<Vec<(String, Want)>> = vec![Vec::new(); ty.sources.len()];
-    for (name, want) in columns {
-        let home = ty.sources.iter().position(|source| tables.get(source).has(&name)).unwrap_or(0);
-        wanted[home].push((name, want));
-    }
-    wanted
+    columns
 }
 
-fn load_first(
+/// Columns of all nodes, from whichever tables have them.
+pub fn whole_frame(
     ty: &NodeType,
-    opened: &Opened,
-    wanted: &[(String, Want)],
-    report: &mut NodeReport,
-) -> Result<(Keys, Frame)> {
-    let (table, key_column) = read_with_key(ty, opened, wanted)?;
-    report.rows = table.n_rows() as u64;
-    refuse_size(&format!("rows of `{}`", ty.name), report.rows)?;
-    let Some(key_column) = key_column else {
-        let count = table.n_rows();
-        let mut frame = Frame::new(count);
-        frame.add(origin(opened, &table, None), with_wants(table.columns, wanted));
-        return Ok((Keys::Rows(count), frame));
-    };
-    let sorted = sort_checked(ty, opened, &table, &key_column, report)?;
-    let mut frame = Frame::new(sorted.rows.len());
-    let origin = origin(opened, &table, Some(sorted.rows));
-    frame.add(origin, with_wants(table.columns, wanted));
-    Ok((sorted.keys, frame))
-}
-
-/// The wanted columns, and the key column apart.
-fn read_with_key(
-    ty: &NodeType,
-    opened: &Opened,
-    wanted: &[(String, Want)],
-) -> Result<(Table, Option<Column>)> {
-    let mut columns = wanted.to_vec();
-    if let Some(key) = &ty.key {
-        columns.push((key.column.clone(), keys::want_of(Some(key.kind))));
-    }
-    let mut table = opened.read(&columns)?;
-    let key = ty.key.as_ref().and_then(|_| table.columns.pop());
-    Ok((table, key))
-}
-
-fn with_wants(columns: Vec<Column>, wanted: &[(String, Want)]) -> Vec<(Want, Column)> {
-    wanted.iter().map(|(_, want)| *want).zip(columns).collect()
-}
-
-fn origin(opened: &Opened, table: &Table, rows: Option<Vec<u32>>) -> Origin {
-    Origin { source: opened.source.clone(), parts: table.parts.clone(), rows }
-}
-
-/// Ids by key; a repeated or absent key is refused, or the repeats counted.
-fn sort_checked(
-    ty: &NodeType,
-    opened: &Opened,
-    table: &Table,
-    column: &Column,
-    report: &mut NodeReport,
-) -> Result<Sorted> {
-    let sorted = keys::sort(column);
-    let place = |row: u32| opened.source.locate(&table.parts, u64::from(row)).to_string();
-    if let Some(&row) = sorted.missing.first() {
-        let count = sorted.missing.len() as u64;
-        let column = column.name.clone();
-        return Err(BuildError::MissingKeys { ty: ty.name.clone(), column, count, place: place(row) });
-    }
-    if !sorted.repeats.is_empty() && ty.duplicates == DuplicatePolicy::Error {
-        let name = |&(row, first): &(u32, u32)| Offender {
-            found: keys::show_cell(column, row as usize),
-            place: format!("{} and before at {}", place(row), place(first)),
-        };
-        return Err(BuildError::DuplicateKeys {
-            ty: ty.name.clone(),
-            column: column.name.clone(),
-            count: sorted.repeats.len() as u64,
-            first: sorted.repeats.iter().take(NAMED).map(name).collect(),
-        });
-    }
-    report.duplicates_dropped += sorted.repeats.len() as u64;
-    Ok(sorted)
-}
-
-/// Joins a further table on the key: ids without a row get missing values, rows without an id are counted.
-fn join(
-    ty: &NodeType,
-    opened: &Opened,
-    wanted: &[(String, Want)],
-    index: &KeyIndex,
-    frame: &mut Frame,
-    report: &mut NodeReport,
-) -> Result<()> {
-    let (table, key_column) = read_with_key(ty, opened, wanted)?;
-    let rows = match key_column {
-        None => (0..frame.len as u32)
-            .map(|row| if (row as usize) < table.n_rows() { row } else { ABSENT })
-            .collect(),
-        Some(column) => {
-            let sorted = sort_checked(ty, opened, &table, &column, report)?;
-            let ids = index.find_all(&column);
-            let mut rows = vec![ABSENT; frame.len];
-            for row in sorted.rows {
-                match ids[row as usize] {
-                    ABSENT => report.rows_without_node += 1,
-                    id => rows[id as usize] = row,
-                }
-            }
-            rows
+    tables: &Tables,
+    count: usize,
+    alignments: &[Alignment],
+    columns: &[(String, Want)],
+) -> Result<Frame> {
+    let mut frame = Frame::new(count);
+    for (index, source) in ty.sources.iter().enumerate() {
+        let wanted: Vec<(String, Want)> =
+            columns.iter().filter(|(name, _)| home_of(ty, tables, name) == index).cloned().collect();
+        if wanted.is_empty() {
+            continue;
         }
-    };
-    report.nodes_without_row += rows.iter().filter(|&&row| row == ABSENT).count() as u64;
-    frame.add(origin(opened, &table, Some(rows)), with_wants(table.columns, wanted));
-    Ok(())
+        let opened: &Opened = tables.get(source);
+        let table = opened.read(&wanted)?;
+        let origin = Origin {
+            source: opened.source.clone(),
+            stands: Stands::Table(table.parts),
+            rows: alignments[index].rows.clone(),
+        };
+        frame.add(origin, wanted.iter().map(|(_, want)| *want).zip(table.columns).collect());
+    }
+    Ok(frame)
 }

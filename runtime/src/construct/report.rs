@@ -86,19 +86,3 @@ pub struct RelationReport {
     pub max_out_degree: u64,
     pub features: Vec<FeatureReport>,
 }
-
-impl FeatureReport {
-    /// Statistics of a finished feature; the mean is over all its numbers.
-    pub fn of(name: &str, width: usize, missing: u64, data: &[f32]) -> Self {
-        let (mut min, mut max, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
-        for &x in data {
-            let x = f64::from(x);
-            (min, max, sum) = (min.min(x), max.max(x), sum + x);
-        }
-        if data.is_empty() {
-            (min, max) = (0.0, 0.0);
-        }
-        let mean = sum / data.len().max(1) as f64;
-        Self { name: name.to_string(), width: width as u64, missing, min, max, mean }
-    }
-}

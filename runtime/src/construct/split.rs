@@ -11,7 +11,7 @@ use gsl_tables::{Column, Values, Want, parse_date, parse_time, show_date};
 use rayon::prelude::*;
 
 use super::error::{BuildError, Offender, Result};
-use super::frame::ABSENT;
+use super::frame::{ABSENT, Frame};
 use super::keys::{self, Keys};
 use super::nodes::{NAMED, Nodes};
 use super::tables::Tables;
@@ -21,6 +21,7 @@ pub fn parts(
     ty: &NodeType,
     label: &Label,
     nodes: &Nodes,
+    frame: &Frame,
     tables: &Tables,
     seed: u64,
     classes: Option<&[f32]>,
@@ -36,9 +37,9 @@ pub fn parts(
                 _ => Ok(draws.iter().map(|&draw| part_of(draw, fractions)).collect()),
             }
         }
-        Some(Split::Column { column }) => Ok(by_words(nodes.frame.column(column, Want::Text)?)),
+        Some(Split::Column { column }) => Ok(by_words(frame.column(column, Want::Text)?)),
         Some(Split::By { column, train, valid, test }) => {
-            by_bounds(nodes.frame.column(column, Want::Auto)?, [train, valid, test])
+            by_bounds(frame.column(column, Want::Auto)?, [train, valid, test])
         }
         Some(Split::Files { train, valid, test }) => {
             by_files(ty, label, nodes, tables, [Some(train), valid.as_ref(), test.as_ref()])
@@ -228,7 +229,7 @@ fn assign(
     parts: &mut [u8],
     place: impl Fn(usize) -> String,
 ) -> Result<()> {
-    let ids = nodes.index.find_all(column);
+    let ids = nodes.find_all(column);
     let unknown: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == ABSENT).collect();
     if !unknown.is_empty() {
         let name = |&row: &usize| Offender { found: keys::show_cell(column, row), place: place(row) };

@@ -51,6 +51,11 @@ impl Opened {
         Ok(self.source.read(&columns)?)
     }
 
+    /// How many rows there are, if the files say so.
+    pub fn rows(&self) -> Option<u64> {
+        self.header.rows
+    }
+
     pub fn has(&self, column: &str) -> bool {
         self.header.column(column).is_some()
     }

@@ -11,6 +11,7 @@ use hdf5::{Dataset, H5Type};
 use memmap2::Mmap;
 use serde::de::DeserializeOwned;
 
+use super::piece::{Element, Piece};
 use super::{GraphError, KeyArrays, LAYOUT_VERSION, Meta, NodeArrays, RelationArrays};
 
 pub const FORMAT: &str = "gsl graph";
@@ -97,16 +98,26 @@ impl Mapped {
         }
     }
 
+    /// Bytes that a section or an array of a stage has; none where they are not all there.
+    pub fn bytes(&self, offset: usize, bytes: usize) -> &[u8] {
+        offset.checked_add(bytes).and_then(|end| self.map.get(offset..end)).unwrap_or_default()
+    }
+
+    /// The array of an earlier graph, if it is there and its bytes are those that were written.
+    pub fn piece(self: &std::sync::Arc<Self>, name: &str, element: Element, width: Option<usize>) -> Option<Piece> {
+        let extent = self.extents.get(name)?;
+        let bytes = extent.shape.iter().product::<usize>() * extent.element;
+        let offset = if bytes == 0 { 0 } else { extent.offset as usize };
+        let data = self.bytes(offset, bytes);
+        let whole = data.len() == bytes && extent.element == element.size();
+        (whole && blake3::hash(data).to_hex().as_str() == extent.hash)
+            .then(|| Piece::of_graph(element, width, self.clone(), offset, bytes as u64))
+    }
+
     fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, GraphError> {
         let name = format!("meta/{name}");
         serde_json::from_slice(self.any(&name)?).map_err(|error| self.corrupt(&name, error.to_string()))
     }
-}
-
-/// The bytes of a slice of numbers.
-pub fn bytes_of<T: H5Type>(data: &[T]) -> &[u8] {
-    // SAFETY: numbers have no padding, and any byte may be read as u8.
-    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
 }
 
 /// Maps a graph file and reads its metadata.
@@ -131,6 +142,7 @@ pub fn open(path: &Path) -> Result<(Mapped, Meta), GraphError> {
         fitted: mapped.json("fitted")?,
         fingerprints: mapped.json("fingerprints")?,
         report: mapped.json("report")?,
+        stages: mapped.json("stages")?,
     };
     Ok((mapped, meta))
 }

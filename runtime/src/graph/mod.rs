@@ -5,9 +5,11 @@
 
 mod error;
 mod map;
+pub mod piece;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gsl_plan::graph::{GraphFacts, GraphPlan, Source};
 use gsl_tables::Fingerprint;
@@ -19,9 +21,10 @@ pub use write::GraphWriter;
 use crate::construct::{BuildReport, FittedGraph};
 use crate::view::{Csc, EdgeMatrix, GraphView, Matrix};
 use map::{Mapped, Section};
+use piece::{Element, Piece};
 
 /// Raised when the meaning of a dataset changes; a file of another version is built anew.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Above this size, [`Graph::quick_verify`] trusts the file.
 const QUICK_VERIFY_BYTES: u64 = 256 << 20;
@@ -35,13 +38,35 @@ pub struct Meta {
     pub fitted: FittedGraph,
     pub fingerprints: Vec<(Source, Fingerprint)>,
     pub report: BuildReport,
+    /// What was computed from what, so that a later build takes over what has not changed.
+    pub stages: Vec<StageRecord>,
+}
+
+/// A stage of a build: the hash of all that it depends on, what it found out, and its arrays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    pub key: String,
+    pub name: String,
+    pub seconds: f64,
+    pub result: serde_json::Value,
+    pub arrays: Vec<ArrayRecord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArrayRecord {
+    /// Its name within the stage.
+    pub name: String,
+    /// The dataset in the graph file.
+    pub dataset: String,
+    pub element: Element,
+    pub width: Option<usize>,
 }
 
 /// A graph in a mapped file. All arrays are borrowed from the map; opening reads little more than the metadata.
 pub struct Graph {
     path: PathBuf,
     meta: Meta,
-    mapped: Mapped,
+    mapped: Arc<Mapped>,
     nodes: Vec<NodeArrays>,
     relations: Vec<RelationArrays>,
 }
@@ -175,7 +200,7 @@ impl Graph {
         let relations = (0..meta.facts.relations.len())
             .map(|index| map::relation_arrays(&mapped, &meta.facts, index))
             .collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_path_buf(), meta, mapped, nodes, relations })
+        Ok(Self { path: path.to_path_buf(), meta, mapped: Arc::new(mapped), nodes, relations })
     }
 
     pub fn path(&self) -> &Path {
@@ -226,6 +251,11 @@ impl Graph {
     /// in its forward relation.
     pub fn stored_rows(&self, rel: u32) -> &[u32] {
         self.mapped.get(&self.relations[rel as usize].rows)
+    }
+
+    /// An array of a stage, for another graph to take over; none if its bytes are not those that were written.
+    pub fn piece(&self, array: &ArrayRecord) -> Option<Piece> {
+        self.mapped.piece(&array.dataset, array.element, array.width)
     }
 
     /// Checks every dataset against its stored hash. Reads the whole file.

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use gsl_plan::graph::RelationFacts;
 use gsl_tables::Replacement;
 use hdf5::types::{FixedAscii, VarLenUnicode};
-use hdf5::{File, Group, H5Type};
+use hdf5::{File, Group};
 use ndarray::ArrayView;
 
-use super::map::{self, HASH_ATTRIBUTE, bytes_of};
+use super::map::{self, HASH_ATTRIBUTE};
+use super::piece::{Element, Number, Piece, numbers_of};
 use super::{GraphError, LAYOUT_VERSION, Meta};
 
 /// Datasets begin at multiples of this many bytes: a cache line.
@@ -50,48 +51,61 @@ impl GraphWriter {
         Ok(())
     }
 
-    pub fn int_keys(&mut self, ty: &str, keys: &[i64]) -> Result<()> {
-        self.put(&format!("nodes/{ty}/keys/int"), keys, None)
-    }
-
-    pub fn text_keys(&mut self, ty: &str, offsets: &[u64], bytes: &[u8]) -> Result<()> {
-        self.put(&format!("nodes/{ty}/keys/offsets"), offsets, None)?;
-        self.put(&format!("nodes/{ty}/keys/bytes"), bytes, None)
-    }
-
-    pub fn node_feature(&mut self, ty: &str, name: &str, width: usize, data: &[f32]) -> Result<()> {
-        self.put(&format!("nodes/{ty}/features/{name}"), data, Some(width))
-    }
-
-    pub fn label(&mut self, ty: &str, name: &str, values: &[f32], parts: &[u8]) -> Result<()> {
-        self.group(&format!("nodes/{ty}/labels/{name}"))?;
-        self.put(&format!("nodes/{ty}/labels/{name}/value"), values, None)?;
-        self.put(&format!("nodes/{ty}/labels/{name}/part"), parts, None)
-    }
-
-    pub fn degree(&mut self, ty: &str, degree: &[f32]) -> Result<()> {
-        self.put(&format!("nodes/{ty}/degree"), degree, None)
-    }
-
-    pub fn relation(
-        &mut self,
-        index: usize,
-        facts: &RelationFacts,
-        indptr: &[u64],
-        src: &[u32],
-        rows: &[u32],
-    ) -> Result<()> {
+    /// Begins a relation; its arrays follow.
+    pub fn relation(&mut self, index: usize, facts: &RelationFacts) -> Result<()> {
         let path = format!("edges/{index}");
         let group = self.group(&path)?;
         self.group(&format!("{path}/features"))?;
-        self.attribute(&group, "name", &facts.name)?;
-        self.put(&format!("{path}/indptr"), indptr, None)?;
-        self.put(&format!("{path}/src"), src, None)?;
-        self.put(&format!("{path}/row"), rows, None)
+        self.attribute(&group, "name", &facts.name)
     }
 
-    pub fn edge_feature(&mut self, index: usize, name: &str, width: usize, data: &[f32]) -> Result<()> {
-        self.put(&format!("edges/{index}/features/{name}"), data, Some(width))
+    /// Begins a label; its arrays follow.
+    pub fn label(&mut self, ty: &str, name: &str) -> Result<()> {
+        self.group(&format!("nodes/{ty}/labels/{name}")).map(drop)
+    }
+
+    /// An array of one dimension, or of rows × width.
+    pub fn array(&mut self, name: &str, piece: &Piece) -> Result<()> {
+        let written = match piece.element {
+            Element::U8 => self.try_array::<u8>(name, piece),
+            Element::U32 => self.try_array::<u32>(name, piece),
+            Element::U64 => self.try_array::<u64>(name, piece),
+            Element::I64 => self.try_array::<i64>(name, piece),
+            Element::F32 => self.try_array::<f32>(name, piece),
+        };
+        written.map_err(|error| failed(&self.path, name, &error))
+    }
+
+    fn try_array<T: Number>(&self, name: &str, piece: &Piece) -> std::result::Result<(), ArrayError> {
+        let len = piece.len();
+        let shape = piece.width.map_or_else(|| vec![len], |width| vec![len / width.max(1), width]);
+        let dataset =
+            self.file.new_dataset::<T>().obj_track_times(false).no_chunk().shape(shape.clone()).create(name)?;
+        let mut hasher = blake3::Hasher::new();
+        let (width, mut rows) = (piece.width.unwrap_or(1), 0);
+        let mut rest: Vec<T> = Vec::new();
+        piece.for_each(&mut |bytes| -> std::result::Result<(), ArrayError> {
+            hasher.update(bytes);
+            rest.extend(numbers_of::<T>(bytes));
+            let whole = rest.len() / width.max(1);
+            let view = ArrayView::from_shape((whole, width), &rest[..whole * width])
+                .map_err(|error| hdf5::Error::Internal(error.to_string()))?;
+            match piece.width {
+                None => dataset.write_slice(ArrayView::from(&rest[..whole]), rows..rows + whole)?,
+                Some(_) => dataset.write_slice(view, (rows..rows + whole, ..))?,
+            }
+            rows += whole;
+            rest.drain(..whole * width);
+            Ok(())
+        })?;
+        self.hash(&dataset, &hasher.finalize())?;
+        Ok(())
+    }
+
+    fn hash(&self, dataset: &hdf5::Dataset, hash: &blake3::Hash) -> hdf5::Result<()> {
+        let hash = FixedAscii::<64>::from_ascii(hash.to_hex().as_bytes())
+            .map_err(|error| hdf5::Error::Internal(error.to_string()))?;
+        dataset.new_attr::<FixedAscii<64>>().create(HASH_ATTRIBUTE)?.write_scalar(&hash)
     }
 
     fn attribute(&self, group: &Group, name: &str, text: &str) -> Result<()> {
@@ -102,39 +116,23 @@ impl GraphWriter {
         attribute.write_scalar(&text).map_err(|error| fail(&error))
     }
 
-    /// A dataset of one dimension, or of rows × width.
-    fn put<T: H5Type>(&self, name: &str, data: &[T], width: Option<usize>) -> Result<()> {
-        self.try_put(name, data, width).map_err(|error| failed(&self.path, name, &error))
-    }
-
-    fn try_put<T: H5Type>(&self, name: &str, data: &[T], width: Option<usize>) -> hdf5::Result<()> {
-        let shape = width.map_or_else(|| vec![data.len()], |width| vec![data.len() / width.max(1), width]);
-        let view =
-            ArrayView::from_shape(shape, data).map_err(|error| hdf5::Error::Internal(error.to_string()))?;
-        let dataset =
-            self.file.new_dataset_builder().obj_track_times(false).no_chunk().with_data(view).create(name)?;
-        let hash = blake3::hash(bytes_of(data)).to_hex();
-        let hash = FixedAscii::<64>::from_ascii(hash.as_bytes())
-            .map_err(|error| hdf5::Error::Internal(error.to_string()))?;
-        dataset.new_attr::<FixedAscii<64>>().create(HASH_ATTRIBUTE)?.write_scalar(&hash)
-    }
-
-    fn put_json(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
+    fn json(&mut self, name: &str, value: &impl serde::Serialize) -> Result<()> {
         let text = serde_json::to_string(value).map_err(|error| failed(&self.path, name, &error))?;
-        self.put(&format!("meta/{name}"), text.as_bytes(), None)
+        self.array(&format!("meta/{name}"), &Piece::of(text.as_bytes(), None))
     }
 
     /// Writes the metadata last, checks that the file opens, and gives it its name.
-    pub fn finish(self, meta: &Meta) -> Result<()> {
+    pub fn finish(mut self, meta: &Meta) -> Result<()> {
         let root = self.file.group("/").map_err(|error| failed(&self.path, "/", &error))?;
         self.attribute(&root, "format", map::FORMAT)?;
-        self.put("meta/version", &[LAYOUT_VERSION], None)?;
-        self.put("meta/content_key", meta.content_key.as_bytes(), None)?;
-        self.put_json("plan", &meta.plan)?;
-        self.put_json("facts", &meta.facts)?;
-        self.put_json("fitted", &meta.fitted)?;
-        self.put_json("fingerprints", &meta.fingerprints)?;
-        self.put_json("report", &meta.report)?;
+        self.array("meta/version", &Piece::of(&[LAYOUT_VERSION], None))?;
+        self.array("meta/content_key", &Piece::of(meta.content_key.as_bytes(), None))?;
+        self.json("plan", &meta.plan)?;
+        self.json("facts", &meta.facts)?;
+        self.json("fitted", &meta.fitted)?;
+        self.json("fingerprints", &meta.fingerprints)?;
+        self.json("report", &meta.report)?;
+        self.json("stages", &meta.stages)?;
         self.file.flush().map_err(|error| failed(&self.path, "file", &error))?;
         drop(root);
         self.file.close().map_err(|error| failed(&self.path, "file", &error))?;
@@ -143,6 +141,33 @@ impl GraphWriter {
             failed(&self.path, "file", &format!("{error} ({length} bytes written; is the disk full?)"))
         })?;
         self.replacement.commit().map_err(|error| GraphError::Io { file: self.path, error })
+    }
+}
+
+/// A piece cannot be read, or HDF5 cannot write it.
+enum ArrayError {
+    Read(std::io::Error),
+    Write(hdf5::Error),
+}
+
+impl From<std::io::Error> for ArrayError {
+    fn from(error: std::io::Error) -> Self {
+        ArrayError::Read(error)
+    }
+}
+
+impl From<hdf5::Error> for ArrayError {
+    fn from(error: hdf5::Error) -> Self {
+        ArrayError::Write(error)
+    }
+}
+
+impl std::fmt::Display for ArrayError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ArrayError::Read(error) => write!(f, "{error}"),
+            ArrayError::Write(error) => write!(f, "{error}"),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Identifiers to rows: one 32-bit word per node, never cleared between blocks.
 
-use super::pick::prefetch;
+use crate::prefetch::prefetch;
 
 const AHEAD: usize = 24;
 

@@ -4,6 +4,7 @@
 //! bounded without bias by multiplication and rejection), and the memory access pattern: groups of nodes whose index
 //! entries are fetched before they are read.
 
+use crate::prefetch::prefetch;
 use crate::view::Csc;
 use gsl_kernels::random::Key;
 use gsl_plan::plan::Fanout;
@@ -202,17 +203,4 @@ impl Draws {
             }
         }
     }
-}
-
-/// Asks for the cache line of `at`; any address is allowed.
-#[inline(always)]
-pub(super) fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch never faults, whatever the address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }

@@ -35,6 +35,16 @@ impl TextValues {
         (0..self.len()).map(|code| self.get(code as u32))
     }
 
+    /// Texts from their parts; none unless the offsets ascend from 0 to the end and every text is UTF-8.
+    pub fn from_parts(bytes: Vec<u8>, offsets: Vec<u64>) -> Option<Self> {
+        let bytes = String::from_utf8(bytes).ok()?;
+        let whole = offsets.first() == Some(&0)
+            && offsets.is_sorted()
+            && offsets.last() == Some(&(bytes.len() as u64))
+            && offsets.iter().all(|&at| bytes.is_char_boundary(at as usize));
+        whole.then_some(Self { bytes, offsets })
+    }
+
     pub fn push(&mut self, text: &str) {
         self.bytes.push_str(text);
         self.offsets.push(self.bytes.len() as u64);

@@ -246,6 +246,23 @@ impl Source {
         Ok(())
     }
 
+    pub fn stream<E: From<TableError> + Send>(
+        &self,
+        columns: &[(&str, Want)],
+        rows: usize,
+        each: impl Fn(Batch<'_>) -> Result<(), E> + Sync,
+    ) -> Result<Vec<Part>, E> {
+        let mut parts: Vec<Part> =
+            self.files().map(|file| Part { file: file.to_path_buf(), rows: 0 }).collect();
+        self.for_each_batch(columns, rows, |batch| {
+            if let Some(part) = parts.iter_mut().find(|part| part.file == batch.file) {
+                part.rows += batch.columns.first().map_or(0, |column| column.len() as u64);
+            }
+            each(batch)
+        })?;
+        Ok(parts)
+    }
+
     fn wanted(&self, columns: &[(&str, Want)]) -> Result<Vec<Wanted>> {
         let header = self.header()?;
         let names: Vec<String> = header.names().map(str::to_string).collect();
@@ -286,6 +303,16 @@ impl Source {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The row (from 0) of one of the files, and its line.
+    pub fn place_in(&self, file: &Path, row: u64) -> Place {
+        let input = self.files.iter().find(|input| input.path == file);
+        let line = match input.map(|input| input.format) {
+            Some(Format::Delimited { delimiter, gzip }) => delimited::line_of(file, delimiter, gzip, row + 1),
+            _ => None,
+        };
+        Place { file: file.to_path_buf(), row: row + 1, line }
     }
 
     /// The file, row and line of a row of the table (from 0).

@@ -1,0 +1,231 @@
+//! Hash tables from keys to ids, made for batches: the memory that a group of look-ups will touch is asked for before it is read,
+//! so that their cache misses overlap.
+
+use std::hash::Hasher;
+
+use gsl_tables::TextValues;
+use rustc_hash::FxHasher;
+
+use super::frame::ABSENT;
+use crate::prefetch::prefetch;
+
+/// Look-ups whose misses overlap.
+const GROUP: usize = 32;
+
+/// Integer -> id by open addressing.
+pub struct IntIndex {
+    slots: Vec<IntSlot>,
+    shift: u32,
+}
+
+#[derive(Clone, Copy)]
+struct IntSlot {
+    key: i64,
+    id: u32,
+}
+
+/// Text -> id by open addressing. A slot holds 32 bits of the hash and the id; equal hashes are told apart by the bytes.
+pub struct TextIndex {
+    slots: Vec<u64>,
+    shift: u32,
+}
+
+const FREE: u64 = u64::MAX;
+
+/// At least twice as many slots as keys.
+fn slots_for(keys: usize) -> usize {
+    (keys.max(1) * 2).next_power_of_two()
+}
+
+/// The high bits of a multiplied hash are the well mixed ones.
+fn spread(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+impl IntIndex {
+    /// Ids are the positions of the keys, which are distinct.
+    pub fn of(keys: &[i64]) -> Self {
+        let count = slots_for(keys.len());
+        let mut index = Self {
+            slots: vec![IntSlot { key: 0, id: ABSENT }; count],
+            shift: 64 - count.trailing_zeros().max(1),
+        };
+        for (ahead, group) in keys.chunks(GROUP).enumerate() {
+            group.iter().for_each(|&key| prefetch(&raw const index.slots[index.slot(key)]));
+            for (at, &key) in group.iter().enumerate() {
+                let free = index.probe(key);
+                index.slots[free] = IntSlot { key, id: (ahead * GROUP + at) as u32 };
+            }
+        }
+        index
+    }
+
+    pub fn bytes_for(keys: usize) -> u64 {
+        (slots_for(keys) * size_of::<IntSlot>()) as u64
+    }
+
+    fn slot(&self, key: i64) -> usize {
+        (spread(key as u64 ^ (key as u64 >> 32)) >> self.shift) as usize & (self.slots.len() - 1)
+    }
+
+    /// The slot that holds the key, or the free one where it would be.
+    fn probe(&self, key: i64) -> usize {
+        let mut slot = self.slot(key);
+        while self.slots[slot].id != ABSENT && self.slots[slot].key != key {
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        slot
+    }
+
+    /// The id of each key, [`ABSENT`] where there is none.
+    pub fn find_all(&self, keys: &[i64]) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(keys.len());
+        for group in keys.chunks(GROUP) {
+            group.iter().for_each(|&key| prefetch(&raw const self.slots[self.slot(key)]));
+            ids.extend(group.iter().map(|&key| self.slots[self.probe(key)].id));
+        }
+        ids
+    }
+}
+
+impl TextIndex {
+    /// Ids are the positions of the keys, which are distinct.
+    pub fn of(keys: &TextValues) -> Self {
+        let count = slots_for(keys.len());
+        let mut index = Self { slots: vec![FREE; count], shift: 64 - count.trailing_zeros().max(1) };
+        let mut hashes = [0; GROUP];
+        let mut first = 0;
+        while first < keys.len() {
+            let upto = keys.len().min(first + GROUP);
+            for id in first..upto {
+                hashes[id - first] = hash(keys.get(id as u32));
+                prefetch(&raw const index.slots[index.slot(hashes[id - first])]);
+            }
+            for id in first..upto {
+                index.insert(hashes[id - first], id as u32);
+            }
+            first = upto;
+        }
+        index
+    }
+
+    pub fn bytes_for(keys: usize) -> u64 {
+        (slots_for(keys) * size_of::<u64>()) as u64
+    }
+
+    fn slot(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize & (self.slots.len() - 1)
+    }
+
+    /// The keys are distinct, so the first free slot is the right one.
+    fn insert(&mut self, hash: u64, id: u32) {
+        let mut slot = self.slot(hash);
+        while self.slots[slot] != FREE {
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        self.slots[slot] = tag(hash) | u64::from(id);
+    }
+
+    /// The next slot from `slot` on that is free or has the tag of the hash.
+    fn candidate(&self, mut slot: usize, hash: u64) -> usize {
+        while self.slots[slot] != FREE && (self.slots[slot] ^ tag(hash)) >> 32 != 0 {
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        slot
+    }
+
+    /// The id of each text among the keys that the index is of, [`ABSENT`] where there is none.
+    pub fn find_all(&self, keys: &TextValues, texts: &TextValues) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(texts.len());
+        let (mut hashes, mut slots) = ([0; GROUP], [0; GROUP]);
+        let mut first = 0;
+        while first < texts.len() {
+            let count = GROUP.min(texts.len() - first);
+            for at in 0..count {
+                hashes[at] = hash(texts.get((first + at) as u32));
+                prefetch(&raw const self.slots[self.slot(hashes[at])]);
+            }
+            for at in 0..count {
+                slots[at] = self.candidate(self.slot(hashes[at]), hashes[at]);
+                if self.slots[slots[at]] != FREE {
+                    prefetch(&raw const keys.offsets()[self.slots[slots[at]] as u32 as usize]);
+                }
+            }
+            for &slot in &slots[..count] {
+                if self.slots[slot] != FREE {
+                    let start = keys.offsets()[self.slots[slot] as u32 as usize];
+                    prefetch(keys.bytes().as_ptr().wrapping_add(start as usize));
+                }
+            }
+            for at in 0..count {
+                ids.push(self.confirm(keys, slots[at], hashes[at], texts.get((first + at) as u32)));
+            }
+            first += count;
+        }
+        ids
+    }
+
+    fn confirm(&self, keys: &TextValues, mut slot: usize, hash: u64, text: &str) -> u32 {
+        loop {
+            if self.slots[slot] == FREE {
+                return ABSENT;
+            }
+            let id = self.slots[slot] as u32;
+            if keys.get(id) == text {
+                return id;
+            }
+            slot = self.candidate((slot + 1) & (self.slots.len() - 1), hash);
+        }
+    }
+}
+
+/// The lower half of the hash, above the id; the upper half chose the slot.
+fn tag(hash: u64) -> u64 {
+    hash << 32
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(text.as_bytes());
+    spread(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    proptest! {
+        #[test]
+        fn tables_find_what_a_tree_finds(
+            keys in prop::collection::btree_set(-50i64..50, 0..60),
+            wanted in prop::collection::vec(-60i64..60, 0..90),
+        ) {
+            let keys: Vec<i64> = keys.into_iter().collect();
+            let tree: BTreeMap<i64, u32> = keys.iter().copied().zip(0..).collect();
+            let expected: Vec<u32> = wanted.iter().map(|key| tree.get(key).copied().unwrap_or(ABSENT)).collect();
+            prop_assert_eq!(IntIndex::of(&keys).find_all(&wanted), expected.clone());
+            let shown: BTreeSet<String> = keys.iter().map(i64::to_string).collect();
+            let texts: TextValues = shown.iter().map(String::as_str).collect();
+            let found = TextIndex::of(&texts).find_all(&texts, &wanted.iter().map(i64::to_string).collect::<Vec<_>>().iter().map(String::as_str).collect());
+            for (id, key) in found.iter().zip(&wanted) {
+                match id {
+                    &ABSENT => prop_assert!(!keys.contains(key)),
+                    &id => prop_assert_eq!(texts.get(id), key.to_string()),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hashes_that_agree_in_their_tag_are_told_apart() {
+        let texts: TextValues = (0..5000).map(|i| format!("key-{i}")).collect::<Vec<_>>().iter().map(String::as_str).collect();
+        let mut index = TextIndex::of(&texts);
+        index.slots.iter_mut().filter(|slot| **slot != FREE).for_each(|slot| *slot &= u64::from(u32::MAX));
+        // Every tag is zero now, so a text of tag zero meets every key of its run of slots.
+        for (slot, other) in ["other", "key-5000", ""].iter().enumerate() {
+            assert_eq!(index.confirm(&texts, slot * 997, 0, other), ABSENT);
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! An external sort of fixed-size records by a 64-bit key.
+//!
+//! Records are dealt into buckets of neighbouring keys as they come, from many threads at once. What exceeds the memory limit is
+//! written to one scratch file; a bucket is read back when its turn comes, and one too large for memory is dealt again. So the order
+//! of what comes out depends on the records alone, and memory stays within the limit whatever their number.
+//!
+//! Cost: each record is copied twice in memory and, beyond the limit, written and read once.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use super::error::{BuildError, Result};
+use super::scratch::Scratch;
+
+/// Bytes of the key at the start of each record, in the byte order of the machine.
+pub const KEY: usize = 8;
+const MOST_BUCKETS: u64 = 1024;
+/// A bucket is meant to have about this many bytes, so that sorting it stays in the cache.
+const BUCKET_BYTES: u64 = 4 << 20;
+const LEAST_SEGMENT: usize = 1 << 12;
+const MOST_SEGMENT: usize = 1 << 18;
+/// Sorting a bucket takes its records, a copy in order, and the arrays that are made of it.
+const WORKING_COPIES: u64 = 4;
+
+/// Takes records, from any thread.
+pub struct Sorter {
+    scratch: Scratch,
+    /// Keys are `first..end`.
+    first: u64,
+    end: u64,
+    shift: u32,
+    record: usize,
+    segment: usize,
+    buckets: Vec<Mutex<Bucket>>,
+    held: AtomicU64,
+    room: Arc<Room>,
+    spill: Mutex<Spill>,
+}
+
+/// Memory that several sorters share.
+pub struct Room {
+    held: AtomicU64,
+    limit: u64,
+}
+
+impl Room {
+    pub fn of(limit: u64) -> Arc<Self> {
+        Arc::new(Self { held: AtomicU64::new(0), limit })
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.limit
+    }
+}
+
+#[derive(Default)]
+struct Bucket {
+    segments: Vec<Vec<u8>>,
+    /// Offset and length in the spill file.
+    extents: Vec<(u64, u64)>,
+    records: u64,
+}
+
+#[derive(Default)]
+struct Spill {
+    file: Option<File>,
+    bytes: u64,
+}
+
+/// The records with keys `first..end`, in no order.
+pub struct Run {
+    pub first: u64,
+    pub end: u64,
+    /// How many records have smaller keys.
+    pub start: u64,
+    record: usize,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    pub fn len(&self) -> usize {
+        self.bytes.len() / self.record
+    }
+
+    pub fn key(&self, index: usize) -> u64 {
+        let at = index * self.record;
+        u64::from_ne_bytes(self.bytes[at..at + KEY].try_into().expect("a key has 8 bytes"))
+    }
+
+    pub fn payload(&self, index: usize) -> &[u8] {
+        &self.bytes[index * self.record + KEY..(index + 1) * self.record]
+    }
+
+    /// The number of 32 bits at byte `at` of a payload.
+    pub fn word(&self, index: usize, at: usize) -> u32 {
+        let at = index * self.record + KEY + at;
+        u32::from_ne_bytes(self.bytes[at..at + 4].try_into().expect("a word has 4 bytes"))
+    }
+}
+
+impl Sorter {
+    /// For about `expected` records with keys below `end` and `payload` bytes each.
+    pub fn new(scratch: &Scratch, end: u64, payload: usize, expected: u64, room: &Arc<Room>) -> Self {
+        Self::within(scratch, 0..end, payload, expected, room)
+    }
+
+    fn within(scratch: &Scratch, keys: Range<u64>, payload: usize, expected: u64, room: &Arc<Room>) -> Self {
+        let (first, end) = (keys.start, keys.end);
+        let record = KEY + payload;
+        let wanted = (expected.saturating_mul(record as u64) / BUCKET_BYTES).clamp(1, MOST_BUCKETS);
+        let width = end.saturating_sub(first).max(1);
+        let mut shift = 0;
+        while (width - 1) >> shift >= wanted {
+            shift += 1;
+        }
+        let count = ((width - 1) >> shift) + 1;
+        let share = (room.limit / 8).min(expected.saturating_mul(record as u64) / 4) / count;
+        let segment = share.clamp(LEAST_SEGMENT as u64, MOST_SEGMENT as u64) as usize;
+        Self {
+            scratch: scratch.clone(),
+            first,
+            end,
+            shift,
+            record,
+            segment: (segment / record).max(1) * record,
+            buckets: (0..count).map(|_| Mutex::default()).collect(),
+            held: AtomicU64::new(0),
+            room: room.clone(),
+            spill: Mutex::default(),
+        }
+    }
+
+    fn bucket_of(&self, key: u64) -> usize {
+        debug_assert!((self.first..self.end).contains(&key));
+        ((key - self.first) >> self.shift) as usize
+    }
+
+    /// Adds one record for each key; `payload` holds theirs one after the other.
+    pub fn push(&self, keys: &[u64], payload: &[u8]) -> Result<()> {
+        let size = self.record - KEY;
+        assert_eq!(payload.len(), keys.len() * size, "each key has a payload");
+        let mut next = vec![0usize; self.buckets.len() + 1];
+        keys.iter().for_each(|&key| next[self.bucket_of(key) + 1] += 1);
+        for bucket in 1..next.len() {
+            next[bucket] += next[bucket - 1];
+        }
+        let bounds = next.clone();
+        let mut dealt = vec![0u8; keys.len() * self.record];
+        match size {
+            4 => self.deal::<4>(keys, payload, &mut next, &mut dealt),
+            _ => self.deal_any(keys, payload, &mut next, &mut dealt),
+        }
+        for (bucket, range) in bounds.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]) {
+            self.append(bucket, &dealt[range[0] * self.record..range[1] * self.record]);
+        }
+        self.held.fetch_add(dealt.len() as u64, Ordering::Relaxed);
+        self.room.held.fetch_add(dealt.len() as u64, Ordering::Relaxed);
+        self.spill_when_full()
+    }
+
+    fn deal<const SIZE: usize>(&self, keys: &[u64], payload: &[u8], next: &mut [usize], dealt: &mut [u8]) {
+        for (key, payload) in keys.iter().zip(payload.as_chunks::<SIZE>().0) {
+            let slot = &mut next[self.bucket_of(*key)];
+            let at = *slot * (KEY + SIZE);
+            dealt[at..at + KEY].copy_from_slice(&key.to_ne_bytes());
+            dealt[at + KEY..at + KEY + SIZE].copy_from_slice(payload);
+            *slot += 1;
+        }
+    }
+
+    fn deal_any(&self, keys: &[u64], payload: &[u8], next: &mut [usize], dealt: &mut [u8]) {
+        let size = self.record - KEY;
+        for (index, key) in keys.iter().enumerate() {
+            let slot = &mut next[self.bucket_of(*key)];
+            let at = *slot * self.record;
+            dealt[at..at + KEY].copy_from_slice(&key.to_ne_bytes());
+            dealt[at + KEY..at + self.record].copy_from_slice(&payload[index * size..(index + 1) * size]);
+            *slot += 1;
+        }
+    }
+
+    fn append(&self, bucket: usize, mut records: &[u8]) {
+        let mut bucket = self.buckets[bucket].lock().expect("no thread panics here");
+        bucket.records += (records.len() / self.record) as u64;
+        while !records.is_empty() {
+            if bucket.segments.last().is_none_or(|segment| segment.len() == self.segment) {
+                bucket.segments.push(Vec::with_capacity(self.segment));
+            }
+            let segment = bucket.segments.last_mut().expect("one was pushed");
+            let (fits, rest) = records.split_at(records.len().min(self.segment - segment.len()));
+            segment.extend_from_slice(fits);
+            records = rest;
+        }
+    }
+
+    /// The sorter that finds the room full makes some, unless it holds next to nothing.
+    fn spill_when_full(&self) -> Result<()> {
+        let worth_it = || self.room.is_full() && self.held.load(Ordering::Relaxed) >= self.segment as u64;
+        if !worth_it() {
+            return Ok(());
+        }
+        let mut spill = self.spill.lock().expect("no thread panics here");
+        if !worth_it() {
+            return Ok(());
+        }
+        for bucket in &self.buckets {
+            let (segments, held) = {
+                let mut bucket = bucket.lock().expect("no thread panics here");
+                let segments = std::mem::take(&mut bucket.segments);
+                let held: u64 = segments.iter().map(|segment| segment.len() as u64).sum();
+                if held > 0 {
+                    bucket.extents.push((spill.bytes, held));
+                }
+                (segments, held)
+            };
+            spill.write(&self.scratch, &segments)?;
+            self.held.fetch_sub(held, Ordering::Relaxed);
+            self.room.held.fetch_sub(held, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub fn records(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.lock().expect("no thread panics here").records).sum()
+    }
+
+    /// No more records come.
+    pub fn finish(self) -> Sorted {
+        let buckets = self.buckets.into_iter().map(|b| b.into_inner().expect("no thread panics here"));
+        Sorted {
+            scratch: self.scratch,
+            keys: self.first..self.end,
+            shift: self.shift,
+            record: self.record,
+            room: self.room,
+            buckets: buckets.collect(),
+            spill: self.spill.into_inner().expect("no thread panics here"),
+        }
+    }
+}
+
+impl Spill {
+    fn write(&mut self, scratch: &Scratch, segments: &[Vec<u8>]) -> Result<()> {
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let failed = |error| BuildError::Scratch { file: scratch.folder.clone(), error };
+        if self.file.is_none() {
+            self.file = Some(scratch.file().map_err(failed)?);
+        }
+        let file = self.file.as_ref().expect("it was created");
+        for segment in segments {
+            file.write_all_at(segment, self.bytes).map_err(failed)?;
+            self.bytes += segment.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// All records, bucket by bucket in ascending order of keys.
+pub struct Sorted {
+    scratch: Scratch,
+    keys: Range<u64>,
+    shift: u32,
+    record: usize,
+    room: Arc<Room>,
+    buckets: Vec<Bucket>,
+    spill: Spill,
+}
+
+impl Sorted {
+    /// Calls `process` for runs that together are all records, several at once, and `consume` with what it makes of them, in ascending
+    /// order of keys. Two records of one key are in one run, unless those of one key alone exceed `memory`.
+    pub fn drain<T: Send>(
+        self,
+        memory: u64,
+        process: &(dyn Fn(Run) -> Result<T> + Sync),
+        consume: &mut dyn FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        self.drain_from(0, memory, process, consume)
+    }
+
+    fn drain_from<T: Send>(
+        mut self,
+        start: u64,
+        memory: u64,
+        process: &(dyn Fn(Run) -> Result<T> + Sync),
+        consume: &mut dyn FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let at_once = 2 * rayon::current_num_threads();
+        let room = memory / WORKING_COPIES;
+        let (mut next, mut start) = (0, start);
+        while next < self.buckets.len() {
+            let bytes = |bucket: &Bucket| bucket.records * self.record as u64;
+            if bytes(&self.buckets[next]) > room && self.shift > 0 {
+                let records = self.buckets[next].records;
+                self.deal_again(next, room)?.drain_from(start, memory, process, consume)?;
+                (next, start) = (next + 1, start + records);
+                continue;
+            }
+            let (mut upto, mut taken) = (next, 0);
+            while upto < self.buckets.len().min(next + at_once) {
+                taken += bytes(&self.buckets[upto]);
+                if upto > next && taken > room {
+                    break;
+                }
+                upto += 1;
+            }
+            let mut starts = Vec::with_capacity(upto - next);
+            for bucket in &self.buckets[next..upto] {
+                starts.push(start);
+                start += bucket.records;
+            }
+            let taken: Vec<(usize, Bucket)> =
+                (next..upto).map(|index| (index, std::mem::take(&mut self.buckets[index]))).collect();
+            let made: Vec<Result<T>> = taken
+                .into_par_iter()
+                .zip(starts)
+                .map(|((index, bucket), start)| process(self.load(index, bucket, start)?))
+                .collect();
+            for one in made {
+                consume(one?)?;
+            }
+            next = upto;
+        }
+        Ok(())
+    }
+
+    fn range(&self, index: usize) -> Range<u64> {
+        let first = self.keys.start + ((index as u64) << self.shift);
+        first..self.keys.end.min(first.saturating_add(1 << self.shift))
+    }
+
+    fn load(&self, index: usize, bucket: Bucket, start: u64) -> Result<Run> {
+        let Range { start: first, end } = self.range(index);
+        let mut bytes = Vec::with_capacity(bucket.records as usize * self.record);
+        for &(offset, length) in &bucket.extents {
+            let at = bytes.len();
+            bytes.resize(at + length as usize, 0);
+            self.read(offset, &mut bytes[at..])?;
+        }
+        for segment in bucket.segments {
+            bytes.extend_from_slice(&segment);
+            self.room.held.fetch_sub(segment.len() as u64, Ordering::Relaxed);
+        }
+        Ok(Run { first, end, start, record: self.record, bytes })
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        let file = self.spill.file.as_ref().expect("extents are in a file");
+        let failed = |error| BuildError::Scratch { file: self.scratch.folder.clone(), error };
+        file.read_exact_at(into, offset).map_err(failed)
+    }
+
+    /// The records of one bucket in finer buckets.
+    fn deal_again(&mut self, index: usize, limit: u64) -> Result<Sorted> {
+        let bucket = std::mem::take(&mut self.buckets[index]);
+        let (keys, payload) = (self.range(index), self.record - KEY);
+        let finer = Sorter::within(&self.scratch, keys, payload, bucket.records, &Room::of(limit));
+        let push = |records: &[u8]| {
+            let (mut keys, mut payloads) = (Vec::new(), Vec::new());
+            for record in records.chunks_exact(self.record) {
+                keys.push(u64::from_ne_bytes(record[..KEY].try_into().expect("a key has 8 bytes")));
+                payloads.extend_from_slice(&record[KEY..]);
+            }
+            finer.push(&keys, &payloads)
+        };
+        for &(offset, length) in &bucket.extents {
+            let mut at = 0;
+            let step = (MOST_SEGMENT / self.record).max(1) as u64 * self.record as u64;
+            while at < length {
+                let mut records = vec![0; step.min(length - at) as usize];
+                self.read(offset + at, &mut records)?;
+                push(&records)?;
+                at += records.len() as u64;
+            }
+        }
+        for segment in bucket.segments {
+            push(&segment)?;
+            self.room.held.fetch_sub(segment.len() as u64, Ordering::Relaxed);
+        }
+        Ok(finer.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sorted(keys: &[u64], end: u64, expected: u64, limit: u64, memory: u64) -> (Vec<(u64, u32)>, bool) {
+        let scratch = Scratch::temporary().unwrap();
+        let sorter = Sorter::new(&scratch, end, 4, expected, &Room::of(limit));
+        for (batch, keys) in keys.chunks(7).enumerate() {
+            let payload: Vec<u8> =
+                (0..keys.len() as u32).flat_map(|i| (batch as u32 * 7 + i).to_ne_bytes()).collect();
+            sorter.push(keys, &payload).unwrap();
+        }
+        let sorted = sorter.finish();
+        let spilled = sorted.spill.file.is_some();
+        assert_eq!(sorted.buckets.iter().map(|bucket| bucket.records).sum::<u64>(), keys.len() as u64);
+        let mut out = Vec::new();
+        let process = |run: Run| {
+            let mut all: Vec<(u64, u32)> =
+                (0..run.len()).map(|i| (run.key(i), run.word(i, 0))).collect();
+            assert!(all.iter().all(|(key, _)| (run.first..run.end).contains(key)));
+            all.sort_unstable();
+            Ok((run.start, all))
+        };
+        let mut consume = |(start, run): (u64, Vec<(u64, u32)>)| {
+            assert_eq!(start, out.len() as u64);
+            out.extend(run);
+            Ok(())
+        };
+        sorted.drain(memory, &process, &mut consume).unwrap();
+        (out, spilled)
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_in_order_whatever_the_memory(
+            keys in prop::collection::vec(0u64..5000, 0..400),
+            expected in 0u64..10_000_000,
+            limit in 0u64..8000,
+            memory in 0u64..40_000,
+        ) {
+            let mut plain: Vec<(u64, u32)> = keys.iter().copied().zip(0..).collect();
+            plain.sort_unstable();
+            prop_assert_eq!(sorted(&keys, 5000, expected, limit, memory).0, plain);
+        }
+    }
+
+    #[test]
+    fn what_exceeds_the_limit_goes_to_the_scratch_folder_and_leaves_nothing() {
+        let keys: Vec<u64> = (0..10_000).map(|i| i * 7919 % 10_007).collect();
+        let scratch = Scratch::temporary().unwrap();
+        let (out, spilled) = sorted(&keys, 10_007, 10_000, 1000, 1 << 20);
+        assert!(spilled && out.is_sorted());
+        assert_eq!(std::fs::read_dir(&scratch.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_key_alone_may_exceed_memory() {
+        let (out, _) = sorted(&[3; 500], 10, 500, 100, 100);
+        assert_eq!(out.len(), 500);
+    }
+}

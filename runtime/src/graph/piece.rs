@@ -1,0 +1,286 @@
+//! An array of a graph before it is in the graph file: in memory, in a scratch file, or in the file of an earlier graph.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::map::Mapped;
+
+/// The type of an array's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Element {
+    U8,
+    U32,
+    U64,
+    I64,
+    F32,
+}
+
+impl Element {
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Element::U8 => 1,
+            Element::U32 | Element::F32 => 4,
+            Element::U64 | Element::I64 => 8,
+        }
+    }
+}
+
+/// Numbers in the byte order of the machine; with `width` they are rows of so many.
+#[derive(Clone)]
+pub struct Piece {
+    pub element: Element,
+    pub width: Option<usize>,
+    bytes: u64,
+    data: Data,
+}
+
+#[derive(Clone)]
+enum Data {
+    Memory(Arc<Vec<u8>>),
+    File { file: Arc<File>, path: PathBuf },
+    Graph { mapped: Arc<Mapped>, offset: usize },
+}
+
+/// Below this many bytes a piece stays in memory.
+const MEMORY_BYTES: usize = 1 << 23;
+const COPY_BYTES: usize = 1 << 23;
+
+impl Piece {
+    /// A piece of numbers that are in memory already.
+    pub fn of<T: Number>(numbers: &[T], width: Option<usize>) -> Self {
+        Self::of_bytes(T::ELEMENT, width, bytes_of(numbers).to_vec())
+    }
+
+    pub fn of_bytes(element: Element, width: Option<usize>, data: Vec<u8>) -> Self {
+        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(data)) }
+    }
+
+    pub(super) fn of_graph(
+        element: Element,
+        width: Option<usize>,
+        mapped: Arc<Mapped>,
+        offset: usize,
+        bytes: u64,
+    ) -> Self {
+        Self { element, width, bytes, data: Data::Graph { mapped, offset } }
+    }
+
+    /// A piece that an earlier process left in a file of `bytes` bytes.
+    pub fn open(path: &Path, element: Element, width: Option<usize>, bytes: u64) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() != bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has another length"));
+        }
+        Ok(Self { element, width, bytes, data: Data::File { file: Arc::new(file), path: path.to_path_buf() } })
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many numbers.
+    pub fn len(&self) -> usize {
+        self.bytes as usize / self.element.size()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    pub fn in_memory(&self) -> bool {
+        matches!(self.data, Data::Memory(_))
+    }
+
+    /// Gives the file of the piece the name `path`, writing it first if it has none. Afterwards its bytes are on the disk.
+    pub fn keep_as(&mut self, path: &Path) -> io::Result<()> {
+        match &self.data {
+            Data::File { file, path: old } => {
+                file.sync_data()?;
+                std::fs::rename(old, path)?;
+            }
+            Data::Memory(_) | Data::Graph { .. } => {
+                let mut out = File::create(path)?;
+                self.for_each(&mut |bytes| out.write_all(bytes))?;
+                out.sync_data()?;
+            }
+        }
+        let file = Arc::new(File::open(path)?);
+        self.data = Data::File { file, path: path.to_path_buf() };
+        Ok(())
+    }
+
+    /// The bytes from first to last, some at a time, whole numbers each time.
+    pub fn for_each<E: From<io::Error>>(&self, each: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        match &self.data {
+            Data::Memory(bytes) => bytes.chunks(COPY_BYTES).try_for_each(each),
+            Data::Graph { mapped, offset } => {
+                mapped.bytes(*offset, self.bytes as usize).chunks(COPY_BYTES).try_for_each(each)
+            }
+            Data::File { file, .. } => {
+                let mut buffer = vec![0; COPY_BYTES.min(self.bytes as usize)];
+                let mut at = 0;
+                while at < self.bytes {
+                    let next = buffer.len().min((self.bytes - at) as usize);
+                    file.read_exact_at(&mut buffer[..next], at)?;
+                    each(&buffer[..next])?;
+                    at += next as u64;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// All numbers, in memory.
+    pub fn load<T: Number>(&self) -> io::Result<Vec<T>> {
+        assert_eq!(self.element, T::ELEMENT, "the piece has other numbers");
+        let mut all: Vec<T> = Vec::with_capacity(self.len());
+        self.for_each(&mut |bytes| -> io::Result<()> {
+            all.extend(numbers_of::<T>(bytes));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+/// Numbers that pieces are made of.
+pub trait Number: hdf5::H5Type + Copy {
+    const ELEMENT: Element;
+}
+
+impl Number for u8 {
+    const ELEMENT: Element = Element::U8;
+}
+impl Number for u32 {
+    const ELEMENT: Element = Element::U32;
+}
+impl Number for u64 {
+    const ELEMENT: Element = Element::U64;
+}
+impl Number for i64 {
+    const ELEMENT: Element = Element::I64;
+}
+impl Number for f32 {
+    const ELEMENT: Element = Element::F32;
+}
+
+/// The bytes of a slice of numbers.
+pub fn bytes_of<T: Number>(data: &[T]) -> &[u8] {
+    // SAFETY: numbers have no padding, and any byte may be read as u8.
+    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
+}
+
+/// The numbers that the bytes are, whatever their alignment.
+pub fn numbers_of<T: Number>(bytes: &[u8]) -> impl ExactSizeIterator<Item = T> + '_ {
+    // SAFETY: the chunk has the size of a T, and every bit pattern is one.
+    bytes.chunks_exact(size_of::<T>()).map(|one| unsafe { one.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Writes a piece from first to last: into memory, and once it is large into a file of its own.
+pub struct PieceWriter {
+    element: Element,
+    width: Option<usize>,
+    path: PathBuf,
+    memory: Vec<u8>,
+    file: Option<BufWriter<File>>,
+    bytes: u64,
+}
+
+impl PieceWriter {
+    /// `path` is used when the piece is large.
+    pub fn new(element: Element, width: Option<usize>, path: PathBuf) -> Self {
+        Self { element, width, path, memory: Vec::new(), file: None, bytes: 0 }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn put<T: Number>(&mut self, numbers: &[T]) -> io::Result<()> {
+        debug_assert_eq!(self.element, T::ELEMENT);
+        self.put_bytes(bytes_of(numbers))
+    }
+
+    pub fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY_BYTES {
+            if let Some(folder) = self.path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let options = File::options().read(true).write(true).create(true).truncate(true).open(&self.path)?;
+            let mut file = BufWriter::with_capacity(1 << 20, options);
+            file.write_all(&self.memory)?;
+            self.memory = Vec::new();
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(bytes),
+            None => {
+                self.memory.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> io::Result<Piece> {
+        let data = match self.file.take() {
+            None => Data::Memory(Arc::new(std::mem::take(&mut self.memory))),
+            Some(file) => {
+                let file = file.into_inner().map_err(|error| error.into_error())?;
+                Data::File { file: Arc::new(file), path: std::mem::take(&mut self.path) }
+            }
+        };
+        Ok(Piece { element: self.element, width: self.width, bytes: self.bytes, data })
+    }
+}
+
+impl Drop for PieceWriter {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A scratch file that no one kept is removed with its piece.
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Data::File { file, path } = &self.data
+            && Arc::strong_count(file) == 1
+            && path.extension().is_some_and(|extension| extension == "tmp")
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_come_back_from_memory_and_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [0u32, 10, 3_000_000] {
+            let path = folder.path().join("a.tmp");
+            let mut writer = PieceWriter::new(Element::U32, None, path.clone());
+            let numbers: Vec<u32> = (0..count).collect();
+            numbers.chunks(999_983).for_each(|some| writer.put(some).unwrap());
+            let mut piece = writer.finish().unwrap();
+            assert_eq!((piece.len(), piece.in_memory()), (count as usize, count < 100));
+            assert_eq!(piece.load::<u32>().unwrap(), numbers);
+            let kept = folder.path().join("kept");
+            piece.keep_as(&kept).unwrap();
+            drop(piece);
+            assert!(!path.exists());
+            let again = Piece::open(&kept, Element::U32, None, u64::from(count) * 4).unwrap();
+            assert_eq!(again.load::<u32>().unwrap(), numbers);
+            assert!(Piece::open(&kept, Element::U32, None, 1).is_err());
+        }
+    }
+}
