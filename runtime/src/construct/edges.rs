@@ -9,10 +9,12 @@ use rayon::prelude::*;
 
 use super::error::{BuildError, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
+use super::fit::fit_all;
 use super::frame::{ABSENT, Frame, Origin};
 use super::keys;
 use super::nodes::{NAMED, Nodes, refuse_size};
 use super::report::{FeatureReport, RelationReport};
+use super::scratch::Scratch;
 use super::tables::{Opened, Tables};
 
 /// One relation, ready to be written, with its reverse.
@@ -206,14 +208,15 @@ fn features(
     let origin = Origin { source: opened.source.clone(), parts: table.parts, rows: Some(kept.rows.clone()) };
     frame.add(origin, wanted.iter().map(|(_, want)| *want).zip(table.columns).collect());
     let owner = name_of(edge);
-    let one = |(index, feature): (usize, &gsl_plan::graph::Feature)| -> Result<(FittedFeature, Rows, u64)> {
-        let gaps = feature::missing_inputs(feature, &frame);
-        match known.and_then(|known| known.get(index)) {
-            Some(fitted) => Ok((fitted.clone(), feature::apply(owner, fitted, &frame)?, gaps)),
-            None => feature::fit(owner, feature, &frame, None).map(|(fitted, rows)| (fitted, rows, gaps)),
-        }
+    let learned = match known {
+        Some(known) => known.to_vec(),
+        None => fit_all(owner, &edge.features, &frame, &Scratch::unbounded())?,
     };
-    let all: Vec<_> = edge.features.par_iter().enumerate().map(one).collect::<Result<_>>()?;
+    let one = |(feature, fitted): (&gsl_plan::graph::Feature, FittedFeature)| -> Result<(FittedFeature, Rows, u64)> {
+        let rows = feature::apply(owner, &fitted, &frame)?;
+        Ok((fitted, rows, feature::missing_inputs(feature, &frame)))
+    };
+    let all: Vec<_> = edge.features.par_iter().zip(learned).map(one).collect::<Result<_>>()?;
     let (mut fitted, mut rows, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for (f, r, g) in all {
         fitted.push(f);

@@ -54,6 +54,9 @@ pub enum Fault {
     NumberWanted { transform: &'static str },
     NoColumn { column: String },
     NoWidth,
+    TooLarge { found: f64 },
+    TooManyValues { transform: &'static str },
+    Scratch { error: String },
 }
 
 impl From<TableError> for BuildError {
@@ -220,6 +223,11 @@ impl fmt::Display for Fault {
             Fault::TextWanted { transform } => write!(f, "`{transform}` wants text"),
             Fault::NumberWanted { transform } => write!(f, "`{transform}` wants numbers, and this is text"),
             Fault::NoColumn { column } => write!(f, "the table has no column `{column}`"),
+            Fault::TooLarge { found } => write!(f, "{found:e} is too large to be squared and added up"),
+            Fault::TooManyValues { transform } => {
+                write!(f, "more than 65,536 values would have a column of their own in `{transform}`")
+            }
+            Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
         }
     }

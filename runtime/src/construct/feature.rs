@@ -1,7 +1,8 @@
-//! Feature expressions: which columns they read, how they are fitted, and how a fitted one is applied.
+//! Feature expressions: which columns they read, and how a fitted one is applied. How they are fitted is in
+//! [`super::fit`].
 
 use gsl_plan::graph::{Arith, ColumnKind, Feature, FeatureExpr, Transform};
-use gsl_tables::Want;
+use gsl_tables::{Column, Values, Want};
 use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, Fault, Result};
@@ -42,6 +43,14 @@ pub fn want_of(kind: ColumnKind) -> Want {
     }
 }
 
+/// As what a transform reads the column that it stands on.
+pub fn read_as(transform: &Transform, kind: ColumnKind) -> ColumnKind {
+    match transform {
+        Transform::MultiHot { .. } => ColumnKind::Text,
+        _ => kind,
+    }
+}
+
 /// The columns that an expression reads, as it wants them.
 pub fn columns_of(expr: &FeatureExpr, into: &mut Vec<(String, Want)>) {
     match expr {
@@ -51,9 +60,9 @@ pub fn columns_of(expr: &FeatureExpr, into: &mut Vec<(String, Want)>) {
             columns_of(left, into);
             columns_of(right, into);
         }
-        FeatureExpr::Apply { transform, input } => match (transform, input.as_ref()) {
-            (Transform::MultiHot { .. }, FeatureExpr::Column { column, .. }) => add(into, column, Want::Text),
-            _ => columns_of(input, into),
+        FeatureExpr::Apply { transform, input } => match input.as_ref() {
+            FeatureExpr::Column { column, kind } => add(into, column, want_of(read_as(transform, *kind))),
+            input => columns_of(input, into),
         },
         FeatureExpr::Concat(parts) => parts.iter().for_each(|part| columns_of(part, into)),
     }
@@ -65,90 +74,89 @@ pub fn add(into: &mut Vec<(String, Want)>, column: &str, want: Want) {
     }
 }
 
-/// Fits a feature on the rows that `fitted` names (all, if none) and computes it for all rows.
-pub fn fit(
-    owner: &str,
-    feature: &Feature,
-    frame: &Frame,
-    fitted: Option<&[bool]>,
-) -> Result<(FittedFeature, Rows)> {
-    let done = fit_expr(&feature.expr, frame, fitted)
-        .and_then(|(expr, value)| Ok((expr, finish(value, frame.len)?)))
-        .map_err(|located| explain(owner, &feature.name, columns_in(&feature.expr), located, frame))?;
-    let (expr, (width, data)) = done;
-    Ok((FittedFeature { name: feature.name.clone(), width, expr }, Rows { width, data }))
+impl FittedExpr {
+    pub(crate) fn through(self, transform: FittedTransform) -> Self {
+        FittedExpr::Apply { transform, input: Box::new(self) }
+    }
+
+    /// The columns that it reads.
+    pub fn columns(&self, into: &mut Vec<(String, Want)>) {
+        match self {
+            FittedExpr::Column { column, kind } => add(into, column, want_of(*kind)),
+            FittedExpr::Const(_) => {}
+            FittedExpr::Arith { left, right, .. } => {
+                left.columns(into);
+                right.columns(into);
+            }
+            FittedExpr::Apply { input, .. } => input.columns(into),
+            FittedExpr::Concat(parts) => parts.iter().for_each(|part| part.columns(into)),
+        }
+    }
+
+    /// Numbers a row.
+    pub fn width(&self) -> Result<usize, Fault> {
+        Ok(match self {
+            FittedExpr::Column { kind: ColumnKind::Vector { width }, .. } => width.unwrap_or(0),
+            FittedExpr::Column { .. } | FittedExpr::Const(_) => 1,
+            FittedExpr::Arith { left, right, .. } => match (left.width()?, right.width()?) {
+                (left, right) if left == right || left == 1 || right == 1 => left.max(right),
+                (left, right) => return Err(Fault::UnequalParts { left, right }),
+            },
+            FittedExpr::Apply { transform, input } => transform.width(input.width()?),
+            FittedExpr::Concat(parts) => parts.iter().map(FittedExpr::width).sum::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// Computes a fitted feature for the rows of any frame that has its columns.
 pub fn apply(owner: &str, feature: &FittedFeature, frame: &Frame) -> Result<Rows> {
-    let done = evaluate(&feature.expr, frame).and_then(|value| finish(value, frame.len));
-    let (width, data) = done.map_err(|located| explain(owner, &feature.name, None, located, frame))?;
+    let done = match direct(&feature.expr, frame) {
+        Some(done) => done,
+        None => evaluate(&feature.expr, frame).and_then(|value| finish(value, frame.len)),
+    };
+    let (width, data) = done.map_err(|found| {
+        let mut columns = Vec::new();
+        feature.expr.columns(&mut columns);
+        explained(owner, &feature.name, columns, found, Some(frame))
+    })?;
     Ok(Rows { width, data })
 }
 
-fn columns_in(expr: &FeatureExpr) -> Option<String> {
-    let mut columns = Vec::new();
-    columns_of(expr, &mut columns);
-    columns.into_iter().next().map(|(name, _)| name)
+/// A column of lists that are all there and of one width is the feature as it stands.
+fn direct(expr: &FittedExpr, frame: &Frame) -> Option<Result<(usize, Vec<f32>), Located>> {
+    let FittedExpr::Apply { transform: FittedTransform::Vector { width }, input } = expr else { return None };
+    let FittedExpr::Column { column, kind } = input.as_ref() else { return None };
+    let column = frame.column(column, want_of(*kind)).ok()?;
+    match &column.values {
+        Values::FloatList(gsl_tables::FloatList::Fixed { width: found, values, .. })
+            if found == width && column.n_missing() == 0 && values.iter().all(|x| x.is_finite()) =>
+        {
+            Some(Ok((*width, values.clone())))
+        }
+        _ => None,
+    }
 }
 
-fn explain(
+/// The error of a declared feature.
+pub(crate) fn explain(owner: &str, feature: &Feature, found: Located, frame: Option<&Frame>) -> BuildError {
+    let mut columns = Vec::new();
+    columns_of(&feature.expr, &mut columns);
+    explained(owner, &feature.name, columns, found, frame)
+}
+
+fn explained(
     owner: &str,
     feature: &str,
-    column: Option<String>,
-    located: Located,
-    frame: &Frame,
+    columns: Vec<(String, Want)>,
+    found: Located,
+    frame: Option<&Frame>,
 ) -> BuildError {
-    let place = located.element.and_then(|element| frame.place(column.as_deref(), element));
-    BuildError::Feature {
-        owner: owner.to_string(),
-        feature: feature.to_string(),
-        fault: located.fault,
-        place,
-    }
+    let column = columns.first().map(|(name, _)| name.as_str());
+    let place = found.element.and_then(|element| frame?.place(column, element));
+    BuildError::Feature { owner: owner.to_string(), feature: feature.to_string(), fault: found.fault, place }
 }
 
-fn fit_expr(
-    expr: &FeatureExpr,
-    frame: &Frame,
-    fitted: Option<&[bool]>,
-) -> Result<(FittedExpr, Value), Located> {
-    match expr {
-        FeatureExpr::Column { column, kind } => {
-            let expr = FittedExpr::Column { column: column.clone(), kind: *kind };
-            let value = evaluate(&expr, frame)?;
-            Ok((expr, value))
-        }
-        FeatureExpr::Const(x) => Ok((FittedExpr::Const(*x), Value::Scalar(*x))),
-        FeatureExpr::Arith { op, left, right } => {
-            let (left, a) = fit_expr(left, frame, fitted)?;
-            let (right, b) = fit_expr(right, frame, fitted)?;
-            let expr = FittedExpr::Arith { op: *op, left: Box::new(left), right: Box::new(right) };
-            Ok((expr, arithmetic(*op, a, b)?))
-        }
-        FeatureExpr::Apply { transform, input } => {
-            let as_text = matches!(transform, Transform::MultiHot { .. });
-            let (input, value) = match input.as_ref() {
-                FeatureExpr::Column { column, .. } if as_text => {
-                    let column = FeatureExpr::Column { column: column.clone(), kind: ColumnKind::Text };
-                    fit_expr(&column, frame, fitted)?
-                }
-                input => fit_expr(input, frame, fitted)?,
-            };
-            let transform = FittedTransform::fit(transform, &value, fitted)?;
-            let value = transform.apply(value, frame.len)?;
-            Ok((FittedExpr::Apply { transform, input: Box::new(input) }, value))
-        }
-        FeatureExpr::Concat(parts) => {
-            let parts: Vec<(FittedExpr, Value)> =
-                parts.iter().map(|part| fit_expr(part, frame, fitted)).collect::<Result<_, _>>()?;
-            let (exprs, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-            Ok((FittedExpr::Concat(exprs), concat(values, frame.len)?))
-        }
-    }
-}
-
-fn evaluate(expr: &FittedExpr, frame: &Frame) -> Result<Value, Located> {
+pub(crate) fn evaluate(expr: &FittedExpr, frame: &Frame) -> Result<Value, Located> {
     match expr {
         FittedExpr::Column { column, kind } => load(frame.column(column, want_of(*kind))?),
         FittedExpr::Const(x) => Ok(Value::Scalar(*x)),
@@ -167,12 +175,19 @@ fn evaluate(expr: &FittedExpr, frame: &Frame) -> Result<Value, Located> {
 pub fn missing_inputs(feature: &Feature, frame: &Frame) -> u64 {
     let mut columns = Vec::new();
     columns_of(&feature.expr, &mut columns);
-    let gaps = |(name, want): &(String, Want)| match frame.column(name, *want).map(load) {
-        Ok(Ok(Value::Numbers(numbers))) => numbers.n_missing(),
-        Ok(Ok(Value::Text(text))) => text.codes.iter().filter(|&&c| c == gsl_tables::MISSING).count() as u64,
-        _ => 0,
-    };
+    let gaps = |(name, want): &(String, Want)| frame.column(name, *want).map_or(0, gaps);
     columns.iter().map(gaps).sum()
+}
+
+/// Rows without a value; a NaN is none.
+fn gaps(column: &Column) -> u64 {
+    let nan = |row: &usize| match &column.values {
+        Values::Float(v) => v[*row].is_nan(),
+        Values::FloatList(list) => list.row(*row).iter().any(|x| x.is_nan()),
+        Values::Text(text) => text.codes[*row] == gsl_tables::MISSING,
+        _ => false,
+    };
+    (0..column.len()).filter(|row| !column.is_valid(*row) || nan(row)).count() as u64
 }
 
 impl From<Fault> for BuildError {

@@ -11,6 +11,8 @@ pub const ABSENT: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub struct Frame {
     pub len: usize,
+    /// Which elements statistics are learned from; none: all.
+    pub trains: Option<Vec<bool>>,
     columns: Vec<(Want, usize, Column)>,
     origins: Vec<Origin>,
 }
@@ -51,6 +53,12 @@ impl Frame {
             self.columns.push((want, index, column));
         }
         self.origins.push(origin);
+    }
+
+    /// Columns without a table, for tests.
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, columns: Vec<(Want, Column)>) {
+        self.columns.extend(columns.into_iter().map(|(want, column)| (want, 0, column)));
     }
 
     pub fn column(&self, name: &str, want: Want) -> Result<&Column, Fault> {

@@ -8,17 +8,21 @@
 
 pub mod error;
 pub mod feature;
+pub mod fit;
 pub mod frame;
 pub mod report;
+pub mod scratch;
 pub mod transform;
 
 mod edges;
+mod exact;
 mod keys;
 mod label;
 mod nodes;
 mod split;
 mod tables;
 mod value;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -39,6 +43,7 @@ use feature::Rows;
 use keys::Keys;
 use nodes::Nodes;
 use report::{FeatureReport, LabelReport, NodeReport, SourceReport, StageTime};
+use scratch::Scratch;
 use tables::Tables;
 
 /// What a graph has learned from its tables; new tables are treated by it, see [`construct_like`].
@@ -155,8 +160,8 @@ fn build(
     builder.report.content_key = key_of(plan, &hashes);
     builder.report.sources = source_reports(&builder.tables, &hashes);
     let steps = (2 * plan.nodes.len() + plan.edges.len()) as u64;
-    let nodes = builder.stage("read nodes", |b| b.load_nodes(steps, &mut *progress))?;
-    builder.stage("features and labels", |b| b.write_nodes(&nodes, steps, &mut *progress))?;
+    let mut nodes = builder.stage("read nodes", |b| b.load_nodes(steps, &mut *progress))?;
+    builder.stage("features and labels", |b| b.write_nodes(&mut nodes, steps, &mut *progress))?;
     builder.stage("edges", |b| b.write_edges(&nodes, steps, &mut *progress))?;
     builder.write_degrees()?;
     builder.warn();
@@ -203,7 +208,7 @@ impl<'a> Builder<'a> {
         Ok(all)
     }
 
-    fn write_nodes(&mut self, nodes: &[Nodes], steps: u64, progress: Progress) -> Result<()> {
+    fn write_nodes(&mut self, nodes: &mut [Nodes], steps: u64, progress: Progress) -> Result<()> {
         for (index, ty) in self.plan.nodes.iter().enumerate() {
             progress(&ty.name, (nodes.len() + index) as u64, steps);
             self.writer.node_type(&ty.name)?;
@@ -212,8 +217,8 @@ impl<'a> Builder<'a> {
                 Keys::Ints(keys) => self.writer.int_keys(&ty.name, keys)?,
                 Keys::Texts(keys) => self.writer.text_keys(&ty.name, keys.offsets(), keys.bytes())?,
             }
-            let train = self.write_labels(index, ty, &nodes[index])?;
-            self.write_features(index, ty, &nodes[index], train.as_deref())?;
+            nodes[index].frame.trains = self.write_labels(index, ty, &nodes[index])?;
+            self.write_features(index, ty, &nodes[index])?;
         }
         Ok(())
     }
@@ -239,28 +244,17 @@ impl<'a> Builder<'a> {
         Ok(train)
     }
 
-    fn write_features(
-        &mut self,
-        index: usize,
-        ty: &NodeType,
-        nodes: &Nodes,
-        train: Option<&[bool]>,
-    ) -> Result<()> {
-        let known = self.known.and_then(|known| known.nodes.get(index));
-        let one =
-            |(position, declared): (usize, &gsl_plan::graph::Feature)| -> Result<(FittedFeature, Rows, u64)> {
-                let missing = feature::missing_inputs(declared, &nodes.frame);
-                match known.and_then(|known: &Vec<FittedFeature>| known.get(position)) {
-                    Some(fitted) => {
-                        Ok((fitted.clone(), feature::apply(&ty.name, fitted, &nodes.frame)?, missing))
-                    }
-                    None => {
-                        let (fitted, rows) = feature::fit(&ty.name, declared, &nodes.frame, train)?;
-                        Ok((fitted, rows, missing))
-                    }
-                }
-            };
-        let all: Vec<_> = ty.features.par_iter().enumerate().map(one).collect::<Result<_>>()?;
+    fn write_features(&mut self, index: usize, ty: &NodeType, nodes: &Nodes) -> Result<()> {
+        let learned = match self.known.and_then(|known| known.nodes.get(index)) {
+            Some(known) => known.clone(),
+            None => fit::fit_all(&ty.name, &ty.features, &nodes.frame, &Scratch::unbounded())?,
+        };
+        let one = |(declared, fitted): (&gsl_plan::graph::Feature, FittedFeature)| -> Result<(FittedFeature, Rows, u64)> {
+            let missing = feature::missing_inputs(declared, &nodes.frame);
+            let rows = feature::apply(&ty.name, &fitted, &nodes.frame)?;
+            Ok((fitted, rows, missing))
+        };
+        let all: Vec<_> = ty.features.par_iter().zip(learned).map(one).collect::<Result<_>>()?;
         let mut fitted = Vec::new();
         for (one, rows, missing) in all {
             self.writer.node_feature(&ty.name, &one.name, rows.width, &rows.data)?;

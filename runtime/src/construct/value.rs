@@ -10,6 +10,14 @@ pub enum Value {
     Scalar(f64),
     Numbers(Numbers),
     Text(TextColumn),
+    Lists(Lists),
+}
+
+/// Lists of floats as the table has them; `missing` is empty when no row is.
+#[derive(Debug, Clone)]
+pub struct Lists {
+    pub list: FloatList,
+    pub missing: Vec<bool>,
 }
 
 /// rows × width, row-major; `missing` is empty when no row is.
@@ -39,6 +47,12 @@ impl Located {
     }
 }
 
+impl Lists {
+    pub fn is_missing(&self, row: usize) -> bool {
+        self.missing.get(row).copied().unwrap_or(false)
+    }
+}
+
 impl Numbers {
     pub fn new(width: usize, data: Vec<f64>) -> Self {
         Self { width, data, missing: Vec::new() }
@@ -54,16 +68,6 @@ impl Numbers {
 
     pub fn n_missing(&self) -> u64 {
         self.missing.iter().filter(|&&missing| missing).count() as u64
-    }
-
-    /// The present values of one column at the rows that `fitted` names (all, if none), in ascending order. Sorted, so that
-    /// what is computed from them does not depend on the order of rows.
-    pub fn sorted(&self, column: usize, fitted: Option<&[bool]>) -> Vec<f64> {
-        let chosen = |row: &usize| !self.is_missing(*row) && fitted.is_none_or(|mask| mask[*row]);
-        let mut values: Vec<f64> =
-            (0..self.rows()).filter(chosen).map(|row| self.data[row * self.width + column] + 0.0).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values
     }
 
     /// f(row, column, x) for every present x.
@@ -103,35 +107,12 @@ pub fn load(column: &Column) -> Result<Value, Located> {
         Values::Int(v) | Values::Date(v) | Values::Time(v) => numbers(v.iter().map(|&x| x as f64).collect()),
         Values::Bool(v) => numbers(v.iter().map(|&x| f64::from(u8::from(x))).collect()),
         Values::Text(text) => Value::Text(text.clone()),
-        Values::FloatList(list) => Value::Numbers(load_lists(column, list)?),
+        Values::FloatList(list) => {
+            let missing =
+                column.validity.as_ref().map_or_else(Vec::new, |_| (0..list.len()).map(gap).collect());
+            Value::Lists(Lists { list: list.clone(), missing })
+        }
     })
-}
-
-fn load_lists(column: &Column, list: &FloatList) -> Result<Numbers, Located> {
-    let first = (0..list.len()).find(|&row| column.is_valid(row)).ok_or(Fault::NoWidth)?;
-    let width = list.row(first).len();
-    let mut data = vec![0.0; list.len() * width];
-    let mut missing = vec![false; list.len()];
-    for row in 0..list.len() {
-        let items = list.row(row);
-        missing[row] = !column.is_valid(row) || items.iter().any(|x| x.is_nan());
-        if !column.is_valid(row) {
-            continue;
-        }
-        if items.len() != width {
-            return Err(Located::at(row, Fault::Widths { found: items.len(), expected: width }));
-        }
-        for (slot, &x) in data[row * width..(row + 1) * width].iter_mut().zip(items) {
-            *slot = f64::from(x);
-        }
-    }
-    if width == 0 {
-        return Err(Located::at(first, Fault::NoWidth));
-    }
-    if !missing.contains(&true) {
-        missing.clear();
-    }
-    Ok(Numbers { width, data, missing })
 }
 
 /// Row by row; a scalar, or a single column, goes with every column of the other side.
@@ -203,7 +184,7 @@ pub fn numbers(value: Value, rows: usize, transform: &'static str) -> Result<Num
     match value {
         Value::Numbers(numbers) => Ok(numbers),
         Value::Scalar(x) => Ok(Numbers::new(1, vec![x; rows])),
-        Value::Text(_) => Err(Fault::NumberWanted { transform }.into()),
+        Value::Text(_) | Value::Lists(_) => Err(Fault::NumberWanted { transform }.into()),
     }
 }
 
