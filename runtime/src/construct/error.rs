@@ -245,7 +245,7 @@ impl fmt::Display for Fault {
             Fault::TooManyValues { transform } => {
                 write!(f, "more than 65,536 values would have a column of their own in `{transform}`")
             }
-            Fault::Scratch { error } => write!(f, "the scratch folder failed: {error}"),
+            Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
         }
     }

@@ -71,6 +71,12 @@ impl Frame {
         self.origins.push(origin);
     }
 
+    /// Columns without a table, for tests.
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, columns: Vec<(Want, Column)>) {
+        self.columns.extend(columns.into_iter().map(|(want, column)| (want, 0, column)));
+    }
+
     pub fn column(&self, name: &str, want: Want) -> Result<&Column, Fault> {
         self.find(name, want).map(|(_, _, column)| column)
     }

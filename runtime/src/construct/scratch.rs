@@ -46,6 +46,12 @@ impl Scratch {
         Ok(file)
     }
 
+    /// Everything in memory.
+    #[cfg(test)]
+    pub fn unbounded() -> Self {
+        Scratch { folder: std::env::temp_dir(), memory: u64::MAX }
+    }
+
     #[cfg(test)]
     pub fn temporary() -> io::Result<Self> {
         Ok(Scratch { folder: std::env::temp_dir().join("gsl-scratch-tests"), memory: 1 << 30 })
