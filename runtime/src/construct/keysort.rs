@@ -92,9 +92,11 @@ impl KeySorter {
         if pending.size() <= self.limit {
             return Ok(());
         }
-        pending.sort();
-        let run = KeyRun::write(&self.scratch, &pending)?;
-        *pending = Pending::default();
+        // Sorted without the lock: a thread that waits for the sort may push to this very sorter.
+        let mut full = std::mem::take(&mut *pending);
+        drop(pending);
+        full.sort();
+        let run = KeyRun::write(&self.scratch, &full)?;
         self.runs.lock().expect("no thread panics here").push(run);
         Ok(())
     }

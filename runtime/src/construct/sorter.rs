@@ -106,13 +106,21 @@ impl Run {
 impl Sorter {
     /// For about `expected` records with keys below `end` and `payload` bytes each.
     pub fn new(scratch: &Scratch, end: u64, payload: usize, expected: u64, room: &Arc<Room>) -> Self {
-        Self::within(scratch, 0..end, payload, expected, room)
+        let buckets = expected.saturating_mul((KEY + payload) as u64) / BUCKET_BYTES;
+        Self::within(scratch, 0..end, payload, expected, buckets, room)
     }
 
-    fn within(scratch: &Scratch, keys: Range<u64>, payload: usize, expected: u64, room: &Arc<Room>) -> Self {
+    fn within(
+        scratch: &Scratch,
+        keys: Range<u64>,
+        payload: usize,
+        expected: u64,
+        buckets: u64,
+        room: &Arc<Room>,
+    ) -> Self {
         let (first, end) = (keys.start, keys.end);
         let record = KEY + payload;
-        let wanted = (expected.saturating_mul(record as u64) / BUCKET_BYTES).clamp(1, MOST_BUCKETS);
+        let wanted = buckets.clamp(1, MOST_BUCKETS);
         let width = end.saturating_sub(first).max(1);
         let mut shift = 0;
         while (width - 1) >> shift >= wanted {
@@ -361,7 +369,9 @@ impl Sorted {
     fn deal_again(&mut self, index: usize, limit: u64) -> Result<Sorted> {
         let bucket = std::mem::take(&mut self.buckets[index]);
         let (keys, payload) = (self.range(index), self.record - KEY);
-        let finer = Sorter::within(&self.scratch, keys, payload, bucket.records, &Room::of(limit));
+        let buckets = (2 * bucket.records * self.record as u64 / limit.max(1)).max(2);
+        let room = Room::of(limit);
+        let finer = Sorter::within(&self.scratch, keys, payload, bucket.records, buckets, &room);
         let push = |records: &[u8]| {
             let (mut keys, mut payloads) = (Vec::new(), Vec::new());
             for record in records.chunks_exact(self.record) {

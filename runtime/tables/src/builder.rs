@@ -19,16 +19,37 @@ pub enum Data {
     Int(Vec<i64>),
     Float(Vec<f64>),
     Bool(Vec<bool>),
-    Text { codes: Vec<u32>, interner: Interner },
+    Text { codes: Vec<u32>, interner: Interner, lookups: Lookups },
     Date(Vec<i64>),
     Time(Vec<i64>),
     FloatList { offsets: Vec<u64>, values: Vec<f32> },
 }
 
+/// Whether texts are numbered by looking them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookups {
+    Always,
+    /// Until most texts of the first rows turn out to be new, as identifiers are.
+    WhileTheyPay,
+    Never,
+}
+
+/// After so many rows it is known whether looking up pays.
+const TRIAL_ROWS: usize = 1024;
+
 impl Builder {
     /// `kind` must be readable; `Other` is refused before a builder is made, and read as text here.
     pub fn new(name: &str, kind: &ColumnKind) -> Self {
         Self { name: name.to_string(), data: Data::new(kind), valid: Bitmap::new() }
+    }
+
+    /// A builder for one batch of many: a text may get several codes where looking it up does not pay.
+    pub fn of_batch(name: &str, kind: &ColumnKind) -> Self {
+        let mut builder = Self::new(name, kind);
+        if let Data::Text { lookups, .. } = &mut builder.data {
+            *lookups = Lookups::WhileTheyPay;
+        }
+        builder
     }
 
     pub fn len(&self) -> usize {
@@ -52,10 +73,8 @@ impl Builder {
             self.push_missing();
             return Ok(());
         }
-        if let Data::Text { codes, interner } = &mut self.data {
-            codes.push(interner.intern(cell).ok_or(Problem::TooManyValues)?);
-            self.valid.push(true);
-            return Ok(());
+        if let Data::Text { .. } = &self.data {
+            return self.push_text(cell);
         }
         let cell = cell.trim();
         if is_missing_word(cell) {
@@ -104,19 +123,12 @@ impl Builder {
         }
     }
 
-    /// A text that [`Builder::code_of`] has numbered.
-    pub fn push_code(&mut self, code: u32) {
-        if let Data::Text { codes, .. } = &mut self.data {
-            codes.push(code);
+    pub fn push_text(&mut self, text: &str) -> Result<(), Problem> {
+        if let Data::Text { codes, interner, lookups } = &mut self.data {
+            codes.push(lookups.number(interner, text, codes.len())?);
             self.valid.push(true);
         }
-    }
-
-    pub fn code_of(&mut self, text: &str) -> Result<u32, Problem> {
-        match &mut self.data {
-            Data::Text { interner, .. } => interner.intern(text).ok_or(Problem::TooManyValues),
-            _ => Ok(MISSING),
-        }
+        Ok(())
     }
 
     pub fn push_list(&mut self, list: &[f32]) {
@@ -138,6 +150,19 @@ impl Builder {
     }
 }
 
+impl Lookups {
+    fn number(&mut self, interner: &mut Interner, text: &str, row: usize) -> Result<u32, Problem> {
+        if *self == Lookups::WhileTheyPay && row == TRIAL_ROWS && interner.len() * 2 > row {
+            *self = Lookups::Never;
+        }
+        let code = match self {
+            Lookups::Never => interner.append(text),
+            _ => interner.intern(text),
+        };
+        code.ok_or(Problem::TooManyValues)
+    }
+}
+
 impl Data {
     fn new(kind: &ColumnKind) -> Self {
         match kind {
@@ -145,7 +170,7 @@ impl Data {
             ColumnKind::Float => Data::Float(Vec::new()),
             ColumnKind::Bool => Data::Bool(Vec::new()),
             ColumnKind::Text | ColumnKind::Other(_) => {
-                Data::Text { codes: Vec::new(), interner: Interner::new() }
+                Data::Text { codes: Vec::new(), interner: Interner::new(), lookups: Lookups::Always }
             }
             ColumnKind::Date => Data::Date(Vec::new()),
             ColumnKind::Time => Data::Time(Vec::new()),
@@ -170,7 +195,7 @@ impl Data {
             Data::Int(v) => Values::Int(v),
             Data::Float(v) => Values::Float(v),
             Data::Bool(v) => Values::Bool(v),
-            Data::Text { codes, interner } => {
+            Data::Text { codes, interner, .. } => {
                 Values::Text(TextColumn { codes, values: interner.into_values() })
             }
             Data::Date(v) => Values::Date(v),
@@ -205,7 +230,7 @@ fn square(offsets: Vec<u64>, values: Vec<f32>, validity: Option<&Bitmap>) -> Flo
 pub fn concat(mut parts: Vec<Column>, name: &str, kind: &ColumnKind) -> Result<Column, Problem> {
     match parts.len() {
         0 => return Ok(Builder::new(name, kind).take()),
-        1 => return Ok(parts.remove(0)),
+        1 if *kind != ColumnKind::Text => return Ok(parts.remove(0)),
         _ => {}
     }
     let validity = join_validity(&parts);
@@ -232,7 +257,7 @@ impl Data {
             | (Data::Time(all), Values::Time(more)) => all.extend(more),
             (Data::Float(all), Values::Float(more)) => all.extend(more),
             (Data::Bool(all), Values::Bool(more)) => all.extend(more),
-            (Data::Text { codes, interner }, Values::Text(more)) => {
+            (Data::Text { codes, interner, .. }, Values::Text(more)) => {
                 let renumbered: Vec<u32> = more
                     .values
                     .iter()

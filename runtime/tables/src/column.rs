@@ -30,7 +30,8 @@ pub enum Values {
 /// The code of a missing text.
 pub const MISSING: u32 = u32::MAX;
 
-/// Texts as codes into the distinct values, which are numbered by first appearance.
+/// Texts as codes into their values. Whole columns number distinct values by first appearance; the batches of a stream
+/// may hold a value twice, or one that only an earlier row has (see [`Batch`](crate::Batch)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextColumn {
     pub codes: Vec<u32>,
@@ -256,6 +257,13 @@ impl Bitmap {
         self.words[self.len / 64] |= u64::from(bit) << (self.len % 64);
         self.len += 1;
         self.ones += usize::from(bit);
+    }
+
+    /// The bits of `words`, lowest first; what lies beyond `len` must be zero.
+    pub fn from_words(words: Vec<u64>, len: usize) -> Self {
+        debug_assert_eq!(words.len(), len.div_ceil(64));
+        let ones = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, len, ones }
     }
 
     pub fn count_zeros(&self) -> usize {

@@ -3,46 +3,49 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
 use crate::builder::Builder;
-use crate::column::{Column, ColumnInfo, ColumnKind};
+use crate::column::{ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
+use crate::lines::{Chunk, Lines};
 use crate::parse::{guess, is_missing_word, join_kinds};
-use crate::records::{Fault, Record, Records};
+use crate::records::{Fault, Quoting, Record, Records};
 use crate::source::Wanted;
+use crate::stream::Rows;
 
-type Input = Records<Box<dyn Read + Send>>;
-
-/// An open file whose header line has been read.
-struct Reader<'a> {
+/// Records below a header line, each as wide as it.
+struct Reader<'a, R> {
     path: &'a Path,
-    names: Vec<String>,
-    records: Input,
+    names: &'a [String],
+    records: Records<R>,
     row: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn open(path: &'a Path, delimiter: u8, gzip: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|error| TableError::io(path, error))?;
-        let input: Box<dyn Read + Send> =
-            if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        let mut records = Records::new(input, delimiter);
-        let names: Vec<String> = match records.next() {
-            Ok(Some(record)) if !record.is_blank() => {
-                (0..record.len()).map(|i| record.field(i).0.trim().to_string()).collect()
-            }
-            Ok(_) => return Err(TableError::new(path, Problem::NoHeader)),
-            Err(fault) => return Err(located(path, &[], fault, None)),
-        };
-        refuse_doubles(path, &names)?;
-        Ok(Self { path, names, records, row: 0 })
-    }
+fn input(path: &Path, gzip: bool) -> Result<Box<dyn Read + Send>> {
+    let file = File::open(path).map_err(|error| TableError::io(path, error))?;
+    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
 
+/// Reads the header line.
+fn names<R: Read>(path: &Path, records: &mut Records<R>) -> Result<Vec<String>> {
+    let names: Vec<String> = match records.next() {
+        Ok(Some(record)) if !record.is_blank() => {
+            (0..record.len()).map(|i| record.field(i).0.trim().to_string()).collect()
+        }
+        Ok(_) => return Err(TableError::new(path, Problem::NoHeader)),
+        Err(fault) => return Err(located(path, &[], fault, None)),
+    };
+    refuse_doubles(path, &names)?;
+    Ok(names)
+}
+
+impl<R: Read> Reader<'_, R> {
     /// The next row as wide as the header. Blank lines are skipped unless the table has a single column.
     fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let (path, names, row) = (self.path, &self.names, &mut self.row);
+        let (path, names, row) = (self.path, self.names, &mut self.row);
         loop {
             *row += 1;
             let line = match self.records.next() {
@@ -80,9 +83,11 @@ fn located(path: &Path, names: &[String], fault: Fault, row: Option<u64>) -> Tab
 
 /// Kinds and shares of missing cells as the first `limit` rows show them.
 pub fn sample(path: &Path, delimiter: u8, gzip: bool, limit: u64) -> Result<Vec<ColumnInfo>> {
-    let mut reader = Reader::open(path, delimiter, gzip)?;
-    let mut kinds: Vec<Option<ColumnKind>> = vec![None; reader.names.len()];
-    let mut missing = vec![0u64; reader.names.len()];
+    let mut records = Records::new(input(path, gzip)?, delimiter);
+    let names = names(path, &mut records)?;
+    let mut reader = Reader { path, names: &names, records, row: 0 };
+    let mut kinds: Vec<Option<ColumnKind>> = vec![None; names.len()];
+    let mut missing = vec![0u64; names.len()];
     let mut rows = 0;
     while rows < limit {
         let Some(record) = reader.next()? else { break };
@@ -97,7 +102,7 @@ pub fn sample(path: &Path, delimiter: u8, gzip: bool, limit: u64) -> Result<Vec<
             *kind = Some(kind.take().map_or(cell_kind.clone(), |known| join_kinds(known, cell_kind)));
         }
     }
-    let columns = reader.names.iter().zip(kinds).zip(missing);
+    let columns = names.iter().zip(kinds).zip(missing);
     Ok(columns.map(|((name, kind), missing)| info(name, kind, missing, rows)).collect())
 }
 
@@ -113,38 +118,80 @@ fn info(name: &str, kind: Option<ColumnKind>, missing: u64, rows: u64) -> Column
     }
 }
 
-/// Gives the wanted columns in batches of `batch_rows` rows, each with the number of its first row (from 0).
-pub fn scan<E: From<TableError>>(
-    path: &Path,
-    (delimiter, gzip): (u8, bool),
-    wanted: &[Wanted],
+/// The rows of a file, cut into blocks: reading and cutting go on here, parsing in [`Block::read`].
+pub struct Blocks<'a> {
+    path: &'a Path,
+    delimiter: u8,
+    names: Arc<[String]>,
+    fields: Arc<[usize]>,
+    lines: Lines<Box<dyn Read + Send>>,
     batch_rows: usize,
-    sink: &mut dyn FnMut(Vec<Column>, u64) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut reader = Reader::open(path, delimiter, gzip)?;
-    let fields = positions(path, &reader.names, wanted)?;
-    let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::new(&w.name, &w.kind)).collect();
-    let (mut first, mut rows) = (0, 0);
-    while let Some(record) = reader.next()? {
-        let line = record.line;
-        for ((builder, want), &field) in builders.iter_mut().zip(wanted).zip(&fields) {
-            let (cell, quoted) = record.field(field);
-            if let Err(problem) = builder.push_cell(&cell, quoted) {
-                let error = TableError::new(path, want.explain(problem)).at_line(line).in_column(&want.name);
-                return Err(error.at_row(first + rows as u64 + 1).into());
+    rows: u64,
+}
+
+/// Some lines of a file, not yet parsed.
+pub struct Block<'a> {
+    path: &'a Path,
+    delimiter: u8,
+    names: Arc<[String]>,
+    fields: Arc<[usize]>,
+    chunk: Chunk,
+    first_row: u64,
+}
+
+impl<'a> Blocks<'a> {
+    pub fn open(
+        path: &'a Path,
+        (delimiter, gzip): (u8, bool),
+        wanted: &[Wanted],
+        batch_rows: usize,
+    ) -> Result<Self> {
+        let mut lines = Lines::new(input(path, gzip)?, Some(Quoting { separator: delimiter, quote: b'"' }));
+        let header = lines.next(1, false).map_err(|fault| located(path, &[], fault, None))?;
+        let header = header.map_or_else(Vec::new, |chunk| chunk.bytes);
+        let names = names(path, &mut Records::of_block(header, delimiter, 1))?;
+        let fields = positions(path, &names, wanted)?;
+        Ok(Self { path, delimiter, names: names.into(), fields: fields.into(), lines, batch_rows, rows: 0 })
+    }
+
+    pub fn next(&mut self) -> Result<Option<Block<'a>>> {
+        let skip_blank = self.names.len() > 1;
+        let chunk = self.lines.next(self.batch_rows, skip_blank);
+        let chunk = chunk.map_err(|fault| located(self.path, &self.names, fault, Some(self.rows + 1)))?;
+        let first_row = self.rows;
+        self.rows += chunk.as_ref().map_or(0, |chunk| chunk.records);
+        let (path, delimiter) = (self.path, self.delimiter);
+        let (names, fields) = (self.names.clone(), self.fields.clone());
+        Ok(chunk.map(|chunk| Block { path, delimiter, names, fields, chunk, first_row }))
+    }
+
+    /// Rows given so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl Block<'_> {
+    pub fn read(self, wanted: &[Wanted]) -> Result<Rows> {
+        let (path, first_row) = (self.path, self.first_row);
+        let records = Records::of_block(self.chunk.bytes, self.delimiter, self.chunk.line);
+        let mut reader = Reader { path, names: &self.names, records, row: first_row };
+        let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::of_batch(&w.name, &w.kind)).collect();
+        while let Some(record) = reader.next()? {
+            let (line, row) = (record.line, builders.first().map_or(0, Builder::len) as u64);
+            for ((builder, want), &field) in builders.iter_mut().zip(wanted).zip(&*self.fields) {
+                let (cell, quoted) = record.field(field);
+                if let Err(problem) = builder.push_cell(&cell, quoted) {
+                    let error = TableError::new(path, want.explain(problem)).at_line(line);
+                    return Err(error.in_column(&want.name).at_row(first_row + row + 1));
+                }
             }
         }
-        rows += 1;
-        if rows == batch_rows {
-            sink(builders.iter_mut().map(Builder::take).collect(), first)?;
-            first += rows as u64;
-            rows = 0;
-        }
+        let rows = self.chunk.records as usize;
+        debug_assert!(builders.iter().all(|builder| builder.len() == rows));
+        let columns = builders.iter_mut().map(Builder::take).collect();
+        Ok(Rows { columns, known: vec![0; wanted.len()], rows, first_row })
     }
-    if rows > 0 {
-        sink(builders.iter_mut().map(Builder::take).collect(), first)?;
-    }
-    Ok(())
 }
 
 fn positions(path: &Path, names: &[String], wanted: &[Wanted]) -> Result<Vec<usize>> {
@@ -155,19 +202,11 @@ fn positions(path: &Path, names: &[String], wanted: &[Wanted]) -> Result<Vec<usi
     wanted.iter().map(find).collect()
 }
 
-/// The number of rows, by reading all of them.
-pub fn count(path: &Path, delimiter: u8, gzip: bool) -> Result<u64> {
-    let mut reader = Reader::open(path, delimiter, gzip)?;
-    let mut rows = 0;
-    while reader.next()?.is_some() {
-        rows += 1;
-    }
-    Ok(rows)
-}
-
 /// The line on which row `row` (from 1) begins.
 pub fn line_of(path: &Path, delimiter: u8, gzip: bool, row: u64) -> Option<u64> {
-    let mut reader = Reader::open(path, delimiter, gzip).ok()?;
+    let mut records = Records::new(input(path, gzip).ok()?, delimiter);
+    let names = names(path, &mut records).ok()?;
+    let mut reader = Reader { path, names: &names, records, row: 0 };
     for _ in 1..row {
         reader.next().ok()??;
     }

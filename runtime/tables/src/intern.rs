@@ -1,17 +1,24 @@
 //! Distinct texts, numbered in order of first appearance.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
-/// Distinct texts in one allocation: text `i` is `bytes[offsets[i]..offsets[i + 1]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Texts in one allocation: text `i` is `bytes[offsets[i]..offsets[i + 1]]`. A clone shares the allocation until one of
+/// the two grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextValues {
+    texts: Arc<Texts>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Texts {
     bytes: String,
     offsets: Vec<u64>,
 }
 
-impl Default for TextValues {
+impl Default for Texts {
     fn default() -> Self {
         Self { bytes: String::new(), offsets: vec![0] }
     }
@@ -19,7 +26,7 @@ impl Default for TextValues {
 
 impl TextValues {
     pub fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.texts.offsets.len() - 1
     }
 
     pub fn is_empty(&self) -> bool {
@@ -27,8 +34,8 @@ impl TextValues {
     }
 
     pub fn get(&self, code: u32) -> &str {
-        let code = code as usize;
-        &self.bytes[self.offsets[code] as usize..self.offsets[code + 1] as usize]
+        let (code, texts) = (code as usize, &*self.texts);
+        &texts.bytes[texts.offsets[code] as usize..texts.offsets[code + 1] as usize]
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
@@ -46,17 +53,26 @@ impl TextValues {
     }
 
     pub fn push(&mut self, text: &str) {
-        self.bytes.push_str(text);
-        self.offsets.push(self.bytes.len() as u64);
+        let texts = Arc::make_mut(&mut self.texts);
+        texts.bytes.push_str(text);
+        texts.offsets.push(texts.bytes.len() as u64);
+    }
+
+    /// Texts that stand end to end in `bytes`; `ends` says where each one ends.
+    pub fn extend(&mut self, bytes: &str, ends: impl Iterator<Item = u64>) {
+        let texts = Arc::make_mut(&mut self.texts);
+        let start = texts.bytes.len() as u64;
+        texts.bytes.push_str(bytes);
+        texts.offsets.extend(ends.map(|end| start + end));
     }
 
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.as_bytes()
+        self.texts.bytes.as_bytes()
     }
 
     /// `len() + 1` byte offsets, first 0.
     pub fn offsets(&self) -> &[u64] {
-        &self.offsets
+        &self.texts.offsets
     }
 }
 
@@ -121,6 +137,13 @@ impl Interner {
         let code = u32::try_from(self.len()).ok().filter(|&code| code != FREE)?;
         self.slots[slot] = code;
         self.hashes.push(hash);
+        self.values.push(text);
+        Some(code)
+    }
+
+    /// A new code for `text`, which is not looked up and will not be found.
+    pub fn append(&mut self, text: &str) -> Option<u32> {
+        let code = u32::try_from(self.len()).ok().filter(|&code| code != FREE)?;
         self.values.push(text);
         Some(code)
     }

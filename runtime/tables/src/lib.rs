@@ -5,8 +5,11 @@
 //! Not decided here: what a column means. Keys, labels and features are the business of graph construction.
 //!
 //! A [`Source`] is one or more paths, folders or globs. [`Source::header`] is cheap enough for a compiler,
-//! [`Source::read`] gives whole columns, [`Source::for_each_batch`] streams them.
+//! [`Source::read`] gives whole columns, [`Source::stream`] streams them on all threads, [`Source::for_each_batch`] on one.
 
+mod arrow_cells;
+mod arrow_columns;
+mod arrow_kinds;
 mod builder;
 mod column;
 mod delimited;
@@ -14,13 +17,14 @@ mod discover;
 mod error;
 mod fingerprint;
 mod intern;
-mod parquet_cells;
+mod lines;
 mod parquet_in;
 mod parquet_out;
 mod parse;
 mod records;
 mod replace;
 mod source;
+mod stream;
 mod suggest;
 
 pub use column::{

@@ -1,29 +1,34 @@
 //! Parquet: what the footer says, and columns from row groups.
 //!
 //! Texts are read as dictionaries where the file has them, so that a text is looked at once per distinct value and not
-//! once per row. A broken file must end in an error: what the decoder panics on is turned into one here.
+//! once per row; elsewhere as they stand. A broken file must end in an error: what the decoder panics on is turned into
+//! one here.
 
 use std::fs::File;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Encoding;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use crate::builder::Builder;
+use crate::arrow_columns::Decoder;
+use crate::arrow_kinds::{is_text, kind_of, type_name};
 use crate::column::{Column, ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
-use crate::parquet_cells::Cells;
 use crate::source::Wanted;
+use crate::stream::{Rows, Sink};
 
-const DECODE_ROWS: usize = 1 << 16;
+/// Larger row groups are cut into pieces of about this many rows, which threads read side by side.
+const PIECE_ROWS: usize = 1 << 20;
+/// A batch is cut where it would decode more than about this many bytes.
+const BATCH_BYTES: u64 = 32 << 20;
 
 /// An open Parquet file with its footer.
 pub struct ParquetFile<'a> {
@@ -31,16 +36,23 @@ pub struct ParquetFile<'a> {
     metadata: ArrowReaderMetadata,
 }
 
+/// Rows of one row group: all of them, or a part of a large one. `first_row` counts from the beginning of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    group: usize,
+    skip: usize,
+    rows: usize,
+    first_row: u64,
+}
+
 impl<'a> ParquetFile<'a> {
     pub fn open(path: &'a Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| TableError::io(path, error))?;
         let metadata = guarded(path, || {
-            let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-            let schema = Arc::new(with_dictionaries(plain.schema()));
-            ArrowReaderMetadata::try_new(
-                plain.metadata().clone(),
-                ArrowReaderOptions::new().with_schema(schema),
-            )
+            let options = ArrowReaderOptions::new().with_encoding_stats_as_mask(true);
+            let plain = ArrowReaderMetadata::load(&file, options.clone())?;
+            let schema = Arc::new(as_decoded(plain.schema(), plain.metadata()));
+            ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
         })?;
         Ok(Self { path, metadata })
     }
@@ -62,9 +74,8 @@ impl<'a> ParquetFile<'a> {
 
     fn missing_share(&self, root: usize) -> Option<f64> {
         let parquet = self.metadata.metadata();
-        let schema = parquet.file_metadata().schema_descr();
-        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
-        if schema.column(leaf).max_rep_level() > 0 || self.rows() == 0 {
+        let leaf = *leaves_of(parquet, root).first()?;
+        if parquet.file_metadata().schema_descr().column(leaf).max_rep_level() > 0 || self.rows() == 0 {
             return None;
         }
         let mut missing = 0;
@@ -75,69 +86,61 @@ impl<'a> ParquetFile<'a> {
     }
 
     pub fn rows(&self) -> u64 {
-        self.group_rows().iter().sum()
+        self.group_rows().sum()
     }
 
-    /// Rows of each row group.
-    pub fn group_rows(&self) -> Vec<u64> {
-        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).collect()
+    fn group_rows(&self) -> impl Iterator<Item = u64> + '_ {
+        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64)
     }
 
-    /// Gives the wanted columns of some row groups in batches, each with the number of its first row (from 0).
+    /// The file in pieces, in row order. Only flat columns can be entered in the middle of a row group.
+    pub fn pieces(&self, wanted: &[Wanted]) -> Result<Vec<Piece>> {
+        let roots = self.roots(wanted)?;
+        let schema = self.metadata.metadata().file_metadata().schema_descr();
+        let leaves = roots.iter().flat_map(|&root| leaves_of(self.metadata.metadata(), root));
+        let flat = leaves.into_iter().all(|leaf| schema.column(leaf).max_rep_level() == 0);
+        Ok(cut(self.group_rows(), if flat { PIECE_ROWS } else { usize::MAX }))
+    }
+
+    /// Gives the wanted columns of a piece in batches. Dictionaries of texts grow from batch to batch.
     pub fn scan<E: From<TableError>>(
         &self,
-        groups: Range<usize>,
+        piece: Piece,
         wanted: &[Wanted],
         batch_rows: usize,
-        sink: &mut dyn FnMut(Vec<Column>, u64) -> Result<(), E>,
+        sink: &mut Sink<'_, E>,
     ) -> Result<(), E> {
         let roots = self.roots(wanted)?;
-        let mut first: u64 = self.group_rows()[..groups.start].iter().sum();
-        let mut batches = self.batches(groups, &roots)?;
-        let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::new(&w.name, &w.kind)).collect();
-        let mut cells: Vec<Cells> = wanted.iter().map(|_| Cells::default()).collect();
-        let mut rows = 0;
+        let mut batches = self.batches(piece, &roots, batch_rows)?;
+        let mut decoders: Vec<Decoder> = wanted.iter().map(|_| Decoder::new(batch_rows)).collect();
+        let mut first_row = piece.first_row;
         while let Some(batch) = guarded(self.path, || batches.next().transpose())? {
-            let mut at = 0;
-            while at < batch.num_rows() {
-                let length = (batch.num_rows() - at).min(batch_rows - rows);
-                let piece = batch.slice(at, length);
-                self.append(&piece, first + rows as u64, wanted, &mut builders, &mut cells)?;
-                at += length;
-                rows += length;
-                if rows == batch_rows {
-                    cells.iter_mut().for_each(|cell| *cell = Cells::default());
-                    sink(builders.iter_mut().map(Builder::take).collect(), first)?;
-                    first += rows as u64;
-                    rows = 0;
-                }
+            let rows = batch.num_rows();
+            let (mut columns, mut known) = (Vec::with_capacity(wanted.len()), Vec::new());
+            for (want, decoder) in wanted.iter().zip(&mut decoders) {
+                columns.push(self.decode(&batch, first_row, want, decoder)?);
+                known.push(decoder.known());
             }
-        }
-        if rows > 0 {
-            sink(builders.iter_mut().map(Builder::take).collect(), first)?;
+            sink(Rows { columns, known, rows, first_row })?;
+            first_row += rows as u64;
         }
         Ok(())
     }
 
-    fn append(
+    fn decode(
         &self,
         batch: &RecordBatch,
-        first: u64,
-        wanted: &[Wanted],
-        builders: &mut [Builder],
-        cells: &mut [Cells],
-    ) -> Result<()> {
-        for ((want, builder), cells) in wanted.iter().zip(builders).zip(cells) {
-            let array: &ArrayRef = batch.column_by_name(&want.name).ok_or_else(|| {
-                TableError::new(self.path, corrupt("a column of the footer is not in the data"))
-            })?;
-            let before = builder.len();
-            guarded_append(cells, array, builder).map_err(|problem| {
-                let row = first + (builder.len() - before) as u64 + 1;
-                TableError::new(self.path, problem).at_row(row).in_column(&want.name)
-            })?;
-        }
-        Ok(())
+        first_row: u64,
+        want: &Wanted,
+        decoder: &mut Decoder,
+    ) -> Result<Column> {
+        let missing = || TableError::new(self.path, corrupt("a column of the footer is not in the data"));
+        let array = batch.column_by_name(&want.name).ok_or_else(missing)?;
+        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(array, &want.name, &want.kind)));
+        let decoded = decoded.unwrap_or_else(|_| Err((0, corrupt("the decoder gave up"))));
+        decoded.map_err(|(row, problem)| {
+            TableError::new(self.path, problem).at_row(first_row + row as u64 + 1).in_column(&want.name)
+        })
     }
 
     fn roots(&self, wanted: &[Wanted]) -> Result<Vec<usize>> {
@@ -155,25 +158,56 @@ impl<'a> ParquetFile<'a> {
         wanted.iter().map(find).collect()
     }
 
-    fn batches(
-        &self,
-        groups: Range<usize>,
-        roots: &[usize],
-    ) -> Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader> {
+    fn batches(&self, piece: Piece, roots: &[usize], rows: usize) -> Result<ParquetRecordBatchReader> {
         let file = File::open(self.path).map_err(|error| TableError::io(self.path, error))?;
+        let rows = rows.min(self.rows_in_a_batch(piece.group, roots)).min(piece.rows).max(1);
         guarded(self.path, || {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
             builder
                 .with_projection(mask)
-                .with_row_groups(groups.collect())
-                .with_batch_size(DECODE_ROWS)
+                .with_row_groups(vec![piece.group])
+                .with_offset(piece.skip)
+                .with_limit(piece.rows)
+                .with_batch_size(rows)
                 .build()
         })
     }
+
+    /// As many rows of the group as decode to about [`BATCH_BYTES`].
+    fn rows_in_a_batch(&self, group: usize, roots: &[usize]) -> usize {
+        let metadata = self.metadata.metadata();
+        let group = metadata.row_group(group);
+        let leaves = roots.iter().flat_map(|&root| leaves_of(metadata, root));
+        let bytes: u64 = leaves.map(|leaf| group.column(leaf).uncompressed_size().max(0) as u64).sum();
+        let per_row = (bytes / (group.num_rows().max(1) as u64)).max(1);
+        usize::try_from(BATCH_BYTES / per_row).unwrap_or(usize::MAX).max(1)
+    }
 }
 
-fn corrupt(reason: &str) -> Problem {
+fn cut(groups: impl Iterator<Item = u64>, piece_rows: usize) -> Vec<Piece> {
+    let (mut pieces, mut first_row) = (Vec::new(), 0);
+    for (group, rows) in groups.enumerate() {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let mut skip = 0;
+        while skip < rows {
+            let left = rows - skip;
+            let length = if left < piece_rows.saturating_mul(2) { left } else { piece_rows };
+            pieces.push(Piece { group, skip, rows: length, first_row: first_row + skip as u64 });
+            skip += length;
+        }
+        first_row += rows as u64;
+    }
+    pieces
+}
+
+/// The leaves of the Parquet schema below one column of the table.
+fn leaves_of(metadata: &ParquetMetaData, root: usize) -> Vec<usize> {
+    let schema = metadata.file_metadata().schema_descr();
+    (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == root).collect()
+}
+
+pub fn corrupt(reason: &str) -> Problem {
     Problem::Corrupt { reason: reason.to_string() }
 }
 
@@ -186,82 +220,64 @@ fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T
     }
 }
 
-fn guarded_append(cells: &mut Cells, array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
-    catch_unwind(AssertUnwindSafe(|| cells.append(array, builder)))
-        .unwrap_or_else(|_| Err(corrupt("the decoder gave up")))
-}
-
-/// Top-level texts (and bytes, which old writers use for texts) are read as dictionaries.
-fn with_dictionaries(schema: &Schema) -> Schema {
-    let fields = schema.fields().iter().map(|field| match is_text(field.data_type()) {
-        true => {
-            let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-            Arc::new(field.as_ref().clone().with_data_type(kind))
-        }
-        false => field.clone(),
+/// Texts (and bytes, which old writers use for texts) become dictionaries where most rows are stored as such, and plain
+/// texts elsewhere; bytes of a fixed width likewise.
+fn as_decoded(schema: &Schema, metadata: &ParquetMetaData) -> Schema {
+    let dictionary = |value| DataType::Dictionary(Box::new(DataType::Int32), Box::new(value));
+    let fields = schema.fields().iter().enumerate().map(|(root, field)| {
+        let kind = match field.data_type() {
+            kind if is_text(kind) && !stored_as_dictionary(metadata, root) => DataType::Utf8,
+            DataType::FixedSizeBinary(width) if stored_as_dictionary(metadata, root) => {
+                dictionary(DataType::FixedSizeBinary(*width))
+            }
+            DataType::FixedSizeBinary(_) => return field.clone(),
+            kind if is_text(kind) => dictionary(DataType::Utf8),
+            _ => return field.clone(),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(kind))
     });
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
-        DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
-    }
-}
-
-pub fn kind_of(data_type: &DataType) -> ColumnKind {
-    match data_type {
-        kind if kind.is_integer() => ColumnKind::Int,
-        kind if kind.is_floating() => ColumnKind::Float,
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => ColumnKind::Float,
-        DataType::Boolean => ColumnKind::Bool,
-        kind if is_text(kind) => ColumnKind::Text,
-        DataType::Dictionary(_, value) => kind_of(value),
-        DataType::Date32 | DataType::Date64 => ColumnKind::Date,
-        DataType::Timestamp(..) => ColumnKind::Time,
-        DataType::List(item) | DataType::LargeList(item) if is_number(item) => ColumnKind::FloatList(None),
-        DataType::FixedSizeList(item, width) if is_number(item) => {
-            ColumnKind::FloatList(usize::try_from(*width).ok())
+fn stored_as_dictionary(metadata: &ParquetMetaData, root: usize) -> bool {
+    let Some(&leaf) = leaves_of(metadata, root).first() else { return false };
+    let (mut with, mut without) = (0, 0);
+    for group in metadata.row_groups() {
+        match only_dictionary(group.column(leaf)) {
+            true => with += group.num_rows(),
+            false => without += group.num_rows(),
         }
-        other => ColumnKind::Other(type_name(other)),
+    }
+    with > without
+}
+
+/// Whether all pages of a chunk are codes into its dictionary: writers fall back to plain texts when it grows too large.
+fn only_dictionary(chunk: &ColumnChunkMetaData) -> bool {
+    let dictionary = [Encoding::PLAIN_DICTIONARY, Encoding::RLE_DICTIONARY];
+    match chunk.page_encoding_stats_mask() {
+        Some(mask) => dictionary.iter().any(|&encoding| mask.is_only(encoding)),
+        None => chunk.encodings().any(|encoding| dictionary.contains(&encoding)),
     }
 }
 
-fn is_number(item: &Field) -> bool {
-    matches!(kind_of(item.data_type()), ColumnKind::Int | ColumnKind::Float)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        kind if is_text(kind) => "text".into(),
-        DataType::Dictionary(_, value) => type_name(value),
-        DataType::Null => "null".into(),
-        DataType::Float32 => "float32".into(),
-        DataType::Float64 => "float64".into(),
-        DataType::Boolean => "bool".into(),
-        DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Timestamp(TimeUnit::Second, _) => "timestamp[s]".into(),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => "timestamp[ms]".into(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp[us]".into(),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => "timestamp[ns]".into(),
-        DataType::List(item) | DataType::LargeList(item) => format!("list<{}>", type_name(item.data_type())),
-        DataType::FixedSizeList(item, width) => format!("{}[{width}]", type_name(item.data_type())),
-        DataType::Struct(_) => "struct".into(),
-        DataType::Map(..) => "map".into(),
-        other => other.to_string().to_lowercase(),
+    /// Row groups of more rows than 32 bits count are cut, and every row is in one piece.
+    #[test]
+    fn pieces_cover_all_rows_in_order() {
+        let groups = [5, 0, 3 * PIECE_ROWS as u64 + 7, (1 << 33) + 1];
+        let pieces = cut(groups.into_iter(), PIECE_ROWS);
+        let mut row = 0;
+        for piece in &pieces {
+            assert_eq!(piece.first_row, row);
+            assert!(piece.rows > 0 && piece.rows < 2 * PIECE_ROWS);
+            row += piece.rows as u64;
+        }
+        assert_eq!(row, groups.iter().sum::<u64>());
+        let skips: Vec<usize> = pieces.iter().filter(|piece| piece.group == 2).map(|p| p.skip).collect();
+        assert_eq!(skips, [0, PIECE_ROWS, 2 * PIECE_ROWS]);
+        assert_eq!(cut([1 << 33].into_iter(), usize::MAX).len(), 1);
     }
-}
-
-/// True when a dictionary array's distinct values are the same allocation as `other`'s.
-pub fn same_values(array: &ArrayRef, other: &ArrayRef) -> bool {
-    let (a, b) = (array.as_string_opt::<i32>(), other.as_string_opt::<i32>());
-    matches!((a, b), (Some(a), Some(b)) if a.len() == b.len()
-        && a.values().as_ptr() == b.values().as_ptr()
-        && a.value_offsets().as_ptr() == b.value_offsets().as_ptr())
 }

@@ -170,6 +170,12 @@ impl TableWriter {
         written.map_err(|e| self.fail(e))
     }
 
+    /// Ends the row group: readers take the rows so far and those that follow as separate pieces of work.
+    pub fn cut(&mut self) -> Result<()> {
+        let cut = self.writer.as_mut().map_or(Ok(()), ArrowWriter::flush);
+        cut.map_err(|e| self.fail(e))
+    }
+
     fn check_lengths(&self, columns: &[OutputColumn]) -> Result<()> {
         let expected = columns.first().map_or(0, OutputColumn::len);
         match columns.iter().find(|column| column.len() != expected) {

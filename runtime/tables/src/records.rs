@@ -12,7 +12,14 @@ use crate::error::Problem;
 use crate::parse::shorten;
 
 const CHUNK: usize = 1 << 20;
-const LONGEST_RECORD: usize = 64 << 20;
+pub const LONGEST_RECORD: usize = 64 << 20;
+
+/// What parts fields, and what surrounds those that hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoting {
+    pub separator: u8,
+    pub quote: u8,
+}
 
 pub struct Records<R> {
     input: R,
@@ -91,7 +98,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// The next record, or `None` at the end of the file.
+    /// The next record, or `None` at the end of the input.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Fault> {
         let next = loop {
             if self.start == self.end && self.at_end {
@@ -229,7 +236,7 @@ impl<R: Read> Records<R> {
         let got = loop {
             match self.input.read(&mut self.buffer[self.end..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                other => break other.map_err(|error| self.read_fault(error))?,
+                other => break other.map_err(|error| Fault::of_reading(error, self.line))?,
             }
         };
         self.at_end = got == 0;
@@ -244,15 +251,36 @@ impl<R: Read> Records<R> {
             self.start = 3;
         }
     }
+}
 
-    fn read_fault(&self, error: std::io::Error) -> Fault {
+impl Records<std::io::Empty> {
+    /// The records of a block of text that begins on line `line`.
+    pub fn of_block(bytes: Vec<u8>, delimiter: u8, line: u64) -> Self {
+        let end = bytes.len();
+        Self {
+            input: std::io::empty(),
+            delimiter,
+            buffer: bytes,
+            start: 0,
+            end,
+            at_end: true,
+            line,
+            fields: Vec::new(),
+            last: (0, 0, line),
+        }
+    }
+}
+
+impl Fault {
+    /// What could not be read: a damaged file, or one that is out of reach.
+    pub fn of_reading(error: std::io::Error, line: u64) -> Self {
         let problem = match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
                 Problem::Corrupt { reason: error.to_string() }
             }
             _ => Problem::Io(error),
         };
-        Fault { problem, line: self.line, field: None }
+        Fault { problem, line, field: None }
     }
 }
 

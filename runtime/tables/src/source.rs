@@ -1,7 +1,7 @@
 //! A source: the files of one table, read as one.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -18,7 +18,8 @@ use crate::suggest::closest;
 const SAMPLE_ROWS: u64 = 1000;
 const SAMPLE_ROWS_OF_OTHERS: u64 = 200;
 const SAMPLED_OTHERS: usize = 8;
-const UNIT_ROWS: u64 = 1 << 17;
+/// Rows of a batch, where whole columns are wanted.
+const BATCH_ROWS: usize = 1 << 17;
 
 /// The files of one table, in reading order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +41,16 @@ pub struct Part {
 }
 
 /// Some rows of one file. `first_row` counts within the file, `first_global_row` within the source; both from 0.
+///
+/// Texts are numbered in the batch, or in a run of batches (see [`Source::stream_with`]). Every value of a dictionary is
+/// that of a row of this or an earlier batch of the run; a value may occur twice, where looking texts up would not pay.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     pub columns: Vec<Column>,
+    /// For each column of texts, how many of its values (the first ones) the batch before it in the run had, with the
+    /// same codes. Zero for other columns, and where the dictionary is begun anew.
+    pub known: Vec<usize>,
+    pub rows: usize,
     pub file: &'a Path,
     pub first_row: u64,
     pub first_global_row: u64,
@@ -61,17 +69,6 @@ pub struct Wanted {
     pub name: String,
     pub kind: ColumnKind,
     sampled: bool,
-}
-
-/// A piece of work: a text file, or some row groups of a Parquet file.
-struct Unit<'a> {
-    file: usize,
-    input: Input<'a>,
-}
-
-enum Input<'a> {
-    Text(&'a Path, (u8, bool)),
-    Groups(&'a ParquetFile<'a>, Range<usize>),
 }
 
 impl Wanted {
@@ -176,94 +173,34 @@ impl Source {
         Ok(())
     }
 
-    /// Reads whole columns, in the order asked for. Files and row groups are read in parallel; the result does not
-    /// depend on it.
+    /// Reads whole columns, in the order asked for. The result does not depend on how many threads read them.
     pub fn read(&self, columns: &[(&str, Want)]) -> Result<Table> {
-        let wanted = self.wanted(columns)?;
-        let parquet = self.parquet_files()?;
-        let units = self.units(&parquet);
-        let pieces: Vec<Vec<Column>> =
-            units.par_iter().map(|unit| self.read_unit(unit, &wanted)).collect::<Result<_>>()?;
-        let mut parts: Vec<Part> =
-            self.files().map(|file| Part { file: file.to_path_buf(), rows: 0 }).collect();
-        for (unit, piece) in units.iter().zip(&pieces) {
-            parts[unit.file].rows += piece.first().map_or(0, |column| column.len() as u64);
-        }
-        self.count_rows_without_columns(&wanted, &parquet, &mut parts)?;
-        Ok(Table { columns: join_pieces(pieces, &wanted, &parts)?, parts })
+        let pieces = Mutex::new(Vec::new());
+        let keep = |batch: Batch<'_>| -> Result<()> {
+            lock(&pieces).push((batch.first_global_row, batch.columns));
+            Ok(())
+        };
+        let parts = self.stream(columns, BATCH_ROWS, keep)?;
+        let mut pieces = std::mem::take(&mut *lock(&pieces));
+        pieces.sort_unstable_by_key(|(first_row, _)| *first_row);
+        let pieces = pieces.into_iter().map(|(_, columns)| columns).collect();
+        Ok(Table { columns: join_pieces(pieces, &self.wanted(columns)?, &parts)?, parts })
     }
 
-    fn count_rows_without_columns(
-        &self,
-        wanted: &[Wanted],
-        parquet: &[Option<ParquetFile>],
-        parts: &mut [Part],
-    ) -> Result<()> {
-        if !wanted.is_empty() {
-            return Ok(());
-        }
-        for ((file, parquet), part) in self.files.iter().zip(parquet).zip(parts) {
-            part.rows = match (file.format, parquet) {
-                (Format::Delimited { delimiter, gzip }, _) => delimited::count(&file.path, delimiter, gzip)?,
-                (_, Some(parquet)) => parquet.rows(),
-                _ => 0,
-            };
-        }
-        Ok(())
+    /// The number of rows, if the footers of the files say it.
+    pub fn rows(&self) -> Result<Option<u64>> {
+        Ok(self.header()?.rows)
     }
 
-    fn read_unit(&self, unit: &Unit, wanted: &[Wanted]) -> Result<Vec<Column>> {
-        let mut whole = Vec::new();
-        if !wanted.is_empty() {
-            unit.scan::<TableError>(wanted, usize::MAX, &mut |columns, _| {
-                whole = columns;
-                Ok(())
-            })?;
-        }
-        Ok(whole)
+    pub(crate) fn path(&self, file: usize) -> &Path {
+        &self.files[file].path
     }
 
-    /// Streams the wanted columns file by file in batches of at most `rows` rows. Codes of texts are per batch.
-    pub fn for_each_batch<E: From<TableError>>(
-        &self,
-        columns: &[(&str, Want)],
-        rows: usize,
-        mut each: impl FnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let wanted = self.wanted(columns)?;
-        let parquet = self.parquet_files()?;
-        let mut before = 0;
-        for (index, file) in self.files.iter().enumerate() {
-            let mut last = 0;
-            for unit in self.units_of(index, &parquet[index], u64::MAX) {
-                unit.scan::<E>(&wanted, rows.max(1), &mut |columns, first_row| {
-                    last = first_row + columns.first().map_or(0, |column| column.len() as u64);
-                    each(Batch { columns, file: &file.path, first_row, first_global_row: before + first_row })
-                })?;
-            }
-            before += last;
-        }
-        Ok(())
+    pub(crate) fn format(&self, file: usize) -> Format {
+        self.files[file].format
     }
 
-    pub fn stream<E: From<TableError> + Send>(
-        &self,
-        columns: &[(&str, Want)],
-        rows: usize,
-        each: impl Fn(Batch<'_>) -> Result<(), E> + Sync,
-    ) -> Result<Vec<Part>, E> {
-        let mut parts: Vec<Part> =
-            self.files().map(|file| Part { file: file.to_path_buf(), rows: 0 }).collect();
-        self.for_each_batch(columns, rows, |batch| {
-            if let Some(part) = parts.iter_mut().find(|part| part.file == batch.file) {
-                part.rows += batch.columns.first().map_or(0, |column| column.len() as u64);
-            }
-            each(batch)
-        })?;
-        Ok(parts)
-    }
-
-    fn wanted(&self, columns: &[(&str, Want)]) -> Result<Vec<Wanted>> {
+    pub(crate) fn wanted(&self, columns: &[(&str, Want)]) -> Result<Vec<Wanted>> {
         let header = self.header()?;
         let names: Vec<String> = header.names().map(str::to_string).collect();
         let settle = |&(name, want): &(&str, Want)| {
@@ -275,34 +212,6 @@ impl Source {
             Ok(Wanted { name: name.to_string(), kind: want.kind(&own.kind), sampled })
         };
         columns.iter().map(settle).collect()
-    }
-
-    fn parquet_files(&self) -> Result<Vec<Option<ParquetFile<'_>>>> {
-        let mut opened = Vec::with_capacity(self.files.len());
-        for file in &self.files {
-            opened.push(match file.format {
-                Format::Parquet => Some(ParquetFile::open(&file.path)?),
-                _ => None,
-            });
-        }
-        Ok(opened)
-    }
-
-    fn units<'a>(&'a self, parquet: &'a [Option<ParquetFile<'a>>]) -> Vec<Unit<'a>> {
-        (0..self.files.len()).flat_map(|index| self.units_of(index, &parquet[index], UNIT_ROWS)).collect()
-    }
-
-    fn units_of<'a>(&'a self, file: usize, parquet: &'a Option<ParquetFile<'a>>, rows: u64) -> Vec<Unit<'a>> {
-        match (self.files[file].format, parquet) {
-            (_, Some(parquet)) => cut(&parquet.group_rows(), rows)
-                .into_iter()
-                .map(|groups| Unit { file, input: Input::Groups(parquet, groups) })
-                .collect(),
-            (Format::Delimited { delimiter, gzip }, None) => {
-                vec![Unit { file, input: Input::Text(&self.files[file].path, (delimiter, gzip)) }]
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// The row (from 0) of one of the files, and its line.
@@ -336,20 +245,6 @@ impl Source {
     }
 }
 
-impl Unit<'_> {
-    fn scan<E: From<TableError>>(
-        &self,
-        wanted: &[Wanted],
-        rows: usize,
-        sink: &mut dyn FnMut(Vec<Column>, u64) -> Result<(), E>,
-    ) -> Result<(), E> {
-        match &self.input {
-            Input::Text(path, how) => delimited::scan(path, *how, wanted, rows, sink),
-            Input::Groups(file, groups) => file.scan(groups.clone(), wanted, rows, sink),
-        }
-    }
-}
-
 impl Table {
     pub fn n_rows(&self) -> usize {
         self.parts.iter().map(|part| part.rows as usize).sum()
@@ -367,21 +262,8 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Runs of neighbouring groups of at least `rows` rows, the last one shorter.
-fn cut(group_rows: &[u64], rows: u64) -> Vec<Range<usize>> {
-    let mut runs = Vec::new();
-    let (mut start, mut held) = (0, 0);
-    for (index, more) in group_rows.iter().enumerate() {
-        held += more;
-        if held >= rows {
-            runs.push(start..index + 1);
-            (start, held) = (index + 1, 0);
-        }
-    }
-    if start < group_rows.len() {
-        runs.push(start..group_rows.len());
-    }
-    runs
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn join_pieces(pieces: Vec<Vec<Column>>, wanted: &[Wanted], parts: &[Part]) -> Result<Vec<Column>> {

@@ -1,4 +1,4 @@
-//! Arrow arrays to column values, whatever kind is wanted of them.
+//! Arrow arrays to column values cell by cell, whatever kind is wanted of them.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
@@ -6,69 +6,40 @@ use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
 
+use crate::arrow_kinds::kind_of;
 use crate::builder::{Builder, Data};
-use crate::column::{ColumnKind, MISSING};
+use crate::column::ColumnKind;
 use crate::error::Problem;
-use crate::parquet_in::{kind_of, same_values};
 use crate::parse::{show_date, show_time};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Appends arrays of one column to its builder. Keeps the codes of the last dictionary: row groups repeat it batch after batch.
-#[derive(Default)]
-pub struct Cells {
-    dictionary: Option<ArrayRef>,
-    codes: Vec<u32>,
-}
-
-impl Cells {
-    /// On error, the builder holds the rows before the wrong one.
-    pub fn append(&mut self, array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
-        match kind_of(array.data_type()) {
-            ColumnKind::Text => self.append_text(array, builder),
-            ColumnKind::Int => append_ints(array, builder),
-            ColumnKind::Float => append_floats(array, builder),
-            ColumnKind::Bool => append_bools(array, builder),
-            ColumnKind::Date => append_days(array, builder),
-            ColumnKind::Time => append_micros(array, builder),
-            ColumnKind::FloatList(_) => append_lists(array, builder),
-            ColumnKind::Other(name) if name == "null" => {
-                (0..array.len()).for_each(|_| builder.push_missing());
-                Ok(())
-            }
-            ColumnKind::Other(found) => Err(Problem::Unsupported { found }),
+/// Appends the cells of an array. On error, the builder holds the rows before the wrong one.
+pub fn append(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
+    match kind_of(array.data_type()) {
+        ColumnKind::Text => append_texts(array, builder),
+        ColumnKind::Int => append_ints(array, builder),
+        ColumnKind::Float => append_floats(array, builder),
+        ColumnKind::Bool => append_bools(array, builder),
+        ColumnKind::Date => append_days(array, builder),
+        ColumnKind::Time => append_micros(array, builder),
+        ColumnKind::FloatList(_) => append_lists(array, builder),
+        ColumnKind::Other(name) if name == "null" => {
+            (0..array.len()).for_each(|_| builder.push_missing());
+            Ok(())
         }
-    }
-
-    fn append_text(&mut self, array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
-        let wide = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let array = cast(array, &wide)?;
-        let dictionary = array.as_dictionary::<Int32Type>();
-        let values = dictionary.values();
-        if !self.dictionary.as_ref().is_some_and(|known| same_values(known, values)) {
-            self.dictionary = Some(values.clone());
-            self.codes = vec![MISSING; values.len()];
-        }
-        let texts = values.as_string::<i32>();
-        let translated = matches!(builder.data, Data::Text { .. });
-        for row in 0..dictionary.len() {
-            let key = dictionary.key(row).filter(|&key| texts.is_valid(key));
-            match key {
-                None => builder.push_missing(),
-                Some(key) if translated => {
-                    if self.codes[key] == MISSING {
-                        self.codes[key] = builder.code_of(texts.value(key))?;
-                    }
-                    builder.push_code(self.codes[key]);
-                }
-                Some(key) => builder.push_cell(texts.value(key), false)?,
-            }
-        }
-        Ok(())
+        ColumnKind::Other(found) => Err(Problem::Unsupported { found }),
     }
 }
 
-fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Problem> {
+/// Texts that are to be read as something else, cell by cell.
+fn append_texts(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
+    let texts = cast(array, &DataType::Utf8)?;
+    let texts = texts.as_string::<i32>();
+    each(texts, builder, |row| texts.value(row), |builder, text| builder.push_cell(text, false))
+}
+
+pub fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Problem> {
     if array.data_type() == to {
         return Ok(array.clone());
     }
@@ -88,12 +59,6 @@ fn each<T>(
             false => builder.push_missing(),
         }
     }
-    Ok(())
-}
-
-fn push_text(builder: &mut Builder, text: &str) -> Result<(), Problem> {
-    let code = builder.code_of(text)?;
-    builder.push_code(code);
     Ok(())
 }
 
@@ -124,7 +89,7 @@ fn push_int_as(builder: &mut Builder, value: i64) -> Result<(), Problem> {
         Data::Int(_) => builder.push_int(value),
         Data::Float(_) => builder.push_float(value as f64),
         Data::Bool(_) if value == 0 || value == 1 => builder.push_bool(value == 1),
-        Data::Text { .. } => push_text(builder, &value.to_string())?,
+        Data::Text { .. } => builder.push_text(&value.to_string())?,
         _ => return Err(refused(builder, value)),
     }
     Ok(())
@@ -138,7 +103,7 @@ fn append_unsigned(array: &ArrayRef, builder: &mut Builder) -> Result<(), Proble
         |row| values.value(row),
         |builder, value| match (i64::try_from(value), &builder.data) {
             (Ok(value), _) => push_int_as(builder, value),
-            (Err(_), Data::Text { .. }) => push_text(builder, &value.to_string()),
+            (Err(_), Data::Text { .. }) => builder.push_text(&value.to_string()),
             (Err(_), Data::Float(_)) => {
                 builder.push_float(value as f64);
                 Ok(())
@@ -159,7 +124,7 @@ fn append_floats(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem>
             match builder.data {
                 Data::Float(_) => builder.push_float(value),
                 Data::Int(_) if value.fract() == 0.0 && value.abs() < 9e15 => builder.push_int(value as i64),
-                Data::Text { .. } => push_text(builder, &value.to_string())?,
+                Data::Text { .. } => builder.push_text(&value.to_string())?,
                 _ => return Err(refused(builder, value)),
             }
             Ok(())
@@ -178,7 +143,7 @@ fn append_bools(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> 
                 Data::Bool(_) => builder.push_bool(value),
                 Data::Int(_) => builder.push_int(value.into()),
                 Data::Float(_) => builder.push_float(f64::from(u8::from(value))),
-                Data::Text { .. } => push_text(builder, if value { "true" } else { "false" })?,
+                Data::Text { .. } => builder.push_text(if value { "true" } else { "false" })?,
                 _ => return Err(refused(builder, value)),
             }
             Ok(())
@@ -198,7 +163,7 @@ fn append_days(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem> {
                 Data::Date(_) | Data::Int(_) => builder.push_int(day),
                 Data::Time(_) => builder.push_int(day * DAY_MICROS),
                 Data::Float(_) => builder.push_float(day as f64),
-                Data::Text { .. } => push_text(builder, &show_date(day))?,
+                Data::Text { .. } => builder.push_text(&show_date(day))?,
                 _ => return Err(refused(builder, show_date(day))),
             }
             Ok(())
@@ -223,7 +188,7 @@ fn append_micros(array: &ArrayRef, builder: &mut Builder) -> Result<(), Problem>
                 Data::Time(_) | Data::Int(_) => builder.push_int(time),
                 Data::Date(_) => builder.push_int(time.div_euclid(DAY_MICROS)),
                 Data::Float(_) => builder.push_float(time as f64),
-                Data::Text { .. } => push_text(builder, &show_time(time))?,
+                Data::Text { .. } => builder.push_text(&show_time(time))?,
                 _ => return Err(refused(builder, show_time(time))),
             }
             Ok(())
