@@ -55,9 +55,25 @@ pub struct FileArgs {
     /// Folder for built graphs [default: .gsl beside the file].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Threads that all ranks share [default: all cores].
+    #[arg(short = 'j', long)]
+    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub building: BuildingArgs,
     /// One JSON document on standard output instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What building a graph may take.
+#[derive(Debug, Clone, Default, Args)]
+pub struct BuildingArgs {
+    /// Memory for building the graph, such as 512MB or 8GB [default: 60 % of what is free].
+    #[arg(long, value_name = "SIZE", value_parser = gsl_runtime::construct::parse_bytes)]
+    pub memory: Option<u64>,
+    /// Folder for what does not fit into memory while the graph is built [default: scratch in the cache folder].
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -73,9 +89,6 @@ pub struct RunArgs {
     /// Seed of everything random, instead of the file's.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Threads that all ranks share [default: all cores].
-    #[arg(short = 'j', long)]
-    pub threads: Option<usize>,
     /// Ranks, as threads of this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub ranks: u16,
@@ -110,6 +123,8 @@ pub struct ExplainArgs {
     pub set: Vec<String>,
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub building: BuildingArgs,
     /// The program before and after every pass.
     #[arg(long)]
     pub passes: bool,

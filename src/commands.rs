@@ -136,6 +136,8 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         experiment: args.experiment.clone(),
         set: args.set.clone(),
         cache: args.cache.clone(),
+        threads: None,
+        building: args.building.clone(),
         json: args.json,
     };
     let source = SourceText::read(&file.file)?;
@@ -181,6 +183,7 @@ fn quiet() -> Events {
 }
 
 fn build(args: &FileArgs, color: bool) -> Done {
+    pipeline::set_threads(args)?;
     let source = SourceText::read(&args.file)?;
     let checked = pipeline::check(&source, args, color)?;
     let experiment = pipeline::choose(&checked, args)?;
@@ -191,6 +194,7 @@ fn build(args: &FileArgs, color: bool) -> Done {
 }
 
 fn inspect(args: &FileArgs, color: bool) -> Done {
+    pipeline::set_threads(args)?;
     let source = SourceText::read(&args.file)?;
     let checked = pipeline::check(&source, args, color)?;
     let experiment = pipeline::choose(&checked, args)?;

@@ -7,7 +7,7 @@ use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::Part;
 use gsl_plan::plan::Plan;
 use gsl_runtime::comm::Solo;
-use gsl_runtime::construct::construct_or_reuse;
+use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::write::write_all;
@@ -38,7 +38,7 @@ pub enum Goal {
 
 /// From a file to a tested model and its outputs.
 pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
-    set_threads(args)?;
+    set_threads(&args.file)?;
     let source = SourceText::read(&args.file.file)?;
     let checked = check(&source, &args.file, color)?;
     let experiment = choose(&checked, &args.file)?;
@@ -100,7 +100,7 @@ pub fn choose<'a>(checked: &'a Checked, args: &FileArgs) -> Result<&'a Experimen
     }
 }
 
-fn set_threads(args: &RunArgs) -> Result<(), Failure> {
+pub fn set_threads(args: &FileArgs) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = args.threads.unwrap_or(cores).max(1);
     rayon::ThreadPoolBuilder::new()
@@ -120,12 +120,16 @@ pub fn build(
     let started = Instant::now();
     events.send(Event::StageStarted { stage: "build".into(), total: None, unit: String::new() });
     let cache = args.cache.clone().unwrap_or_else(|| source.folder().join(".gsl"));
+    let scratch = Scratch {
+        folder: args.building.scratch.clone().unwrap_or_else(|| cache.join("scratch")),
+        memory: args.building.memory.unwrap_or_else(default_memory),
+    };
     let declared = &checked.graph_of(experiment).plan;
     let mut told = |what: &str, done: u64, _all: u64| {
         let detail = what.to_string();
         events.send(Event::StageProgress { stage: "build".into(), done, detail });
     };
-    let (graph, report, reused) = construct_or_reuse(declared, &source.folder(), &cache, &mut told)
+    let (graph, report, reused) = construct_or_reuse(declared, &source.folder(), &cache, &scratch, &mut told)
         .map_err(|e| failure_of(&e, e.help()))?;
     events.send(Event::StageFinished {
         stage: "build".into(),

@@ -124,9 +124,22 @@ fn scratch() -> Scratch {
     Scratch { folder: "/proc/no-such-folder".into(), memory: 1 << 30 }
 }
 
+/// Next to no memory.
+fn narrow(folder: &Path, memory: u64) -> Scratch {
+    Scratch { folder: folder.join("scratch"), memory }
+}
+
 fn build(plan: &GraphPlan, folder: &Path) -> Result<(Graph, BuildReport), BuildError> {
+    build_in(plan, folder, &scratch())
+}
+
+fn build_in(
+    plan: &GraphPlan,
+    folder: &Path,
+    scratch: &Scratch,
+) -> Result<(Graph, BuildReport), BuildError> {
     let file = folder.join("graph.h5");
-    let report = construct(plan, folder, &file, &scratch(), &mut |_, _, _| {})?;
+    let report = construct(plan, folder, &file, scratch, &mut |_, _, _| {})?;
     Ok((Graph::open(&file)?, report))
 }
 
@@ -333,7 +346,8 @@ fn broken_data_is_refused_by_name() {
         plan.nodes[0].features[0].expr = number("sizes");
     });
     check("not_parsed", &["row 1 (line 2)", "`100kB`"], &|_, folder| {
-        write_rows(folder, "packages.csv", "name,size,priority,section", &["bash,100kB,x,a"]);
+        let rows = ["bash,100kB,x,a", "zsh,1,x,a", "vim,2,x,a", "emacs,3,x,a"];
+        write_rows(folder, "packages.csv", "name,size,priority,section", &rows);
     });
     check("unknown_split_keys", &["`nano`", "train.csv, row 2 (line 3)"], &|plan, folder| {
         write_rows(folder, "train.csv", "name", &["bash", "nano"]);
@@ -573,8 +587,8 @@ fn shuffled(rows: Vec<String>) -> impl Strategy<Value = Vec<String>> {
     Just(rows).prop_shuffle()
 }
 
-/// Rows of nodes and edges, both again in another order, where to cut those into files, threads.
-type RandomTables = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, usize, usize, usize);
+/// Rows of nodes and edges, both again in another order, where to cut those into files, threads, bytes of memory.
+type RandomTables = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, usize, usize, usize, u64);
 
 fn random_tables() -> impl Strategy<Value = RandomTables> {
     (2usize..25, prop::collection::vec((any::<u16>(), any::<u16>(), 0u8..3), 1..60)).prop_flat_map(
@@ -593,17 +607,42 @@ fn random_tables() -> impl Strategy<Value = RandomTables> {
                 cut_nodes,
                 cut_edges,
                 1usize..4,
+                4_000u64..12_000,
             )
         },
     )
 }
 
+#[test]
+fn what_memory_has_no_room_for_goes_through_the_scratch_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<String> = (0..300).map(|i| format!("p{}", i * 7 % 1000)).collect();
+    let packages: Vec<String> =
+        keys.iter().enumerate().map(|(i, key)| format!("{key},{},r{},s{}", i * i % 91, i % 3, i % 2)).collect();
+    let depends: Vec<String> = (0..4000)
+        .map(|i| format!("{},{},k{}", keys[i * i % 300], keys[i * 31 % 300], i % 4))
+        .collect();
+    let texts = |rows: &[String]| rows.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    write_rows(folder.path(), "packages.csv", "name,size,priority,section", &[&texts(&packages)]);
+    write_rows(folder.path(), "depends.csv", "package,target,kind", &[&texts(&depends)]);
+    let mut plan = plan();
+    plan.nodes.truncate(1);
+    plan.edges.truncate(1);
+    let (wide, _) = build(&plan, folder.path()).unwrap();
+    let scratch = narrow(folder.path(), 60_000);
+    let (narrow, _) = build_in(&plan, folder.path(), &scratch).unwrap();
+    assert_eq!(content(&wide), content(&narrow));
+    assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0, "it was needed, and nothing is left in it");
+    let error = build_in(&plan, folder.path(), &Scratch { memory: 5_000, ..scratch }).err().unwrap();
+    assert!(error.code() == "memory" && error.help().unwrap().contains("--memory"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// The order of rows, the number of files and the number of threads leave no trace.
+    /// The order of rows, the number of files, the number of threads and the memory leave no trace.
     #[test]
-    fn order_files_and_threads_do_not_matter((nodes, edges, mixed_nodes, mixed_edges, cut_nodes, cut_edges, threads) in random_tables()) {
+    fn order_files_threads_and_memory_do_not_matter((nodes, edges, mixed_nodes, mixed_edges, cut_nodes, cut_edges, threads, memory) in random_tables()) {
         let mut plan = plan();
         plan.nodes.truncate(1);
         plan.edges.truncate(1);
@@ -623,7 +662,9 @@ proptest! {
         put(two.path(), "depends-2.csv", edge_header, refs(&mixed_edges[cut_edges..]));
         let (first, _) = build(&plan, one.path()).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (second, _) = pool.install(|| build(&plan, two.path())).unwrap();
+        let scratch = narrow(two.path(), memory);
+        let (second, _) = pool.install(|| build_in(&plan, two.path(), &scratch)).unwrap();
+        prop_assert!(fs::read_dir(&scratch.folder).map_or(true, |mut left| left.next().is_none()), "nothing is left");
         prop_assert_eq!(content(&first), content(&second));
     }
 }

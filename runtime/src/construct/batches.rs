@@ -28,6 +28,17 @@ pub fn stream(
     opened.source.stream(&wanted, batch_rows(columns.len()), each)
 }
 
+/// As [`stream`], with a state for each run of neighbouring batches that one thread reads in order.
+pub fn stream_with<S>(
+    opened: &Opened,
+    columns: &[(String, Want)],
+    state: &(dyn Fn() -> S + Sync),
+    each: &(dyn Fn(&mut S, Batch) -> Result<()> + Sync),
+) -> Result<Vec<Part>> {
+    let wanted: Vec<(&str, Want)> = columns.iter().map(|(name, want)| (name.as_str(), *want)).collect();
+    opened.source.stream_with(&wanted, batch_rows(columns.len()), state, each)
+}
+
 /// The columns of a batch as a frame of the rows `kept` (all, if none).
 pub fn frame_of(
     opened: &Opened,

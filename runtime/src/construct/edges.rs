@@ -12,7 +12,7 @@ use gsl_plan::graph::{EdgeType, FeatureFacts, GraphPlan, MissingPolicy, Relation
 use gsl_tables::{Batch, Column, Interner, MISSING, Values, Want};
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Gaps, Offenders, frame_of, stream};
+use super::batches::{Gaps, Offenders, frame_of, stream_with};
 use super::csc::{self, CscWriter, Ordered, edge_key, order, order_by, put, writer};
 use super::error::{BuildError, Fault, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
@@ -95,15 +95,11 @@ pub fn build(
 
 /// Memory that is left beside the keys of both ends.
 fn room_beside(scratch: &Scratch, resident: u64, edge: &EdgeType) -> Result<u64> {
-    let least = super::scratch::LEAST_MEMORY / 4;
-    match scratch.memory.checked_sub(resident).filter(|&left| left >= least) {
-        Some(left) => Ok(left),
-        None => Err(BuildError::Memory {
-            what: format!("the identifiers at both ends of `{}`", name_of(edge)),
-            wanted: resident + least,
-            memory: scratch.memory,
-        }),
-    }
+    scratch.memory.checked_sub(resident).filter(|&left| left > 0).ok_or_else(|| BuildError::Memory {
+        what: format!("finding the ends of `{}` by their identifiers", name_of(edge)),
+        wanted: resident + resident / 4,
+        memory: scratch.memory,
+    })
 }
 
 pub fn name_of(edge: &EdgeType) -> &str {
@@ -133,18 +129,20 @@ impl<'a> Edges<'a> {
         wanted
     }
 
-    /// Which rows of a batch are edges, and between which nodes.
-    fn keep(&self, batch: Batch, wanted: &[(String, Want)]) -> Result<Kept> {
+    /// Which rows of a batch are edges, and between which nodes. `seen` are the ids of texts that earlier batches of its run had.
+    fn keep(&self, batch: Batch, wanted: &[(String, Want)], seen: &mut [Vec<u32>; 2]) -> Result<Kept> {
         let at = |name: &str, want: Want| {
             let found = wanted.iter().position(|(known, w)| known == name && *w == want);
-            found.map(|at| &batch.columns[at]).ok_or_else(|| Fault::NoColumn { column: name.to_string() })
+            found.ok_or_else(|| Fault::NoColumn { column: name.to_string() })
         };
-        let src_column = at(&self.edge.src_column, self.src.keys.want())?;
-        let dst_column = at(&self.edge.dst_column, self.dst.keys.want())?;
-        let (src, dst) = (self.src.find_all(src_column), self.dst.find_all(dst_column));
+        let (src_at, dst_at) =
+            (at(&self.edge.src_column, self.src.keys.want())?, at(&self.edge.dst_column, self.dst.keys.want())?);
+        let (src_column, dst_column) = (&batch.columns[src_at], &batch.columns[dst_at]);
+        let src = self.src.find_all_seen(src_column, batch.known[src_at], &mut seen[0]);
+        let dst = self.dst.find_all_seen(dst_column, batch.known[dst_at], &mut seen[1]);
         let relation = match &self.edge.relation {
             Relation::Named(_) => Vec::new(),
-            Relation::Column(column) => self.codes(at(column, Want::Text)?)?,
+            Relation::Column(column) => self.codes(&batch.columns[at(column, Want::Text)?])?,
         };
         let first = batch.first_global_row;
         refuse_size(&format!("rows of `{}`", name_of(self.edge)), first + src.len() as u64)?;
@@ -230,8 +228,8 @@ impl<'a> Edges<'a> {
         }
         let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
         *self.counts.lock().expect("no thread panics here") = Counts::default();
-        stream(self.opened, &wanted, &|batch| {
-            let kept = self.keep(batch, &wanted)?;
+        stream_with(self.opened, &wanted, &Default::default, &|seen, batch| {
+            let kept = self.keep(batch, &wanted, seen)?;
             let rows = self.features(&kept, fitted, &gaps, &missing)?;
             sorters.push(&kept, &rows)
         })?;
@@ -448,7 +446,10 @@ impl Batches for Edges<'_> {
         each: &(dyn Fn(&Frame) -> Result<()> + Sync),
     ) -> Result<()> {
         let wanted = self.wanted_with(columns);
-        stream(self.opened, &wanted, &|batch| each(&self.keep(batch, &wanted)?.frame)).map(drop)
+        let each = |seen: &mut [Vec<u32>; 2], batch: Batch| each(&self.keep(batch, &wanted, seen)?.frame);
+        *self.counts.lock().expect("no thread panics here") = Counts::default();
+        stream_with(self.opened, &wanted, &Default::default, &each)?;
+        self.refuse()
     }
 }
 
@@ -480,6 +481,11 @@ impl Sorters<'_> {
     fn push(&self, kept: &Kept, features: &[Rows]) -> Result<()> {
         if kept.rows.is_empty() {
             return Ok(());
+        }
+        if kept.relation.is_empty() && features.is_empty() {
+            let keys: Vec<u64> = kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
+            let rows: Vec<u32> = kept.rows.iter().map(|&row| kept.first as u32 + row).collect();
+            return self.all.read().expect("no thread panics here")[0].push(&keys, bytes_of(&rows));
         }
         if kept.relation.is_empty() {
             let all: Vec<u32> = (0..kept.rows.len() as u32).collect();

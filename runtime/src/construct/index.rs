@@ -134,11 +134,11 @@ impl TextIndex {
         slot
     }
 
-    /// The id of each text among the keys that the index is of, [`ABSENT`] where there is none.
-    pub fn find_all(&self, keys: &TextValues, texts: &TextValues) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(texts.len());
+    /// Adds to `ids` the ids of the texts from `ids.len()` on, [`ABSENT`] where there is none. `keys` are those that the index is of.
+    pub fn find_rest(&self, keys: &TextValues, texts: &TextValues, ids: &mut Vec<u32>) {
+        ids.reserve(texts.len() - ids.len());
         let (mut hashes, mut slots) = ([0; GROUP], [0; GROUP]);
-        let mut first = 0;
+        let mut first = ids.len();
         while first < texts.len() {
             let count = GROUP.min(texts.len() - first);
             for at in 0..count {
@@ -162,6 +162,12 @@ impl TextIndex {
             }
             first += count;
         }
+    }
+
+    /// The id of each text, [`ABSENT`] where there is none.
+    pub fn find_all(&self, keys: &TextValues, texts: &TextValues) -> Vec<u32> {
+        let mut ids = Vec::new();
+        self.find_rest(keys, texts, &mut ids);
         ids
     }
 

@@ -72,6 +72,12 @@ impl Nodes {
         self.index.get_or_init(|| self.keys.index()).find_all(&self.keys, column)
     }
 
+    /// As [`Nodes::find_all`], with the ids that an earlier column of the same dictionary has found: see
+    /// [`KeyIndex::find_all_seen`].
+    pub fn find_all_seen(&self, column: &Column, known: usize, seen: &mut Vec<u32>) -> Vec<u32> {
+        self.index.get_or_init(|| self.keys.index()).find_all_seen(&self.keys, column, known, seen)
+    }
+
     /// Bytes that the keys and an index of them take.
     pub fn resident(&self) -> u64 {
         self.keys.bytes() + self.keys.index_bytes() + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)

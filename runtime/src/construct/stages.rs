@@ -26,6 +26,8 @@ pub type Arrays = Vec<(String, Piece)>;
 /// The stages of one build.
 pub struct Stages {
     folder: PathBuf,
+    /// Stages that took longer than this many seconds are kept.
+    keep_after: f64,
     earlier: Vec<Graph>,
     done: Vec<Done>,
 }
@@ -56,7 +58,8 @@ impl Stages {
     /// For a graph of this name; `cache` holds the graphs that were built before.
     pub fn new(scratch: &Scratch, graph: &str, cache: Option<&Path>) -> Self {
         let earlier = cache.map(|cache| graphs_in(cache, graph)).unwrap_or_default();
-        Self { folder: scratch.folder.join(format!("{graph}.stages")), earlier, done: Vec::new() }
+        let folder = scratch.folder.join(format!("{graph}.stages"));
+        Self { folder, keep_after: KEEP_SECONDS, earlier, done: Vec::new() }
     }
 
     /// The result and the arrays of a stage: found, or made. `depends` is all that they are a function of.
@@ -79,7 +82,7 @@ impl Stages {
         let value = serde_json::to_value(&result).unwrap_or_default();
         let record = StageRecord { key, name: name.to_string(), seconds, result: value, arrays: Vec::new() };
         let mut done = Done { record, arrays };
-        if seconds > KEEP_SECONDS {
+        if seconds > self.keep_after {
             self.keep(&mut done)?;
         }
         self.done.push(done);
@@ -172,4 +175,53 @@ fn graphs_in(folder: &Path, name: &str) -> Vec<Graph> {
         .collect();
     found.sort();
     found.iter().rev().filter_map(|(_, path)| Graph::open(path).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stages(folder: &Path) -> Stages {
+        let scratch = Scratch { folder: folder.to_path_buf(), memory: 1 << 20 };
+        Stages { keep_after: -1.0, ..Stages::new(&scratch, "g", None) }
+    }
+
+    fn made(numbers: &[u32]) -> Result<(String, Arrays)> {
+        Ok(("found".to_string(), vec![("a/b".to_string(), Piece::of(numbers, None))]))
+    }
+
+    #[test]
+    fn a_stage_is_made_once_for_what_it_depends_on() {
+        let folder = tempfile::tempdir().unwrap();
+        stages(folder.path()).run("s", &1, || made(&[1, 2])).unwrap();
+        let mut again = stages(folder.path());
+        assert!(again.knows("s", &1) && !again.knows("s", &2) && !again.knows("t", &1));
+        let result: String = again.run("s", &1, || panic!("it is there")).unwrap();
+        assert_eq!((result.as_str(), again.last()[0].1.load::<u32>().unwrap()), ("found", vec![1, 2]));
+        again.run("s", &2, || made(&[3])).unwrap();
+        again.clear();
+        assert!(!stages(folder.path()).knows("s", &1));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_stage_that_is_not_whole_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        stages(folder.path()).run("s", &1, || made(&[1, 2])).unwrap();
+        for entry in fs::read_dir(folder.path().join("g.stages")).unwrap() {
+            let path = entry.unwrap().path();
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            assert!(!stages(folder.path()).knows("s", &1), "{} is cut", path.display());
+            fs::write(&path, &whole).unwrap();
+        }
+        assert!(stages(folder.path()).knows("s", &1));
+    }
+
+    #[test]
+    fn a_failed_stage_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = stages(folder.path()).run::<String>("s", &1, || Err(BuildError::NoNodes { ty: "t".into() }));
+        assert!(failed.is_err() && fs::read_dir(folder.path()).unwrap().count() == 0);
+    }
 }

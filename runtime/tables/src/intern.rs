@@ -49,7 +49,7 @@ impl TextValues {
             && offsets.is_sorted()
             && offsets.last() == Some(&(bytes.len() as u64))
             && offsets.iter().all(|&at| bytes.is_char_boundary(at as usize));
-        whole.then_some(Self { bytes, offsets })
+        whole.then(|| Self { texts: Arc::new(Texts { bytes, offsets }) })
     }
 
     pub fn push(&mut self, text: &str) {
