@@ -157,16 +157,6 @@ impl Scales {
     }
 }
 
-/// The name of a storage in the language.
-pub fn name_of(storage: Storage) -> &'static str {
-    match storage {
-        Storage::Float32 => "float",
-        Storage::Float16 => "float16",
-        Storage::BFloat16 => "bfloat16",
-        Storage::Int8 => "int8",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

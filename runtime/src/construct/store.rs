@@ -57,6 +57,7 @@ impl FeatureWriter {
 
     /// The arrays of the feature, by the group of the graph file that each belongs to.
     pub fn finish(self) -> Result<Vec<(&'static str, Piece)>> {
+        let path = self.rows.path().to_path_buf();
         let rows = finish(self.rows)?;
         if self.storage != Storage::Int8 {
             return Ok(vec![("features", rows)]);
@@ -64,12 +65,16 @@ impl FeatureWriter {
         let scales = self.scales.finish();
         let mut steps = writer(&self.scratch, Element::I8, Some(self.width));
         let mut rest: Vec<f32> = Vec::new();
-        rows.for_each(&mut |bytes| -> Result<()> {
+        let read = rows.for_each(&mut |bytes| -> Result<(), Failure> {
             rest.extend(numbers_of::<f32>(bytes));
             let whole = rest.len() - rest.len() % self.width.max(1);
             put_encoded(&mut steps, Storage::Int8, &rest[..whole], &scales)?;
             rest.drain(..whole);
             Ok(())
+        });
+        read.map_err(|failure| match failure {
+            Failure::Read(error) => BuildError::Scratch { file: path, error },
+            Failure::Build(error) => error,
         })?;
         Ok(vec![("features", finish(steps)?), ("scales", Piece::of(&scales, None))])
     }
@@ -94,10 +99,21 @@ impl Encoded {
     }
 }
 
-/// A scratch file of a feature cannot be read back.
-impl From<std::io::Error> for BuildError {
+/// The rows cannot be read back, or what is made of them cannot be kept.
+enum Failure {
+    Read(std::io::Error),
+    Build(BuildError),
+}
+
+impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        BuildError::Scratch { file: "feature".into(), error }
+        Failure::Read(error)
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Failure::Build(error)
     }
 }
 

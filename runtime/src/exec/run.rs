@@ -60,7 +60,7 @@ impl Executor {
     /// Bytes that a step reads and writes, each operand counted once per row or edge.
     fn traffic(&self, env: &Env, at: usize) -> u64 {
         let kind = &self.schedule.steps[at].kind;
-        let writes: usize = self.steps[at].writes.iter().map(|id| self.floats(*id)).sum();
+        let writes: usize = self.steps[at].writes.iter().map(|id| 4 * self.floats(*id)).sum();
         let reads: usize = match kind {
             StepKind::Map { kernel, .. } | StepKind::Traverse { kernel, .. } => {
                 let of = |input: &KernelInput| {
@@ -69,13 +69,16 @@ impl Executor {
                         (StepKind::Traverse { rel, hop, .. }, _) => Domain::Edges { rel: *rel, hop: *hop },
                         _ => super::prepare::accessed(kind, input.access, &self.signature),
                     };
-                    env.block.rows(domain) * input.width
+                    env.block.rows(domain) * input.width * bytes_of(env, input.operand)
                 };
                 kernel.inputs.iter().map(of).sum()
             }
-            _ => self.steps[at].reads.iter().map(|&read| self.operand_floats(env, at, read)).sum(),
+            _ => {
+                let of = |&read: &Operand| bytes_of(env, read) * self.operand_floats(env, at, read);
+                self.steps[at].reads.iter().map(of).sum()
+            }
         };
-        4 * (reads + writes) as u64
+        (reads + writes) as u64
     }
 
     fn floats(&self, id: BufferId) -> usize {
@@ -98,6 +101,19 @@ impl Executor {
                 rows * width
             }
         }
+    }
+}
+
+/// Bytes of one number of an operand.
+fn bytes_of(env: &Env, operand: Operand) -> usize {
+    match operand {
+        Operand::Stored(Stored::NodeFeature { ty, feature }) => {
+            env.view.node_feature(ty, feature).data.bytes()
+        }
+        Operand::Stored(Stored::EdgeFeature { rel, feature }) => {
+            env.view.edge_feature(rel, feature).stored.data.bytes()
+        }
+        _ => 4,
     }
 }
 
