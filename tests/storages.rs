@@ -44,7 +44,7 @@ layer Weighed(out: dim) {{
     weight W : in x out
     weight S : in x out
 
-    h'[v] = relu(sum[u -near-> v] e.far * (h[u] @ W) + h[v] @ S)
+    h'[v] = relu(sum[u -> v] e.far * (h[u] @ W) + h[v] @ S)
 }}
 
 experiment kinds on items {{
