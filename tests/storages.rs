@@ -97,7 +97,8 @@ fn narrow_rows_give_the_same_bytes_on_one_thread_and_two() {
         let folder = items(Some(storage));
         let run = |threads: &str| {
             folder.gsc(&["run", "items.gsl", "--quiet", "--threads", threads, "--out", threads]).ok();
-            let kept = std::fs::read_dir(folder.at(threads).join("checkpoints")).expect("checkpoints").flatten();
+            let kept =
+                std::fs::read_dir(folder.at(threads).join("checkpoints")).expect("checkpoints").flatten();
             let mut files: Vec<_> =
                 kept.map(|f| (f.file_name(), std::fs::read(f.path()).expect("a checkpoint"))).collect();
             files.sort();

@@ -443,7 +443,9 @@ fn graphs_are_reused_until_plan_or_tables_change() {
     let folder = tempfile::tempdir().unwrap();
     write_debian(folder.path());
     let cache = folder.path().join("cache");
-    let get = |plan: &GraphPlan| construct_or_reuse(plan, folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap();
+    let get = |plan: &GraphPlan| {
+        construct_or_reuse(plan, folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap()
+    };
     let mut plan = plan();
     plan.nodes[0].labels[0].split = random(1.0, 0.0, 0.0);
     let (graph, report, reused) = get(&plan);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gsl_kernels::f16;
 use gsl_plan::graph::{Key as KeyColumn, *};
-use gsl_runtime::construct::{BuildError, construct};
+use gsl_runtime::construct::{BuildError, Scratch, construct};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::view::{GraphView, StoredMatrix};
 use hdf5::types::VarLenUnicode;
@@ -74,7 +74,8 @@ fn write_tables(folder: &Path, order: impl Iterator<Item = usize> + Clone) {
 
 fn build(plan: &GraphPlan, folder: &Path) -> Result<Graph, BuildError> {
     let file = folder.join("graph.h5");
-    construct(plan, folder, &file, &mut |_, _, _| {})?;
+    let scratch = Scratch { folder: folder.join("scratch"), memory: 1 << 30 };
+    construct(plan, folder, &file, &scratch, &mut |_, _, _| {})?;
     Ok(Graph::open(&file)?)
 }
 
@@ -182,7 +183,7 @@ fn what_a_storage_cannot_hold_is_refused_with_its_place() {
     };
     let error = refused(&plan());
     let text = error.to_string();
-    assert_eq!(error.code(), "too_large");
+    assert_eq!(error.code(), "beyond_storage");
     assert!(text.contains("feature `float16` of `item`: -65505 cannot be stored as float16"), "{text}");
     assert!(text.contains("65504, first at ") && text.contains("items.csv, row 2"), "{text}");
     assert!(error.help().unwrap().contains("bfloat16"));

@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn batches_of_any_size_are_stored_as_the_whole() {
         let scratch = Scratch::temporary().unwrap();
-        let data: Vec<f32> = (0..3 * 1000).map(|at| ((at * 37) % 1001) as f32 / (1 + at % 3) as f32).collect();
+        let data: Vec<f32> =
+            (0..3 * 1000).map(|at| ((at * 37) % 1001) as f32 / (1 + at % 3) as f32).collect();
         for storage in Storage::ALL {
             let whole = Kept::of(storage, &Rows { width: 3, data: data.clone() }).unwrap();
             for rows in [1, 7, 1000] {
