@@ -89,8 +89,7 @@ impl FeatureCx<'_, '_> {
             None => self.column(&name.text, name.span)?,
         };
         let span = feature.value.as_ref().map_or(name.span, |v| v.span);
-        let (storage, width) = self.stated(feature.ty.as_ref(), &resolved.kind, span);
-        let expr = match resolved.kind {
+        let expr = match &resolved.kind {
             Kind::Text => {
                 let shown = feature.value.as_ref().and_then(Expr::as_name).unwrap_or(&name.text);
                 let help = format!("`one_hot({shown})` makes one column of each value");
@@ -101,6 +100,7 @@ impl FeatureCx<'_, '_> {
             Kind::Vector(_) => apply(Transform::Vector, resolved.expr),
             _ => resolved.expr,
         };
+        let (storage, width) = self.stated(feature.ty.as_ref(), &resolved.kind, span);
         Some(graph::Feature { name: name.text.clone(), expr, storage, width })
     }
 
