@@ -1,7 +1,7 @@
 //! `gsc explain FILE`: the plan as a database shows one; after a run, with what was measured beside what was expected.
 
 use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
-use gsl_plan::graph::GraphFacts;
+use gsl_plan::graph::{FeatureFacts, GraphFacts, Storage};
 use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan};
 use gsl_plan::print::describe;
 use gsl_runtime::report::Event;
@@ -19,10 +19,10 @@ pub fn plan(plan: &Plan, events: Option<&Path>) -> String {
     let costs = costs(plan);
     let measured = events.and_then(measured).filter(|m| m.len() == plan.train.schedule.steps.len());
     let _ = writeln!(text, "one training step, {} on one rank", batch(plan));
-    steps(&mut text, &plan.train, &costs, measured.as_deref());
+    steps(&mut text, plan, &plan.train, &costs, measured.as_deref());
     for stage in &plan.infer {
         let _ = writeln!(text, "inference stage {}, for all nodes and all their neighbours", stage.name);
-        steps(&mut text, &stage.exec, &whole(plan), None);
+        steps(&mut text, plan, &stage.exec, &whole(plan), None);
     }
     named(&text, &plan.facts)
 }
@@ -40,7 +40,7 @@ pub fn facts(facts: &GraphFacts) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "graph");
     for node in &facts.nodes {
-        let features: Vec<_> = node.features.iter().map(|f| format!("{}[{}]", f.name, f.width)).collect();
+        let features: Vec<_> = node.features.iter().map(feature).collect();
         let labels: Vec<_> = node
             .labels
             .iter()
@@ -65,6 +65,15 @@ pub fn facts(facts: &GraphFacts) -> String {
     }
     text.push('\n');
     text
+}
+
+/// `vec[384]`, with its storage if this is not 32 bits: `vec[384]:int8`.
+fn feature(feature: &FeatureFacts) -> String {
+    let storage = match feature.storage {
+        Storage::Float32 => String::new(),
+        narrow => format!(":{}", narrow.name()),
+    };
+    format!("{}[{}]{storage}", feature.name, feature.width)
 }
 
 fn parts([_, train, valid, test]: &[u64; 4]) -> String {
@@ -123,8 +132,8 @@ fn whole(plan: &Plan) -> Costs {
     Costs::estimate(&plan.facts, &[Fanout::All], &seeds, &[every])
 }
 
-fn steps(text: &mut String, exec: &Executable, costs: &Costs, measured: Option<&[StepTime]>) {
-    let expected = estimate_steps(&exec.schedule, costs);
+fn steps(text: &mut String, plan: &Plan, exec: &Executable, costs: &Costs, measured: Option<&[StepTime]>) {
+    let expected = estimate_steps(&exec.schedule, costs, &plan.facts);
     let heads = if measured.is_some() { "    measured" } else { "" };
     let _ = writeln!(text, "  {:>10} {:>9} {:>9}{heads}  step", "rows", "FLOP", "bytes");
     for (i, (step, cost)) in exec.schedule.steps.iter().zip(&expected).enumerate() {

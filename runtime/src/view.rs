@@ -3,41 +3,11 @@
 //! Decided here: which arrays there are and how they are addressed. Not decided here: where they live (memory, a mapped
 //! file, another machine).
 
+mod matrix;
 mod memory;
 
+pub use matrix::{EdgeMatrix, Matrix, StoredMatrix};
 pub use memory::{MemoryGraph, MemoryRelation};
-
-/// Rows × width, row-major.
-#[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    pub data: &'a [f32],
-    pub width: usize,
-}
-
-impl<'a> Matrix<'a> {
-    pub fn new(data: &'a [f32], width: usize) -> Self {
-        Matrix { data, width }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.data.len().checked_div(self.width).unwrap_or(0)
-    }
-
-    /// Row `row`, `width` floats.
-    pub fn row(&self, row: usize) -> &'a [f32] {
-        &self.data[row * self.width..(row + 1) * self.width]
-    }
-}
-
-/// An edge feature. The edge at CSC position `p` has row `rows[p]`, or row `p` where `rows` is none.
-///
-/// A relation and its reverse share one matrix and differ in `rows`, which is the same for all features of a relation.
-#[derive(Debug, Clone, Copy)]
-pub struct EdgeMatrix<'a> {
-    pub data: &'a [f32],
-    pub width: usize,
-    pub rows: Option<&'a [u32]>,
-}
 
 /// The incoming edges of every node of a relation's destination type: node `v` has the CSC positions
 /// `indptr[v] .. indptr[v + 1]`, and the edge at position `p` comes from `src[p]`.
@@ -61,7 +31,7 @@ pub trait GraphView: Sync {
     fn csc(&self, rel: u32) -> Csc<'_>;
 
     /// One row per node of type `ty`.
-    fn node_feature(&self, ty: u32, feature: u32) -> Matrix<'_>;
+    fn node_feature(&self, ty: u32, feature: u32) -> StoredMatrix<'_>;
 
     fn edge_feature(&self, rel: u32, feature: u32) -> EdgeMatrix<'_>;
 

@@ -29,7 +29,7 @@ fn through(transform: Transform, input: FeatureExpr) -> FeatureExpr {
 }
 
 fn feature(name: &str, expr: FeatureExpr) -> Feature {
-    Feature { name: name.to_string(), expr, storage: Storage::default() }
+    Feature { name: name.to_string(), expr, storage: Storage::default(), width: None }
 }
 
 fn random(train: f64, valid: f64, test: f64) -> Option<Split> {
@@ -173,7 +173,7 @@ fn content(graph: &Graph) -> BTreeMap<String, String> {
             let matrix = graph.node_feature(ty, index as u32);
             all.insert(
                 format!("{}.{}", facts.name, feature.name),
-                format!("{} {:?}", matrix.width, bits(matrix.data)),
+                format!("{} {:?}", matrix.width, bits(&matrix.to_vec())),
             );
         }
         for (index, label) in facts.labels.iter().enumerate() {
@@ -187,7 +187,10 @@ fn content(graph: &Graph) -> BTreeMap<String, String> {
         all.insert(format!("{rel} {facts:?}"), format!("{:?} {:?}", csc.indptr, csc.src));
         for index in 0..facts.features.len() {
             let feature = graph.edge_feature(rel as u32, index as u32);
-            all.insert(format!("{rel}.{index}"), format!("{:?} {:?}", bits(feature.data), feature.rows));
+            all.insert(
+                format!("{rel}.{index}"),
+                format!("{:?} {:?}", bits(&feature.stored.to_vec()), feature.rows),
+            );
         }
     }
     all.insert("fitted".into(), format!("{:?}", graph.fitted()));
@@ -215,8 +218,12 @@ fn a_small_graph_is_what_its_tables_say() {
     assert_eq!((reverse.indptr, reverse.src), (&[0, 1, 2, 3, 5, 6][..], &[0, 3, 3, 1, 1, 1][..]));
     assert_eq!(graph.degree(0), [2.0, 5.0, 2.0, 5.0, 2.0]);
     let kind = graph.edge_feature(0, 0);
-    assert_eq!((kind.width, kind.rows), (2, None));
-    assert_eq!(&kind.data[2..6], [0.0, 1.0, 1.0, 0.0], "parallel edges are ordered by their features");
+    assert_eq!((kind.stored.width, kind.rows), (2, None));
+    assert_eq!(
+        kind.stored.to_vec()[2..6],
+        [0.0, 1.0, 1.0, 0.0],
+        "parallel edges are ordered by their features"
+    );
     let turned = graph.edge_feature(1, 0);
     assert_eq!(turned.rows.unwrap(), [0, 4, 5, 1, 2, 3]);
     assert_eq!(graph.facts().nodes[0].labels[0].classes, ["editors", "shells"]);
@@ -441,7 +448,7 @@ fn joined_tables_follow_the_key() {
         vec![feature("size", through(Transform::Fill(Fill::Constant(-1.0)), number("size")))];
     plan.nodes[0].labels[0].split = None;
     let (graph, report) = build(&plan, folder.path()).unwrap();
-    assert_eq!(graph.node_feature(0, 0).data, [1.0, -1.0, 3.0]);
+    assert_eq!(graph.node_feature(0, 0).to_vec(), [1.0, -1.0, 3.0]);
     assert_eq!((report.nodes[0].rows_without_node, report.nodes[0].nodes_without_row), (1, 1));
 }
 
@@ -450,7 +457,9 @@ fn graphs_are_reused_until_plan_or_tables_change() {
     let folder = tempfile::tempdir().unwrap();
     write_debian(folder.path());
     let cache = folder.path().join("cache");
-    let get = |plan: &GraphPlan| construct_or_reuse(plan, folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap();
+    let get = |plan: &GraphPlan| {
+        construct_or_reuse(plan, folder.path(), &cache, &scratch(), &mut |_, _, _| {}).unwrap()
+    };
     let mut plan = plan();
     plan.nodes[0].labels[0].split = random(1.0, 0.0, 0.0);
     let (graph, report, reused) = get(&plan);
@@ -517,7 +526,7 @@ fn new_tables_get_the_statistics_of_the_old() {
     );
     assert_eq!(like.label(0, 0), [-1.0, -1.0]);
     assert_eq!(like.facts().nodes[0].labels[0].classes, ["editors", "shells"]);
-    assert_eq!(like.edge_feature(0, 0).data, [0.0, 0.0]);
+    assert_eq!(like.edge_feature(0, 0).stored.to_vec(), [0.0, 0.0]);
 }
 
 /// Every transform, on one table, fitted on its training rows; then applied to the same table by what the file stored.
@@ -579,7 +588,7 @@ fn every_transform_is_reapplied_exactly() {
         .map(|id| graph.node_feature(0, 0).row(id)[0])
         .collect();
     assert!(train.len() > 80 && train.iter().sum::<f32>().abs() / (train.len() as f32) < 1e-6);
-    let all: f32 = graph.node_feature(0, 0).data.iter().sum();
+    let all: f32 = graph.node_feature(0, 0).to_vec().iter().sum();
     assert!(all.abs() / 200.0 > 1e-6, "statistics come from the training rows alone");
 }
 

@@ -187,20 +187,12 @@ impl World<'_> {
             (Op::Param { param }, _) => Some(self.params.values(*param).to_vec()),
             (Op::Feature { feature }, Domain::Nodes { ty, .. }) => {
                 let matrix = view.node_feature(ty, *feature);
-                Some(
-                    self.block.ids(ty)[..rows]
-                        .iter()
-                        .flat_map(|&v| matrix.row(v as usize).to_vec())
-                        .collect(),
-                )
+                Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| matrix.row(v as usize)).collect())
             }
             (Op::Feature { feature }, Domain::Edges { rel, hop }) => {
-                let matrix = view.edge_feature(rel, *feature);
+                let matrix = view.edge_feature(rel, *feature).stored;
                 let rows = self.block.edges(rel, hop)?.position.iter().map(|&p| self.edge_row(rel, p));
-                Some(
-                    rows.flat_map(|r| matrix.data[r * matrix.width..(r + 1) * matrix.width].to_vec())
-                        .collect(),
-                )
+                Some(rows.flat_map(|r| matrix.row(r)).collect())
             }
             (Op::Embedding { param }, Domain::Nodes { ty, .. }) => {
                 let table = self.params.table(*param);
@@ -233,7 +225,7 @@ impl World<'_> {
             let ty = ty as u32;
             for (i, feature) in node.features.iter().enumerate() {
                 let matrix = view.node_feature(ty, i as u32);
-                let data = wide(matrix.data);
+                let data = wide(&matrix.to_vec());
                 let matrix = Matrix { rows: node.count as usize, width: feature.width, data };
                 bindings.node_features.insert((ty, i as u32), matrix);
             }
@@ -244,7 +236,7 @@ impl World<'_> {
         for (rel, relation) in facts.relations.iter().enumerate() {
             let rel = rel as u32;
             for (i, feature) in relation.features.iter().enumerate() {
-                let data = wide(view.edge_feature(rel, i as u32).data);
+                let data = wide(&view.edge_feature(rel, i as u32).stored.to_vec());
                 let matrix = Matrix { rows: self.toy.edges[rel as usize], width: feature.width, data };
                 bindings.edge_features.insert((rel, i as u32), matrix);
             }

@@ -147,13 +147,16 @@ pub enum MissingPolicy {
     Drop,
 }
 
-/// A feature: rows × width of f32, computed from columns by an expression.
+/// A feature: rows × width of numbers, computed from columns by an expression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
     pub name: String,
     pub expr: FeatureExpr,
     #[serde(default)]
     pub storage: Storage,
+    /// The stated width; a row of another width is an error.
+    #[serde(default)]
+    pub width: Option<usize>,
 }
 
 /// How the numbers of a feature are kept in the graph file.
@@ -165,6 +168,29 @@ pub enum Storage {
     BFloat16,
     /// round(x / scale), with one scale for each column.
     Int8,
+}
+
+impl Storage {
+    pub const ALL: [Storage; 4] = [Storage::Float32, Storage::Float16, Storage::BFloat16, Storage::Int8];
+
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Storage::Float32 => 4,
+            Storage::Float16 | Storage::BFloat16 => 2,
+            Storage::Int8 => 1,
+        }
+    }
+
+    /// The type's name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Storage::Float32 => "float",
+            Storage::Float16 => "float16",
+            Storage::BFloat16 => "bfloat16",
+            Storage::Int8 => "int8",
+        }
+    }
 }
 
 /// An expression over columns. Statistics of fitted transforms come from the rows of the training split of the

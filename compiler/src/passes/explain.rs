@@ -1,10 +1,12 @@
 //! What a schedule is expected to cost: rows, floating-point operations and bytes of each step, and memory.
 //!
 //! Decided here: how operations and bytes are counted. A multiply and an add are two operations; a byte counts each time
-//! that it crosses between memory and a kernel, rows read along edges once per edge.
+//! that it crosses between memory and a kernel, rows read along edges once per edge; a number of a feature has the bytes of its
+//! storage.
 
 use super::costs::Costs;
 use super::memory::bytes;
+use gsl_plan::graph::GraphFacts;
 use gsl_plan::program::Domain;
 use gsl_plan::schedule::*;
 
@@ -17,8 +19,8 @@ pub struct StepCost {
 }
 
 /// One cost for each step of `schedule`.
-pub fn estimate_steps(schedule: &Schedule, costs: &Costs) -> Vec<StepCost> {
-    schedule.steps.iter().map(|step| Estimate { schedule, costs }.step(&step.kind)).collect()
+pub fn estimate_steps(schedule: &Schedule, costs: &Costs, facts: &GraphFacts) -> Vec<StepCost> {
+    schedule.steps.iter().map(|step| Estimate { schedule, costs, facts }.step(&step.kind)).collect()
 }
 
 /// Bytes of all slots, each as large as the largest buffer that is put there.
@@ -34,21 +36,25 @@ pub fn peak_bytes(schedule: &Schedule, costs: &Costs) -> f64 {
 struct Estimate<'a> {
     schedule: &'a Schedule,
     costs: &'a Costs,
+    facts: &'a GraphFacts,
 }
 
 impl Estimate<'_> {
     fn step(&self, kind: &StepKind) -> StepCost {
         use StepKind::*;
         match kind {
-            Gather { out, .. } => self.move_rows(*out, 2.0),
+            Gather { from, out } => self.move_rows(*out, 1.0 + self.bytes(Operand::Stored(*from)) / 4.0),
             RecipCount { out, .. } | Label { out, .. } | SeedWeight { out, .. } | LossScale { out, .. } => {
                 self.move_rows(*out, 1.0)
             }
             Pad { out, .. } | Stack { out, .. } => self.move_rows(*out, 2.0),
-            Linear { batch, k, n, out, accumulate, .. } | LinearT { batch, k, n, out, accumulate, .. } => {
-                self.product(self.rows(*out), [*batch, *k, *n], *accumulate)
+            Linear { x, batch, k, n, out, accumulate, .. }
+            | LinearT { g: x, batch, k: n, n: k, out, accumulate, .. } => {
+                self.product(self.rows(*out), *x, [*batch, *k, *n], *accumulate)
             }
-            Outer { batch, k, n, rows, .. } => self.product(self.costs.rows(*rows), [*batch, *k, *n], false),
+            Outer { x, batch, k, n, rows, .. } => {
+                self.product(self.costs.rows(*rows), *x, [*batch, *k, *n], false)
+            }
             Map { rows, kernel, outputs } => {
                 let outs = outputs.iter().map(|o| (o.out, o.accumulate));
                 self.kernel(self.costs.rows(*rows), kernel, outs)
@@ -80,13 +86,14 @@ impl Estimate<'_> {
         StepCost { rows: self.rows(out), flops: 0.0, bytes: passes * self.size(out) }
     }
 
-    fn product(&self, rows: f64, [batch, k, n]: [usize; 3], accumulate: bool) -> StepCost {
+    /// A product of rows of `batch * k` numbers, those of `x`, and a weight.
+    fn product(&self, rows: f64, x: Operand, [batch, k, n]: [usize; 3], accumulate: bool) -> StepCost {
         let (k, n, batch) = (k as f64, n as f64, batch as f64);
         let written = if accumulate { 2.0 * n } else { n };
         StepCost {
             rows,
             flops: 2.0 * rows * batch * k * n,
-            bytes: 4.0 * batch * (rows * (k + written) + k * n),
+            bytes: batch * (rows * (self.bytes(x) * k + 4.0 * written) + 4.0 * k * n),
         }
     }
 
@@ -99,7 +106,21 @@ impl Estimate<'_> {
 
     fn input(&self, rows: f64, input: &KernelInput) -> f64 {
         let times = if input.access == Access::Global { 1.0 } else { rows };
-        4.0 * times * input.width as f64
+        self.bytes(input.operand) * times * input.width as f64
+    }
+
+    /// Bytes of one number of an operand.
+    fn bytes(&self, operand: Operand) -> f64 {
+        let features = match operand {
+            Operand::Stored(Stored::NodeFeature { ty, feature }) => {
+                self.facts.nodes.get(ty as usize).and_then(|node| node.features.get(feature as usize))
+            }
+            Operand::Stored(Stored::EdgeFeature { rel, feature }) => {
+                self.facts.relations.get(rel as usize).and_then(|rel| rel.features.get(feature as usize))
+            }
+            _ => None,
+        };
+        features.map_or(4.0, |feature| feature.storage.bytes() as f64)
     }
 }
 

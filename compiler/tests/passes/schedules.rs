@@ -4,6 +4,7 @@ use crate::executor::execute;
 use crate::models::{self, Model};
 use crate::world::{agree, bindings, costs, outputs};
 use gsl_compiler::passes::{Options, compile, estimate_steps, peak_bytes};
+use gsl_plan::graph::{FeatureFacts, GraphFacts, NodeFacts, Storage};
 use gsl_plan::interpret::Matrix;
 use gsl_plan::plan::Executable;
 use gsl_plan::program::*;
@@ -127,8 +128,24 @@ fn hops_are_those_that_the_program_reads() {
 fn every_step_has_a_cost() {
     let exec = build(&models::gat(), true, &[]);
     let costs = costs();
-    let steps = estimate_steps(&exec.schedule, &costs);
+    let steps = estimate_steps(&exec.schedule, &costs, &GraphFacts::default());
     assert_eq!(steps.len(), exec.schedule.steps.len());
     assert!(steps.iter().all(|s| s.rows > 0.0 && s.bytes > 0.0 && s.flops >= 0.0));
     assert!(peak_bytes(&exec.schedule, &costs) > 0.0);
+}
+
+#[test]
+fn narrow_features_cost_fewer_bytes() {
+    let exec = build(&models::rgcn(), true, &[]);
+    let bytes = |storage: Storage| -> f64 {
+        let node = NodeFacts {
+            features: vec![FeatureFacts { storage, ..FeatureFacts::default() }; 4],
+            ..NodeFacts::default()
+        };
+        let facts = GraphFacts { nodes: vec![node; 4], relations: Vec::new() };
+        estimate_steps(&exec.schedule, &costs(), &facts).iter().map(|step| step.bytes).sum()
+    };
+    let [wide, half, _, byte] = Storage::ALL.map(bytes);
+    assert!(wide > half && half > byte, "{wide} {half} {byte}");
+    assert!((wide - half - 2.0 * (half - byte)).abs() < 1e-6 * wide, "two bytes less, then one");
 }

@@ -18,6 +18,7 @@ fn main() {
     println!("{} threads", rayon::current_num_threads());
     println!("{:44} {:>10} {:>9} {:>12} {:>7}", "kernel", "ms", "rate", "ceiling", "ratio");
     aggregation(&bench);
+    storages(&bench);
     attention(&bench);
     products(&bench);
     pointwise(&bench);
@@ -120,6 +121,46 @@ fn aggregation(bench: &Bench) {
         bench.compare(&format!("spmm edge weight width {width}"), "GB/s", bytes, &mut ceiling, &mut || {
             let outputs = &mut [Reduced::new(2, Reduce::Sum, &mut out)];
             traverse(&program, Direction::ByDst, adj, &[Input::new(&x), Input::new(&w)], outputs);
+        });
+    }
+}
+
+/// What reading narrow rows costs: rates count the bytes that the rows would have as `f32`.
+fn storages(bench: &Bench) {
+    let (dst, src, width) = (100_000, 400_000, 128);
+    let (indptr, other) = block(dst, src);
+    let adj = Adjacency::new(&indptr, &other);
+    let wide = normal(src * width, 18);
+    let half: Vec<f16> = wide.iter().map(|&x| f16::from_f32(x)).collect();
+    let upper: Vec<bf16> = wide.iter().map(|&x| bf16::from_f32(x)).collect();
+    let bytes: Vec<i8> = wide.iter().map(|&x| (x * 25.0) as i8).collect();
+    let scale = vec![0.04; width];
+    let stored = [
+        ("float32", Floats::F32(&wide)),
+        ("float16", Floats::F16(&half)),
+        ("bfloat16", Floats::BF16(&upper)),
+        ("int8", Floats::I8 { data: &bytes, scale: &scale }),
+    ];
+    let moved = GIGA * (other.len() * (width * 4 + 4)) as f64;
+    let mut ceiling = || {
+        ceilings::gather(&wide, width, &other);
+        moved
+    };
+    let copy = RowProgram::new(vec![InputSpec::src(width)], vec![Instr::Load(0)]).expect("well formed");
+    let mut out = vec![0.0; dst * width];
+    let mut rows = vec![0.0; other.len() * width];
+    let (w, shape) = (normal(width * 64, 19), Shape { rows: other.len(), batch: 1, k: width, n: 64 });
+    let mut product = vec![0.0; other.len() * 64];
+    for (name, x) in stored {
+        bench.compare(&format!("stored {name}: spmm Mean"), "GB/s", moved, &mut ceiling, &mut || {
+            let outputs = &mut [Reduced::new(0, Reduce::Mean, &mut out)];
+            traverse(&copy, Direction::ByDst, adj, &[Input { data: Data::Floats(x), index: None }], outputs);
+        });
+        bench.compare(&format!("stored {name}: gather_rows"), "GB/s", moved, &mut ceiling, &mut || {
+            gather_rows(x, width, &other, &mut rows);
+        });
+        bench.compare(&format!("stored {name}: gathered linear"), "GB/s", moved, &mut ceiling, &mut || {
+            linear(shape, x, Some(&other), &w, Start::Zero, &mut product);
         });
     }
 }

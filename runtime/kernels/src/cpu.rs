@@ -17,3 +17,4 @@ mod small;
 pub mod traverse;
 mod vector;
 mod view;
+mod widen;

@@ -3,7 +3,7 @@
 //! Decided here: how each operation is computed, its order of summation, its parallelism. Not decided: what is computed
 //! when, and where buffers come from; every output is the caller's.
 //!
-//! Everything is `f32` and deterministic: a result depends on the arguments only, bit by bit, never on the number of threads
+//! Everything is computed in `f32`, whatever it is stored in ([`Floats`]), and deterministic: a result depends on the arguments only, bit by bit, never on the number of threads
 //! of the rayon pool in which the kernel runs. Work is cut into chunks of fixed size, each row is computed by one thread in
 //! a fixed order, and partial sums are combined in the order of the chunks.
 //!
@@ -11,6 +11,7 @@
 //! that names both numbers. Shapes that a user can influence are checked by [`RowProgram::new`], which returns an error.
 
 mod cpu;
+mod floats;
 mod program;
 pub mod random;
 
@@ -23,6 +24,8 @@ pub use cpu::map::{Output, map_rows, outer_rows, sum_rows};
 pub use cpu::optim::{Adam, adam, axpy, norm, scale, sgd, sparse_adam_rows};
 pub use cpu::rows::{concat_columns, copy_columns, gather_rows, pad_rows, scatter_add_rows, slice_columns};
 pub use cpu::traverse::{Reduce, Reduced, outer_edges, traverse, traverse_edges, traverse_global};
+pub use floats::Floats;
+pub use half::{bf16, f16};
 pub use program::{
     Access, Arg, BinaryOp, Broadcast, Data, Input, InputId, InputSpec, Instr, Kind, Reg, RowProgram, UnaryOp,
 };

@@ -6,6 +6,7 @@
 //! Registers are in SSA form: instruction `i` defines register `i`. A register is a vector of `width(i)` floats per row;
 //! shapes such as `[heads, d]` exist only in the instructions, row-major, as `heads * d` floats.
 
+use crate::floats::Floats;
 use crate::random::Key;
 
 /// A register: the position of the instruction that defines it.
@@ -80,7 +81,7 @@ impl InputSpec {
 /// The data of an input, row-major.
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
-    F32(&'a [f32]),
+    Floats(Floats<'a>),
     Id(&'a [u64]),
 }
 
@@ -92,12 +93,17 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub fn new(data: &'a [f32]) -> Self {
-        Input { data: Data::F32(data), index: None }
+    pub fn new(data: impl Into<Floats<'a>>) -> Self {
+        Input { data: Data::Floats(data.into()), index: None }
     }
 
-    pub fn gathered(data: &'a [f32], index: &'a [u32]) -> Self {
-        Input { data: Data::F32(data), index: Some(index) }
+    pub fn gathered(data: impl Into<Floats<'a>>, index: &'a [u32]) -> Self {
+        Input { data: Data::Floats(data.into()), index: Some(index) }
+    }
+
+    /// Whether its numbers must be widened before they are computed with.
+    pub(crate) fn is_narrow(&self) -> bool {
+        matches!(self.data, Data::Floats(floats) if floats.wide().is_none())
     }
 
     pub fn ids(ids: &'a [u64]) -> Self {

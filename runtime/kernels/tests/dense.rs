@@ -34,16 +34,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn linear_and_its_gradients(s in shapes(), seed: u64, gathered: bool) {
+    fn linear_and_its_gradients(s in shapes(), seed: u64, gathered: bool, storage in 0u32..6) {
         let key = Key::new(seed, 0);
         let stored = if gathered { 50 } else { s.rows };
-        let table = normal(key.fold(0), stored * s.batch * s.k);
+        let numbers = Numbers::nearest(storage, normal(key.fold(0), stored * s.batch * s.k), s.batch * s.k);
+        let table = numbers.borrow();
         let index: Vec<u32> = (0..s.rows as u64).map(|r| key.below_at(r, 50)).collect();
         let width = s.batch * s.k;
+        let row = |r: usize| (0..width).map(move |c| common::stored(table, width, r, c) as f32);
         let x: Vec<f32> = if gathered {
-            index.iter().flat_map(|&r| table[r as usize * width..][..width].to_vec()).collect()
+            index.iter().flat_map(|&r| row(r as usize)).collect()
         } else {
-            table.clone()
+            (0..s.rows).flat_map(row).collect()
         };
         let index = gathered.then_some(&index[..]);
         let (w, dy) = (normal(key.fold(1), width * s.n), normal(key.fold(2), s.rows * s.batch * s.n));
@@ -52,14 +54,14 @@ proptest! {
         let want = naive_linear(s, &x, &w);
         let got = same_for_any_threads(|| {
             let mut out = vec![9.0; s.rows * s.batch * s.n];
-            linear(s, &table, index, &w, Start::Zero, &mut out);
+            linear(s, table, index, &w, Start::Zero, &mut out);
             out
         });
         assert_close(&got, &want, 1e-4, "linear");
         let mut twice = got.clone();
-        linear(s, &table, index, &w, Start::Keep, &mut twice);
+        linear(s, table, index, &w, Start::Keep, &mut twice);
         assert_close(&twice, &want.iter().map(|x| 2.0 * x).collect::<Vec<_>>(), 1e-4, "keep");
-        linear(s, &table, index, &w, Start::Bias(&bias), &mut twice);
+        linear(s, table, index, &w, Start::Bias(&bias), &mut twice);
         let biased: Vec<f64> =
             want.iter().enumerate().map(|(i, x)| x + f64::from(bias[i % (s.batch * s.n)])).collect();
         assert_close(&twice, &biased, 1e-4, "bias");
@@ -79,7 +81,7 @@ proptest! {
 
         let got = same_for_any_threads(|| {
             let mut dw = vec![9.0; width * s.n];
-            outer(s, &table, index, &dy, false, &mut dw);
+            outer(s, table, index, &dy, false, &mut dw);
             dw
         });
         let cell = |at: usize| -> f64 {

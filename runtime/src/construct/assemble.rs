@@ -107,7 +107,7 @@ fn dataset_of(kind: &str, rest: &str, array: &str, first: usize) -> String {
         "labels" => format!("nodes/{rest}/labels/{array}"),
         "features" => {
             let (ty, feature) = rest.split_once('/').unwrap_or((rest, ""));
-            format!("nodes/{ty}/features/{feature}")
+            format!("nodes/{ty}/{array}/{feature}")
         }
         "edges" => {
             let (own, array) = array.split_once('/').unwrap_or((array, ""));

@@ -13,7 +13,7 @@ use gsl_tables::{Batch, Column, Interner, MISSING, Values, Want};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Gaps, Offenders, frame_of, stream_with};
-use super::csc::{self, CscWriter, Ordered, edge_key, order, order_by, put, writer};
+use super::csc::{CscWriter, Ordered, edge_key, order, order_by};
 use super::error::{BuildError, Fault, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
@@ -24,9 +24,9 @@ use super::report::RelationReport;
 use super::scratch::Scratch;
 use super::sorter::{Room, Run, Sorter};
 use super::stages::Arrays;
+use super::storage::FeatureWriter;
 use super::tables::{Opened, Tables};
-use super::tally::Tally;
-use crate::graph::piece::{Element, PieceWriter, bytes_of, numbers_of};
+use crate::graph::piece::{bytes_of, numbers_of};
 
 /// The relations of one declaration, each followed by its reverse. `reverse_of` counts from the first of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -259,7 +259,7 @@ impl<'a> Edges<'a> {
         let mut all = Vec::with_capacity(fitted.len());
         for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
             missing.lock().expect("no thread panics here")[index] += feature::missing_inputs(declared, &kept.frame);
-            match feature::apply(name_of(self.edge), fitted, &kept.frame) {
+            match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
                 Ok(rows) => all.push(rows),
                 Err(error) => {
                     gaps.take(index, kept.first, error)?;
@@ -390,19 +390,17 @@ impl<'a> Edges<'a> {
             Ok((ordered, features))
         };
         let mut csc = CscWriter::new(scratch, self.dst.len() as u64);
-        let mut columns: Vec<(PieceWriter, Tally)> = widths
+        let mut columns: Vec<FeatureWriter> = facts
+            .features
             .iter()
-            .map(|&width| (writer(scratch, Element::F32, Some(width)), Tally::default()))
+            .map(|feature| FeatureWriter::new(scratch, feature.storage, feature.width))
             .collect();
         dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, features): (Ordered, Vec<Vec<f32>>)| {
             report.parallel += ordered.parallel;
             if self.edge.src == self.edge.dst {
                 report.self_loops += ordered.loops;
             }
-            for ((piece, tally), data) in columns.iter_mut().zip(&features) {
-                tally.see(data);
-                put(piece, |piece| piece.put(data))?;
-            }
+            columns.iter_mut().zip(&features).try_for_each(|(column, data)| column.put(data))?;
             csc.add(&ordered)
         })?;
         let csc = csc.finish()?;
@@ -414,10 +412,12 @@ impl<'a> Edges<'a> {
             (format!("{first}/src"), csc.tails),
             (format!("{first}/row"), csc.words),
         ];
-        for (index, (piece, tally)) in columns.into_iter().enumerate() {
+        for (index, column) in columns.into_iter().enumerate() {
             let feature = &facts.features[index];
-            report.features.push(tally.report(&feature.name, feature.width, dealt.missing[index]));
-            arrays.push((format!("{first}/features/{}", feature.name), csc::finish(piece)?));
+            report.features.push(column.tally().report(&feature.name, feature.width, dealt.missing[index]));
+            for (kind, piece) in column.finish()? {
+                arrays.push((format!("{first}/{kind}/{}", feature.name), piece));
+            }
         }
         if let Some(reverse) = reverse {
             arrays.extend(self.turned(reverse, first + 1, scratch)?);

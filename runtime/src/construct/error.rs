@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use gsl_plan::graph::Storage;
 use gsl_tables::TableError;
 
+use super::storage::largest;
 use crate::graph::GraphError;
 
 pub type Result<T, E = BuildError> = std::result::Result<T, E>;
@@ -57,6 +59,8 @@ pub enum Fault {
     NumberWanted { transform: &'static str },
     NoColumn { column: String },
     NoWidth,
+    BeyondStorage { found: f32, storage: Storage },
+    StatedWidth { found: usize, stated: usize },
     TooLarge { found: f64 },
     TooManyValues { transform: &'static str },
     Scratch { error: String },
@@ -90,6 +94,7 @@ impl BuildError {
             BuildError::MissingRelation { .. } => "missing_relation",
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => "missing_values",
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => "not_finite",
+            BuildError::Feature { fault: Fault::BeyondStorage { .. }, .. } => "beyond_storage",
             BuildError::Feature { .. } | BuildError::LabelTransform { .. } => "transform",
             BuildError::NoNodes { .. } => "empty_node_type",
             BuildError::TooMany { .. } => "too_many",
@@ -132,6 +137,9 @@ impl BuildError {
                 "guard the expression, for example with `clip`"
             }
             BuildError::Feature { fault: Fault::LogBelowMinusOne { .. }, .. } => "`clip` the column first",
+            BuildError::Feature { fault: Fault::BeyondStorage { .. }, .. } => {
+                "bring it into range, for example with `standardize`, or store the feature as `bfloat16` or `float`"
+            }
             BuildError::NoTrainingRows { .. } => "check what the split names as training rows",
             BuildError::OnlyInTest { .. } => {
                 "a class that no training row has cannot be learned: move rows, or leave it out"
@@ -247,6 +255,13 @@ impl fmt::Display for Fault {
             }
             Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
+            Fault::StatedWidth { found, stated } => {
+                write!(f, "rows have {found} numbers, and {stated} are stated")
+            }
+            Fault::BeyondStorage { found, storage } => {
+                let (name, most) = (storage.name(), largest(*storage));
+                write!(f, "{found} cannot be stored as {name}, whose largest number is {most}")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, Fault, Result};
 use super::frame::Frame;
+use super::storage::{self, Overflow};
 use super::transform::FittedTransform;
 use super::value::{Located, Value, arithmetic, concat, finish, load};
 
@@ -122,6 +123,20 @@ pub fn apply(owner: &str, feature: &FittedFeature, frame: &Frame) -> Result<Rows
     Ok(Rows { width, data })
 }
 
+/// As [`apply`], for a feature as it was declared: refuses rows of another width than the stated one, and numbers that the storage
+/// cannot hold.
+pub fn apply_declared(owner: &str, declared: &Feature, fitted: &FittedFeature, frame: &Frame) -> Result<Rows> {
+    let rows = apply(owner, fitted, frame)?;
+    let found: Located = match declared.width.filter(|&stated| stated != rows.width) {
+        Some(stated) => Fault::StatedWidth { found: rows.width, stated }.into(),
+        None => match storage::check(declared.storage, &rows.data) {
+            Ok(()) => return Ok(rows),
+            Err(overflow) => Located::at(overflow.element / rows.width, overflow.into()),
+        },
+    };
+    Err(explain(owner, declared, found, Some(frame)))
+}
+
 /// A column of lists that are all there and of one width is the feature as it stands.
 fn direct(expr: &FittedExpr, frame: &Frame) -> Option<Result<(usize, Vec<f32>), Located>> {
     let FittedExpr::Apply { transform: FittedTransform::Vector { width }, input } = expr else { return None };
@@ -188,6 +203,12 @@ fn gaps(column: &Column) -> u64 {
         _ => false,
     };
     (0..column.len()).filter(|row| !column.is_valid(*row) || nan(row)).count() as u64
+}
+
+impl From<Overflow> for Fault {
+    fn from(Overflow { found, storage, .. }: Overflow) -> Self {
+        Fault::BeyondStorage { found, storage }
+    }
 }
 
 impl From<Fault> for BuildError {

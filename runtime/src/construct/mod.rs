@@ -16,6 +16,7 @@ pub mod fit;
 pub mod frame;
 pub mod report;
 pub mod scratch;
+pub mod storage;
 pub mod transform;
 
 mod assemble;
@@ -34,6 +35,7 @@ mod sink;
 mod sorter;
 mod split;
 mod stages;
+mod store;
 mod tables;
 mod tally;
 mod value;
@@ -402,8 +404,7 @@ impl<'a> Builder<'a> {
         let mut fitted = Vec::new();
         for at in 0..ty.features.len() {
             let done: FeatureDone = self.stages.run(&name(at), &depends[at], || {
-                let (done, piece) = made.remove(&at).expect("it was computed");
-                Ok((done, vec![("data".to_string(), piece)]))
+                Ok(made.remove(&at).expect("it was computed"))
             })?;
             self.facts.nodes[index].features.push(gsl_plan::graph::FeatureFacts {
                 name: ty.features[at].name.clone(),

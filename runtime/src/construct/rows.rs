@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use gsl_plan::graph::{Feature, NodeType};
+use gsl_plan::graph::{Feature, NodeType, Storage};
 use gsl_tables::Want;
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Gaps, frame_of, missing_row, stream};
-use super::csc::{finish, put, writer};
 use super::error::{BuildError, Fault, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
@@ -17,9 +16,10 @@ use super::nodes::{Alignment, home_of, whole_frame};
 use super::report::FeatureReport;
 use super::scratch::Scratch;
 use super::sink::RowSink;
+use super::stages::Arrays;
+use super::storage::FeatureWriter;
 use super::tables::{Opened, Tables};
-use super::tally::Tally;
-use crate::graph::piece::{Element, Piece, bytes_of, numbers_of};
+use crate::graph::piece::{bytes_of, numbers_of};
 
 /// What is known of a computed feature besides its numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct FeatureDone {
 }
 
 /// Features by their index in the type's declaration.
-pub type Computed = BTreeMap<usize, (FeatureDone, Piece)>;
+pub type Computed = BTreeMap<usize, (FeatureDone, Arrays)>;
 
 /// The nodes of a type, with all that their features are computed from.
 pub struct NodeRows<'a> {
@@ -115,7 +115,7 @@ impl NodeRows<'_> {
             for (index, (fitted, &at)) in fitted.iter().zip(group).enumerate() {
                 let found = times * feature::missing_inputs(&self.ty.features[at], frame);
                 missing.lock().expect("no thread panics here")[index] += found;
-                match feature::apply(&self.ty.name, fitted, frame) {
+                match feature::apply_declared(&self.ty.name, &self.ty.features[at], fitted, frame) {
                     Ok(rows) => put_rows(&sinks[index], ids, &rows)?,
                     Err(error) => gaps.take(index, first, multiplied(error, times))?,
                 }
@@ -133,7 +133,8 @@ impl NodeRows<'_> {
         let missing = missing.into_inner().expect("no thread panics here");
         let mut computed = Computed::new();
         for (((fitted, sink), &at), missing) in fitted.into_iter().zip(sinks).zip(group).zip(missing) {
-            computed.insert(at, store(fitted, sink, missing, scratch)?);
+            let storage = self.ty.features[at].storage;
+            computed.insert(at, store(fitted, storage, sink, missing, scratch)?);
         }
         Ok(computed)
     }
@@ -170,11 +171,11 @@ impl NodeRows<'_> {
         let mut computed = Computed::new();
         for (fitted, &at) in self.fit(group, known, &frame, scratch)?.into_iter().zip(group) {
             let missing = feature::missing_inputs(&self.ty.features[at], &frame);
-            let rows = feature::apply(&self.ty.name, &fitted, &frame)?;
-            let mut tally = Tally::default();
-            tally.see(&rows.data);
-            let report = tally.report(&fitted.name, fitted.width, missing);
-            computed.insert(at, (FeatureDone { fitted, report }, Piece::of(&rows.data, Some(rows.width))));
+            let declared = &self.ty.features[at];
+            let rows = feature::apply_declared(&self.ty.name, declared, &fitted, &frame)?;
+            let mut stored = FeatureWriter::new(scratch, declared.storage, fitted.width);
+            stored.put(&rows.data)?;
+            computed.insert(at, done(fitted, stored, missing)?);
         }
         Ok(computed)
     }
@@ -199,15 +200,22 @@ fn put_rows(sink: &RowSink, ids: &[u32], rows: &Rows) -> Result<()> {
     ids.chunks(1 << 12).try_for_each(|ids| sink.put(ids, &row.repeat(ids.len())))
 }
 
-fn store(fitted: FittedFeature, sink: RowSink, missing: u64, scratch: &Scratch) -> Result<(FeatureDone, Piece)> {
-    let mut piece = writer(scratch, Element::F32, Some(fitted.width));
-    let mut tally = Tally::default();
-    sink.finish(scratch.memory / 3, &mut |rows| {
-        tally.see(&numbers_of::<f32>(rows).collect::<Vec<f32>>());
-        put(&mut piece, |piece| piece.put_bytes(rows))
-    })?;
-    let report = tally.report(&fitted.name, fitted.width, missing);
-    Ok((FeatureDone { fitted, report }, finish(piece)?))
+fn store(
+    fitted: FittedFeature,
+    storage: Storage,
+    sink: RowSink,
+    missing: u64,
+    scratch: &Scratch,
+) -> Result<(FeatureDone, Arrays)> {
+    let mut stored = FeatureWriter::new(scratch, storage, fitted.width);
+    sink.finish(scratch.memory / 3, &mut |rows| stored.put(&numbers_of::<f32>(rows).collect::<Vec<f32>>()))?;
+    done(fitted, stored, missing)
+}
+
+fn done(fitted: FittedFeature, stored: FeatureWriter, missing: u64) -> Result<(FeatureDone, Arrays)> {
+    let report = stored.tally().report(&fitted.name, fitted.width, missing);
+    let arrays = stored.finish()?.into_iter().map(|(kind, piece)| (kind.to_string(), piece)).collect();
+    Ok((FeatureDone { fitted, report }, arrays))
 }
 
 /// The rows of one table of a type that are nodes.

@@ -5,7 +5,8 @@
 
 use super::translate::Source;
 use super::{Env, ExecError, Executor};
-use gsl_kernels::{Data, Input};
+use crate::view::{Matrix, StoredMatrix};
+use gsl_kernels::{Data, Floats, Input};
 use gsl_plan::program::{Domain, Signature};
 use gsl_plan::schedule::{Operand, Schedule, Step, Stored, Whole};
 use rayon::prelude::*;
@@ -30,9 +31,13 @@ pub struct Space {
 /// Rows of an operand: `data`, or `data` through `index`.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
-    pub data: &'a [f32],
+    pub data: Floats<'a>,
     pub index: Option<&'a [u32]>,
     pub width: usize,
+}
+
+fn wide(matrix: Matrix<'_>) -> StoredMatrix<'_> {
+    StoredMatrix::new(matrix.data, matrix.width)
 }
 
 /// All that the operands of a step can name.
@@ -132,7 +137,10 @@ impl<'a> Binder<'a> {
     /// The rows of `domain` of an operand.
     pub fn rows_of(&self, operand: Operand, domain: Domain) -> Result<Bound<'a>, ExecError> {
         match operand {
-            _ if domain == Domain::Global => self.global(operand),
+            _ if domain == Domain::Global => {
+                let row = self.global(operand)?;
+                Ok(Bound { data: Floats::F32(row), index: None, width: row.len() })
+            }
             Operand::Buffer(id) => {
                 let width = self.schedule.buffers[id.index()].width;
                 let (have, need) = (self.rows[id.index()], self.env.block.rows(domain));
@@ -140,29 +148,35 @@ impl<'a> Binder<'a> {
                     return Err(self.bad(format!("buffer {} has {have} rows, {need} are read", id.0)));
                 }
                 let slot = &self.slots[self.schedule.buffers[id.index()].slot as usize];
-                Ok(Bound { data: &slot[..need * width], index: None, width })
+                Ok(Bound { data: Floats::F32(&slot[..need * width]), index: None, width })
             }
             Operand::Stored(stored) => self.stored(stored, domain),
             Operand::Param(_) | Operand::Part { .. } => Err(self.bad("a Global operand is read by rows")),
         }
     }
 
+    /// The rows of an operand that a step has computed: they lie in order.
+    pub fn computed(&self, operand: Operand, domain: Domain) -> Result<&'a [f32], ExecError> {
+        let bound = self.rows_of(operand, domain)?;
+        let rows = if bound.index.is_none() { bound.data.wide() } else { None };
+        rows.ok_or_else(|| self.bad(format!("{operand:?} is read as if it had been computed")))
+    }
+
     /// A Global operand: one row.
-    pub fn global(&self, operand: Operand) -> Result<Bound<'a>, ExecError> {
-        let data = match operand {
-            Operand::Param(param) => self.param(param)?,
-            Operand::Buffer(id) => self.whole_buffer(id.index())?,
+    pub fn global(&self, operand: Operand) -> Result<&'a [f32], ExecError> {
+        match operand {
+            Operand::Param(param) => self.param(param),
+            Operand::Buffer(id) => self.whole_buffer(id.index()),
             Operand::Part { of, start, len } => {
                 let whole = match of {
                     Whole::Param(param) => self.param(param)?,
                     Whole::Buffer(id) => self.whole_buffer(id.index())?,
                 };
                 let part = whole.get(start..start + len);
-                part.ok_or_else(|| self.bad(format!("elements {start}.. + {len} of {}", whole.len())))?
+                part.ok_or_else(|| self.bad(format!("elements {start}.. + {len} of {}", whole.len())))
             }
-            Operand::Stored(_) => return Err(self.bad("a stored matrix is read as one row")),
-        };
-        Ok(Bound { data, index: None, width: data.len() })
+            Operand::Stored(_) => Err(self.bad("a stored matrix is read as one row")),
+        }
     }
 
     fn whole_buffer(&self, id: usize) -> Result<&'a [f32], ExecError> {
@@ -188,12 +202,12 @@ impl<'a> Binder<'a> {
             Stored::NodeFeature { ty, feature } => (ty, view.node_feature(ty, feature)),
             Stored::Table { ty, param } => {
                 self.param(param)?;
-                (ty, self.env.params.table(param))
+                (ty, wide(self.env.params.table(param)))
             }
-            Stored::Degree { ty } => (ty, crate::view::Matrix::new(view.degree(ty), 1)),
+            Stored::Degree { ty } => (ty, StoredMatrix::new(view.degree(ty), 1)),
             Stored::Hidden { ty } => {
                 let hidden = self.env.hidden.get(ty as usize).copied().flatten();
-                (ty, hidden.ok_or_else(|| self.missing(format!("the stage input of node type {ty}")))?)
+                (ty, wide(hidden.ok_or_else(|| self.missing(format!("the stage input of node type {ty}")))?))
             }
             Stored::EdgeFeature { rel, feature } => return self.edge_feature(rel, feature, domain),
         };
@@ -207,7 +221,7 @@ impl<'a> Binder<'a> {
     }
 
     fn edge_feature(&self, rel: u32, feature: u32, domain: Domain) -> Result<Bound<'a>, ExecError> {
-        let matrix = self.env.view.edge_feature(rel, feature);
+        let matrix = self.env.view.edge_feature(rel, feature).stored;
         let index = match domain {
             Domain::Edges { rel: of, hop } if of == rel => {
                 self.scratch.edge_rows.iter().find(|(key, _)| *key == (rel, hop))
@@ -228,7 +242,7 @@ impl<'a> Binder<'a> {
                 if bound.width != width {
                     return Err(self.bad(format!("{operand:?} has width {}, not {width}", bound.width)));
                 }
-                Ok(Input { data: Data::F32(bound.data), index: bound.index })
+                Ok(Input { data: Data::Floats(bound.data), index: bound.index })
             }
             Source::Ids(access) => match super::prepare::accessed(&self.step.kind, access, self.signature) {
                 Domain::Global => Ok(Input::ids(&ONE_ID)),

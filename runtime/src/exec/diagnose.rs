@@ -108,15 +108,14 @@ fn stored_cause(env: &Env, binder: &Binder, stored: Stored) -> Option<Cause> {
         Stored::NodeFeature { ty, feature } => {
             let matrix = env.view.node_feature(ty, feature);
             env.block.ids(ty).iter().find_map(|&id| {
-                let value = *matrix.row(id as usize).iter().find(|x| !x.is_finite())?;
+                let value = matrix.row(id as usize).into_iter().find(|x| !x.is_finite())?;
                 Some(Cause::NodeFeature { ty, feature, id, value })
             })
         }
         Stored::EdgeFeature { rel, feature } => {
-            let matrix = env.view.edge_feature(rel, feature);
+            let matrix = env.view.edge_feature(rel, feature).stored;
             binder.scratch.edge_rows_of(rel).find_map(|row| {
-                let start = row as usize * matrix.width;
-                let value = *matrix.data[start..start + matrix.width].iter().find(|x| !x.is_finite())?;
+                let value = matrix.row(row as usize).into_iter().find(|x| !x.is_finite())?;
                 Some(Cause::EdgeFeature { rel, feature, row, value })
             })
         }

@@ -2,7 +2,7 @@
 //!
 //! The outputs of a step are taken out of their slots while it runs, so that everything else can be read.
 
-use super::bind::{Binder, Bound, Space};
+use super::bind::{Binder, Space};
 use super::prepare::{Pass, Sweep, reduce};
 use super::{Env, ExecError, Executor};
 use gsl_kernels::{self as k, Direction, Input, Output, Reduced, Shape, Start};
@@ -60,7 +60,7 @@ impl Executor {
     /// Bytes that a step reads and writes, each operand counted once per row or edge.
     fn traffic(&self, env: &Env, at: usize) -> u64 {
         let kind = &self.schedule.steps[at].kind;
-        let writes: usize = self.steps[at].writes.iter().map(|id| self.floats(*id)).sum();
+        let writes: usize = self.steps[at].writes.iter().map(|id| 4 * self.floats(*id)).sum();
         let reads: usize = match kind {
             StepKind::Map { kernel, .. } | StepKind::Traverse { kernel, .. } => {
                 let of = |input: &KernelInput| {
@@ -69,13 +69,16 @@ impl Executor {
                         (StepKind::Traverse { rel, hop, .. }, _) => Domain::Edges { rel: *rel, hop: *hop },
                         _ => super::prepare::accessed(kind, input.access, &self.signature),
                     };
-                    env.block.rows(domain) * input.width
+                    env.block.rows(domain) * input.width * bytes_of(env, input.operand)
                 };
                 kernel.inputs.iter().map(of).sum()
             }
-            _ => self.steps[at].reads.iter().map(|&read| self.operand_floats(env, at, read)).sum(),
+            _ => {
+                let of = |&read: &Operand| bytes_of(env, read) * self.operand_floats(env, at, read);
+                self.steps[at].reads.iter().map(of).sum()
+            }
         };
-        4 * (reads + writes) as u64
+        (reads + writes) as u64
     }
 
     fn floats(&self, id: BufferId) -> usize {
@@ -101,18 +104,37 @@ impl Executor {
     }
 }
 
-/// The rows without indirection; stored ones are gathered into `space`.
-fn contiguous<'a>(bound: Bound<'a>, space: &'a mut Vec<f32>) -> &'a [f32] {
-    let Some(index) = bound.index else { return bound.data };
-    let len = index.len() * bound.width;
-    if space.len() < len {
-        space.resize(len, 0.0);
+/// Bytes of one number of an operand.
+fn bytes_of(env: &Env, operand: Operand) -> usize {
+    match operand {
+        Operand::Stored(Stored::NodeFeature { ty, feature }) => {
+            env.view.node_feature(ty, feature).data.bytes()
+        }
+        Operand::Stored(Stored::EdgeFeature { rel, feature }) => {
+            env.view.edge_feature(rel, feature).stored.data.bytes()
+        }
+        _ => 4,
     }
-    k::gather_rows(bound.data, bound.width, index, &mut space[..len]);
-    &space[..len]
 }
 
 impl Binder<'_> {
+    /// The rows without indirection; stored ones are gathered into `space`.
+    fn contiguous<'s>(
+        &'s self,
+        operand: Operand,
+        domain: Domain,
+        space: &'s mut Vec<f32>,
+    ) -> Result<&'s [f32], ExecError> {
+        let bound = self.rows_of(operand, domain)?;
+        let Some(index) = bound.index else { return self.computed(operand, domain) };
+        let len = index.len() * bound.width;
+        if space.len() < len {
+            space.resize(len, 0.0);
+        }
+        k::gather_rows(bound.data, bound.width, index, &mut space[..len]);
+        Ok(&space[..len])
+    }
+
     fn pass(&self, pass: &Pass, outs: &mut [&mut [f32]]) -> Result<(), ExecError> {
         let code = if self.env.context.training { &pass.train } else { &pass.eval };
         let inputs = code.inputs.iter().map(|source| self.input(source)).collect::<Result<Vec<_>, _>>()?;
@@ -245,7 +267,7 @@ impl Binder<'_> {
 
     fn own_rows(&self, operand: Operand) -> Result<&[f32], ExecError> {
         match operand {
-            Operand::Buffer(id) => Ok(self.rows_of(operand, self.domain(id))?.data),
+            Operand::Buffer(id) => self.computed(operand, self.domain(id)),
             _ => Err(self.bad("only a buffer can be padded")),
         }
     }
@@ -274,19 +296,20 @@ impl Binder<'_> {
         match self.step.kind {
             StepKind::Linear { x, w, batch, k, n, out: to, accumulate } => {
                 let (x, w) = (self.rows_of(x, self.domain(to))?, self.global(w)?);
-                let shape = self.shape(self.domain(to), [batch, k, n], &[(x.width, k), (w.width, k * n)])?;
+                let shape = self.shape(self.domain(to), [batch, k, n], &[(x.width, k), (w.len(), k * n)])?;
                 let start = if accumulate { Start::Keep } else { Start::Zero };
-                k::linear(shape, x.data, x.index, w.data, start, out);
+                k::linear(shape, x.data, x.index, w, start, out);
             }
             StepKind::LinearT { g, w, batch, k, n, out: to, accumulate } => {
-                let (g, w) = (self.rows_of(g, self.domain(to))?, self.global(w)?);
-                let shape = self.shape(self.domain(to), [batch, k, n], &[(g.width, n), (w.width, k * n)])?;
-                k::linear_t(shape, contiguous(g, space), w.data, accumulate, out);
+                let (domain, w) = (self.domain(to), self.global(w)?);
+                let width = self.rows_of(g, domain)?.width;
+                let shape = self.shape(domain, [batch, k, n], &[(width, n), (w.len(), k * n)])?;
+                k::linear_t(shape, self.contiguous(g, domain, space)?, w, accumulate, out);
             }
             StepKind::Outer { x, g, batch, k, n, rows, accumulate, .. } => {
-                let (x, g) = (self.rows_of(x, rows)?, self.rows_of(g, rows)?);
-                let shape = self.shape(rows, [batch, k, n], &[(x.width, k), (g.width, n)])?;
-                k::outer(shape, x.data, x.index, contiguous(g, space), accumulate, out);
+                let (x, width) = (self.rows_of(x, rows)?, self.rows_of(g, rows)?.width);
+                let shape = self.shape(rows, [batch, k, n], &[(x.width, k), (width, n)])?;
+                k::outer(shape, x.data, x.index, self.contiguous(g, rows, space)?, accumulate, out);
             }
             _ => return Err(self.bad("no product")),
         }
@@ -310,28 +333,28 @@ impl Binder<'_> {
         match self.step.kind {
             StepKind::CrossEntropy { logits, labels, classes, smoothing, out: to } => {
                 let domain = self.domain(to);
-                let logits = self.rows_of(logits, domain)?;
-                self.classes(self.rows_of(labels, domain)?, classes, space)?;
-                k::cross_entropy(logits.data, classes, space, None, smoothing, out);
+                let logits = self.computed(logits, domain)?;
+                self.classes(self.computed(labels, domain)?, classes, space)?;
+                k::cross_entropy(logits, classes, space, None, smoothing, out);
             }
             StepKind::CrossEntropyGrad { logits, labels, g, classes, smoothing, out: to } => {
                 let domain = self.domain(to);
-                let (logits, g) = (self.rows_of(logits, domain)?, self.rows_of(g, domain)?);
-                self.classes(self.rows_of(labels, domain)?, classes, space)?;
-                k::cross_entropy_grad(logits.data, classes, space, None, smoothing, g.data, out);
+                let (logits, g) = (self.computed(logits, domain)?, self.computed(g, domain)?);
+                self.classes(self.computed(labels, domain)?, classes, space)?;
+                k::cross_entropy_grad(logits, classes, space, None, smoothing, g, out);
             }
             _ => return Err(self.bad("no loss")),
         }
         Ok(())
     }
 
-    fn classes(&self, labels: Bound, classes: usize, out: &mut Vec<i32>) -> Result<(), ExecError> {
+    fn classes(&self, labels: &[f32], classes: usize, out: &mut Vec<i32>) -> Result<(), ExecError> {
         out.clear();
-        out.extend(labels.data.iter().map(|&label| label as i32));
+        out.extend(labels.iter().map(|&label| label as i32));
         match out.iter().position(|&label| label >= classes as i32) {
             None => Ok(()),
             Some(row) => {
-                let label = labels.data[row];
+                let label = labels[row];
                 Err(ExecError::Label { step: self.step.name.clone(), row, label, classes })
             }
         }
@@ -344,8 +367,8 @@ impl Binder<'_> {
                 None => out.fill(0.0),
                 Some(item) => {
                     let row = self.global(*item)?;
-                    self.expect(row.data.len(), out.len())?;
-                    out.copy_from_slice(row.data);
+                    self.expect(row.len(), out.len())?;
+                    out.copy_from_slice(row);
                 }
             }
         }

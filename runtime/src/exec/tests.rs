@@ -10,6 +10,7 @@ use crate::sample::{Sampler, sample_key};
 use crate::view::MemoryGraph;
 use gsl_kernels::random::Key;
 use gsl_plan::build::Builder;
+use gsl_plan::graph::Storage;
 use gsl_plan::interpret::{Bindings, Edge, Matrix as Rows, interpret};
 use gsl_plan::plan::{Fanout, Init, Param, ParamKind};
 use gsl_plan::program::*;
@@ -93,8 +94,14 @@ impl World {
         World { graph, params: Params::new(params, 4), block, weights }
     }
 
+    /// The same, with all features rounded as this storage does.
+    pub fn stored_as(self, storage: Storage) -> World {
+        World { graph: self.graph.stored_as(storage).unwrap(), ..self }
+    }
+
     pub fn run(&self, executor: &mut Executor, context: Context, goal: Goal) -> Result<(), ExecError> {
-        let hidden = Matrix::new(self.graph.node_feature(0, 0).data, WIDTH);
+        let hidden = self.graph.node_feature(0, 0).to_vec();
+        let hidden = Matrix::new(&hidden, WIDTH);
         let env = Env {
             view: &self.graph,
             params: &self.params,
@@ -125,12 +132,12 @@ impl World {
         }
         let node = |ty: u32| {
             let matrix = graph.node_feature(ty, 0);
-            ((ty, 0), Rows { rows: matrix.rows(), width: matrix.width, data: wide(matrix.data) })
+            ((ty, 0), Rows { rows: matrix.rows(), width: matrix.width, data: wide(&matrix.to_vec()) })
         };
         let edge = |rel: u32| {
             let matrix = graph.edge_feature(rel, 0);
             let rows: Vec<Vec<f64>> =
-                matrix.rows.unwrap().iter().map(|&row| wide(&matrix.data[2 * row as usize..][..2])).collect();
+                matrix.rows.unwrap().iter().map(|&row| wide(&matrix.stored.row(row as usize))).collect();
             ((rel, 0), Rows::from_rows(&rows))
         };
         Bindings {
@@ -281,9 +288,9 @@ fn context(training: bool) -> Context {
 #[test]
 fn every_operation_agrees_with_the_interpreter() {
     let program = without_dropout(program());
-    for fanouts in [[Fanout::Neighbors(3), Fanout::Neighbors(2)], [Fanout::All; 2], [Fanout::Neighbors(0); 2]]
-    {
-        let world = World::new(fanouts);
+    let fanouts = [[Fanout::Neighbors(3), Fanout::Neighbors(2)], [Fanout::All; 2], [Fanout::Neighbors(0); 2]];
+    for (fanouts, storage) in fanouts.into_iter().flat_map(|f| Storage::ALL.map(|s| (f, s))) {
+        let world = World::new(fanouts).stored_as(storage);
         for gather in [true, false] {
             let schedule = lower(&program, gather);
             let mut executor = Executor::new(&schedule, &signature()).unwrap();
@@ -386,16 +393,17 @@ fn a_value_that_is_not_finite_is_traced_to_its_feature() {
     let program = without_dropout(program());
     let mut world = World::new([Fanout::Neighbors(3); 2]);
     let id = world.block.ids(0)[4];
-    let mut data = world.graph.node_feature(0, 0).data.to_vec();
+    let mut data = world.graph.node_feature(0, 0).to_vec();
     data[id as usize * WIDTH + 2] = f32::NAN;
     let mut graph = graph_with(data);
     std::mem::swap(&mut world.graph, &mut graph);
     let mut executor = Executor::new(&lower(&program, false), &signature()).unwrap();
+    let hidden = graph.node_feature(0, 0).to_vec();
     let env = Env {
         view: &world.graph,
         params: &world.params,
         block: &world.block,
-        hidden: &[Some(Matrix::new(graph.node_feature(0, 0).data, WIDTH))],
+        hidden: &[Some(Matrix::new(&hidden, WIDTH))],
         context: context(true),
         seed_weights: &[&world.weights],
         loss_scale: &[0.05],

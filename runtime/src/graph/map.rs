@@ -5,7 +5,9 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use gsl_plan::graph::{GraphFacts, NodeFacts};
+use gsl_kernels::{Floats, f16};
+use gsl_plan::graph::{FeatureFacts, GraphFacts, NodeFacts, Storage};
+use half::slice::HalfBitsSliceExt;
 use hdf5::types::{FixedAscii, VarLenUnicode};
 use hdf5::{Dataset, H5Type};
 use memmap2::Mmap;
@@ -31,6 +33,18 @@ impl Plain for u32 {}
 impl Plain for u64 {}
 impl Plain for i64 {}
 impl Plain for f32 {}
+impl Plain for f16 {}
+impl Plain for i8 {}
+impl Plain for u16 {}
+
+/// A feature's numbers, by their storage.
+pub enum Numbers {
+    F32(Section<f32>),
+    F16(Section<f16>),
+    /// HDF5 has no such type: the dataset is of `u16`.
+    BF16(Section<u16>),
+    I8 { data: Section<i8>, scale: Section<f32> },
+}
 
 /// Where and how large a dataset is.
 struct Extent {
@@ -112,6 +126,30 @@ impl Mapped {
         let whole = data.len() == bytes && extent.element == element.size();
         (whole && blake3::hash(data).to_hex().as_str() == extent.hash)
             .then(|| Piece::of_graph(element, width, self.clone(), offset, bytes as u64))
+    }
+
+    /// The rows of a feature of the node type or relation whose datasets are below `base`.
+    fn numbers(&self, base: &str, feature: &FeatureFacts, rows: usize) -> Result<Numbers, GraphError> {
+        let (name, shape) = (format!("{base}/features/{}", feature.name), [rows, feature.width]);
+        Ok(match feature.storage {
+            Storage::Float32 => Numbers::F32(self.section(&name, &shape)?),
+            Storage::Float16 => Numbers::F16(self.section(&name, &shape)?),
+            Storage::BFloat16 => Numbers::BF16(self.section(&name, &shape)?),
+            Storage::Int8 => Numbers::I8 {
+                data: self.section(&name, &shape)?,
+                scale: self.section(&format!("{base}/scales/{}", feature.name), &[feature.width])?,
+            },
+        })
+    }
+
+    /// The numbers of a feature, as they are stored.
+    pub fn floats(&self, numbers: &Numbers) -> Floats<'_> {
+        match numbers {
+            Numbers::F32(data) => Floats::F32(self.get(data)),
+            Numbers::F16(data) => Floats::F16(self.get(data)),
+            Numbers::BF16(data) => Floats::BF16(self.get(data).reinterpret_cast()),
+            Numbers::I8 { data, scale } => Floats::I8 { data: self.get(data), scale: self.get(scale) },
+        }
     }
 
     fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, GraphError> {
@@ -202,7 +240,7 @@ pub fn node_arrays(mapped: &Mapped, facts: &NodeFacts) -> Result<NodeArrays, Gra
     let features = facts
         .features
         .iter()
-        .map(|f| mapped.section(&format!("{base}/features/{}", f.name), &[count, f.width]))
+        .map(|feature| mapped.numbers(&base, feature, count))
         .collect::<Result<_, _>>()?;
     let labels = facts
         .labels
@@ -248,7 +286,7 @@ pub fn relation_arrays(
     let own = if relation.reverse_of.is_none() { relation.features.as_slice() } else { &[] };
     let features = own
         .iter()
-        .map(|f| mapped.section(&format!("{base}/features/{}", f.name), &[edges, f.width]))
+        .map(|feature| mapped.numbers(&base, feature, edges))
         .collect::<Result<_, _>>()?;
     Ok(RelationArrays {
         indptr,

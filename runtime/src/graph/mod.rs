@@ -19,8 +19,8 @@ pub use error::GraphError;
 pub use write::GraphWriter;
 
 use crate::construct::{BuildReport, FittedGraph};
-use crate::view::{Csc, EdgeMatrix, GraphView, Matrix};
-use map::{Mapped, Section};
+use crate::view::{Csc, EdgeMatrix, GraphView, StoredMatrix};
+use map::{Mapped, Numbers, Section};
 use piece::{Element, Piece};
 
 /// Raised when the meaning of a dataset changes; a file of another version is built anew.
@@ -74,7 +74,7 @@ pub struct Graph {
 struct NodeArrays {
     count: usize,
     keys: KeyArrays,
-    features: Vec<Section<f32>>,
+    features: Vec<Numbers>,
     labels: Vec<(Section<f32>, Section<u8>)>,
     degree: Section<f32>,
 }
@@ -90,7 +90,7 @@ struct RelationArrays {
     src: Section<u32>,
     rows: Section<u32>,
     /// Empty for a reverse: it shares those of its forward relation.
-    features: Vec<Section<f32>>,
+    features: Vec<Numbers>,
 }
 
 /// The user's identifier of a node.
@@ -292,17 +292,17 @@ impl GraphView for Graph {
         Csc { indptr: self.mapped.get(&arrays.indptr), src: self.mapped.get(&arrays.src) }
     }
 
-    fn node_feature(&self, ty: u32, feature: u32) -> Matrix<'_> {
+    fn node_feature(&self, ty: u32, feature: u32) -> StoredMatrix<'_> {
         let width = self.meta.facts.nodes[ty as usize].features[feature as usize].width;
-        Matrix::new(self.mapped.get(&self.nodes[ty as usize].features[feature as usize]), width)
+        StoredMatrix { data: self.mapped.floats(&self.nodes[ty as usize].features[feature as usize]), width }
     }
 
     fn edge_feature(&self, rel: u32, feature: u32) -> EdgeMatrix<'_> {
         let facts = &self.meta.facts.relations[rel as usize];
         let owner = facts.reverse_of.unwrap_or(rel as usize);
+        let data = self.mapped.floats(&self.relations[owner].features[feature as usize]);
         EdgeMatrix {
-            data: self.mapped.get(&self.relations[owner].features[feature as usize]),
-            width: facts.features[feature as usize].width,
+            stored: StoredMatrix { data, width: facts.features[feature as usize].width },
             rows: facts.reverse_of.map(|_| self.stored_rows(rel)),
         }
     }

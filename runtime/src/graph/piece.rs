@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gsl_kernels::f16;
 use serde::{Deserialize, Serialize};
 
 use super::map::Mapped;
@@ -14,6 +15,10 @@ use super::map::Mapped;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Element {
     U8,
+    I8,
+    F16,
+    /// The upper half of an `f32`.
+    BF16,
     U32,
     U64,
     I64,
@@ -24,7 +29,8 @@ impl Element {
     /// Bytes of one number.
     pub fn size(self) -> usize {
         match self {
-            Element::U8 => 1,
+            Element::U8 | Element::I8 => 1,
+            Element::F16 | Element::BF16 => 2,
             Element::U32 | Element::F32 => 4,
             Element::U64 | Element::I64 => 8,
         }
@@ -155,6 +161,16 @@ pub trait Number: hdf5::H5Type + Copy {
 
 impl Number for u8 {
     const ELEMENT: Element = Element::U8;
+}
+impl Number for i8 {
+    const ELEMENT: Element = Element::I8;
+}
+impl Number for f16 {
+    const ELEMENT: Element = Element::F16;
+}
+/// HDF5 has no type for the upper half of an `f32`: its bits are an integer.
+impl Number for u16 {
+    const ELEMENT: Element = Element::BF16;
 }
 impl Number for u32 {
     const ELEMENT: Element = Element::U32;

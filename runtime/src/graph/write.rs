@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gsl_plan::graph::RelationFacts;
+use gsl_kernels::f16;
+use gsl_plan::graph::{RelationFacts, Storage};
 use gsl_tables::Replacement;
 use hdf5::types::{FixedAscii, VarLenUnicode};
-use hdf5::{File, Group};
+use hdf5::{File, Group, Location};
 use ndarray::ArrayView;
 
 use super::map::{self, HASH_ATTRIBUTE};
@@ -15,6 +16,9 @@ use super::{GraphError, LAYOUT_VERSION, Meta};
 
 /// Datasets begin at multiples of this many bytes: a cache line.
 const ALIGNMENT: u64 = 64;
+
+/// Names the storage where HDF5 has no type for it.
+const STORAGE_ATTRIBUTE: &str = "storage";
 
 pub struct GraphWriter {
     path: PathBuf,
@@ -45,7 +49,7 @@ impl GraphWriter {
 
     /// Begins a node type; its arrays follow.
     pub fn node_type(&mut self, ty: &str) -> Result<()> {
-        for group in ["", "/keys", "/features", "/labels"] {
+        for group in ["", "/keys", "/features", "/scales", "/labels"] {
             self.group(&format!("nodes/{ty}{group}"))?;
         }
         Ok(())
@@ -56,6 +60,7 @@ impl GraphWriter {
         let path = format!("edges/{index}");
         let group = self.group(&path)?;
         self.group(&format!("{path}/features"))?;
+        self.group(&format!("{path}/scales"))?;
         self.attribute(&group, "name", &facts.name)
     }
 
@@ -68,12 +73,20 @@ impl GraphWriter {
     pub fn array(&mut self, name: &str, piece: &Piece) -> Result<()> {
         let written = match piece.element {
             Element::U8 => self.try_array::<u8>(name, piece),
+            Element::I8 => self.try_array::<i8>(name, piece),
+            Element::F16 => self.try_array::<f16>(name, piece),
+            Element::BF16 => self.try_array::<u16>(name, piece),
             Element::U32 => self.try_array::<u32>(name, piece),
             Element::U64 => self.try_array::<u64>(name, piece),
             Element::I64 => self.try_array::<i64>(name, piece),
             Element::F32 => self.try_array::<f32>(name, piece),
         };
-        written.map_err(|error| failed(&self.path, name, &error))
+        written.map_err(|error| failed(&self.path, name, &error))?;
+        if piece.element == Element::BF16 {
+            let dataset = self.file.dataset(name).map_err(|error| failed(&self.path, name, &error))?;
+            self.attribute(&dataset, STORAGE_ATTRIBUTE, Storage::BFloat16.name())?;
+        }
+        Ok(())
     }
 
     fn try_array<T: Number>(&self, name: &str, piece: &Piece) -> std::result::Result<(), ArrayError> {
@@ -108,11 +121,11 @@ impl GraphWriter {
         dataset.new_attr::<FixedAscii<64>>().create(HASH_ATTRIBUTE)?.write_scalar(&hash)
     }
 
-    fn attribute(&self, group: &Group, name: &str, text: &str) -> Result<()> {
+    fn attribute(&self, place: &Location, name: &str, text: &str) -> Result<()> {
         let fail = |error: &dyn std::fmt::Display| failed(&self.path, name, error);
         // HDF5 texts end at a zero byte.
         let text = VarLenUnicode::from_str(&text.replace('\0', "\u{fffd}")).map_err(|error| fail(&error))?;
-        let attribute = group.new_attr::<VarLenUnicode>().create(name).map_err(|error| fail(&error))?;
+        let attribute = place.new_attr::<VarLenUnicode>().create(name).map_err(|error| fail(&error))?;
         attribute.write_scalar(&text).map_err(|error| fail(&error))
     }
 

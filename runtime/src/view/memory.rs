@@ -1,6 +1,9 @@
 //! A graph in memory: what tests and generators build.
 
-use super::{Csc, EdgeMatrix, GraphView, Matrix};
+use super::{Csc, EdgeMatrix, GraphView, StoredMatrix};
+use crate::construct::feature::Rows;
+use crate::construct::storage::{Encoded, Kept, Overflow};
+use gsl_plan::graph::Storage;
 
 /// A graph whose arrays are vectors.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +15,7 @@ pub struct MemoryGraph {
 #[derive(Debug, Clone, Default)]
 struct MemoryNodes {
     count: usize,
-    features: Vec<(usize, Vec<f32>)>,
+    features: Vec<Kept>,
     labels: Vec<(Vec<f32>, Vec<u8>)>,
     degree: Vec<f32>,
 }
@@ -26,7 +29,7 @@ pub struct MemoryRelation {
     sources: Vec<u32>,
     /// Row in the edge list of the edge at each CSC position.
     rows: Vec<u32>,
-    features: Vec<(usize, Vec<f32>)>,
+    features: Vec<Kept>,
 }
 
 impl MemoryGraph {
@@ -52,23 +55,37 @@ impl MemoryGraph {
     pub fn add_node_feature(&mut self, ty: u32, width: usize, data: Vec<f32>) -> u32 {
         let nodes = &mut self.nodes[ty as usize];
         assert_eq!(data.len(), nodes.count * width, "one row of {width} per node");
-        nodes.features.push((width, data));
+        nodes.features.push(exact(width, data));
         (nodes.features.len() - 1) as u32
     }
 
     /// Replaces the values of a feature.
     pub fn set_node_feature(&mut self, ty: u32, feature: u32, data: Vec<f32>) {
-        let old = &mut self.nodes[ty as usize].features[feature as usize].1;
-        assert_eq!(data.len(), old.len(), "as many values as before");
-        *old = data;
+        let old = &mut self.nodes[ty as usize].features[feature as usize];
+        assert_eq!(data.len(), old.floats().len(), "as many values as before");
+        *old = exact(old.width, data);
     }
 
     /// Adds a feature to relation `rel`, one row of `width` per edge in the order of its edge list, and returns its index.
     pub fn add_edge_feature(&mut self, rel: u32, width: usize, data: Vec<f32>) -> u32 {
         let relation = &mut self.relations[rel as usize];
         assert_eq!(data.len(), relation.sources.len() * width, "one row of {width} per edge");
-        relation.features.push((width, data));
+        relation.features.push(exact(width, data));
         (relation.features.len() - 1) as u32
+    }
+
+    /// Rounds all features as a graph file with this storage does.
+    ///
+    /// # Errors
+    /// A number that is too large for the storage.
+    pub fn stored_as(mut self, storage: Storage) -> Result<Self, Overflow> {
+        let of_nodes = self.nodes.iter_mut().flat_map(|nodes| &mut nodes.features);
+        let of_edges = self.relations.iter_mut().flat_map(|relation| &mut relation.features);
+        for kept in of_nodes.chain(of_edges) {
+            let data = StoredMatrix { data: kept.floats(), width: kept.width }.to_vec();
+            *kept = Kept::of(storage, &Rows { width: kept.width, data })?;
+        }
+        Ok(self)
     }
 
     /// Adds a label and its split to node type `ty`, and returns its index.
@@ -82,6 +99,10 @@ impl MemoryGraph {
         nodes.labels.push((values, parts));
         (nodes.labels.len() - 1) as u32
     }
+}
+
+fn exact(width: usize, data: Vec<f32>) -> Kept {
+    Kept { width, rows: Encoded::F32(data), scales: Vec::new() }
 }
 
 fn group_by_destination(edges: &[(u32, u32)], n_dst: usize) -> (Vec<u64>, Vec<u32>) {
@@ -120,15 +141,16 @@ impl GraphView for MemoryGraph {
         Csc { indptr: &relation.indptr, src: &relation.sources }
     }
 
-    fn node_feature(&self, ty: u32, feature: u32) -> Matrix<'_> {
-        let (width, data) = &self.nodes[ty as usize].features[feature as usize];
-        Matrix::new(data, *width)
+    fn node_feature(&self, ty: u32, feature: u32) -> StoredMatrix<'_> {
+        let kept = &self.nodes[ty as usize].features[feature as usize];
+        StoredMatrix { data: kept.floats(), width: kept.width }
     }
 
     fn edge_feature(&self, rel: u32, feature: u32) -> EdgeMatrix<'_> {
         let relation = &self.relations[rel as usize];
-        let (width, data) = &relation.features[feature as usize];
-        EdgeMatrix { data, width: *width, rows: Some(&relation.rows) }
+        let kept = &relation.features[feature as usize];
+        let stored = StoredMatrix { data: kept.floats(), width: kept.width };
+        EdgeMatrix { stored, rows: Some(&relation.rows) }
     }
 
     fn label(&self, ty: u32, label: u32) -> &[f32] {
@@ -157,7 +179,7 @@ mod tests {
         assert_eq!((csc.indptr, csc.src), (&[0u64, 1, 3][..], &[0u32, 2, 1][..]));
         let matrix = graph.edge_feature(rel, feature);
         let by_position: Vec<f32> =
-            matrix.rows.unwrap().iter().map(|&row| matrix.data[row as usize]).collect();
+            matrix.rows.unwrap().iter().map(|&row| matrix.stored.row(row as usize)[0]).collect();
         assert_eq!(by_position, [0.0, 20.0, 10.0]);
         assert_eq!(graph.degree(1), [1.0, 2.0]);
     }

@@ -1,13 +1,13 @@
 //! Feature expressions: columns through transforms, with a check of kinds at every step.
 
-use gsl_plan::graph::{Arith, ColumnKind, FeatureExpr, Fill, Transform};
+use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Fill, Storage, Transform};
 
 use super::table::{Table, is_a};
 use crate::diag::{Diagnostic, codes, one_of};
 use crate::sema::call::Args;
 use crate::sema::cx::{Cx, nearest_or_all};
 use crate::sema::prelude::Prelude;
-use crate::sema::value::{Env, Value};
+use crate::sema::value::{Env, Ty, Value, eval};
 use crate::syntax::ast::*;
 use crate::world;
 
@@ -42,6 +42,9 @@ pub const TRANSFORMS: &[&str] = &[
     "fill",
     "normalize_rows",
 ];
+
+/// The types that a feature can be stated to have.
+const FEATURE_TYPES: [&str; 6] = ["float", "int", "bool", "float16", "bfloat16", "int8"];
 
 /// Transforms that language.md names and this version cannot run.
 const TEXT_TRANSFORMS: &[&str] = &["tokens", "embed", "Bert"];
@@ -79,48 +82,68 @@ impl Kind {
 
 impl FeatureCx<'_, '_> {
     /// A feature: rows of numbers.
-    pub fn feature(&mut self, feature: &Feature) -> Option<FeatureExpr> {
+    pub fn feature(&mut self, feature: &Feature) -> Option<graph::Feature> {
         let name = &feature.name;
         let resolved = match &feature.value {
             Some(value) => self.expr(value)?,
             None => self.column(&name.text, name.span)?,
         };
         let span = feature.value.as_ref().map_or(name.span, |v| v.span);
-        self.stated(feature.ty.as_ref(), &resolved.kind, span);
-        match resolved.kind {
+        let expr = match &resolved.kind {
             Kind::Text => {
                 let shown = feature.value.as_ref().and_then(Expr::as_name).unwrap_or(&name.text);
                 let help = format!("`one_hot({shown})` makes one column of each value");
                 let message = format!("the feature `{}` is text, and a feature is numbers", name.text);
                 self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "text", help);
-                None
+                return None;
             }
-            Kind::Vector(_) => Some(apply(Transform::Vector, resolved.expr)),
-            _ => Some(resolved.expr),
-        }
+            Kind::Vector(_) => apply(Transform::Vector, resolved.expr),
+            _ => resolved.expr,
+        };
+        let (storage, width) = self.stated(feature.ty.as_ref(), &resolved.kind, span);
+        Some(graph::Feature { name: name.text.clone(), expr, storage, width })
     }
 
-    /// `feature x : float[64] = …`
-    fn stated(&mut self, ty: Option<&TypeExpr>, kind: &Kind, span: Span) {
-        let Some(ty) = ty else { return };
-        let fits = match (ty.name.text.as_str(), &ty.shape) {
-            ("float", None) => kind.is_number(),
-            ("int", None) => matches!(kind, Kind::Int | Kind::Unknown),
-            ("bool", None) => matches!(kind, Kind::Bool | Kind::Unknown),
-            ("float", Some(_)) => matches!(kind, Kind::Wide(_) | Kind::Vector(_) | Kind::Unknown),
-            (other, _) => {
-                let known = ["float", "int", "bool"];
-                self.cx.unknown(codes::NAMES_TYPE, "feature type", other, ty.name.span, known);
-                return;
-            }
+    /// `feature x : float16[64] = …`: how the numbers are stored, and how many there are in a row.
+    fn stated(&mut self, ty: Option<&TypeExpr>, kind: &Kind, span: Span) -> (Storage, Option<usize>) {
+        let Some(ty) = ty else { return Default::default() };
+        let name = ty.name.text.as_str();
+        let storage = match name {
+            "int" | "bool" => Storage::Float32,
+            _ => match Storage::ALL.into_iter().find(|storage| storage.name() == name) {
+                Some(storage) => storage,
+                None => {
+                    self.cx.unknown(codes::NAMES_TYPE, "feature type", name, ty.name.span, FEATURE_TYPES);
+                    return Default::default();
+                }
+            },
         };
-        if !fits {
-            let message = format!("the expression gives {}, not `{}`", kind.describe(), ty.name.text);
-            let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
-                .at(span, kind.describe())
-                .at(ty.span, "stated here");
-            self.cx.report(diagnostic);
+        if fits(name, ty.shape.is_some(), kind) {
+            return (storage, ty.shape.as_ref().and_then(|shape| self.width(ty, shape, kind)));
         }
+        let message = format!("the expression gives {}, not `{name}`", kind.describe());
+        let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
+            .at(span, kind.describe())
+            .at(ty.span, "stated here");
+        self.cx.report(diagnostic);
+        Default::default()
+    }
+
+    /// The stated width, which is that of the expression where this is known before the graph is built.
+    fn width(&mut self, ty: &TypeExpr, shape: &[Expr], kind: &Kind) -> Option<usize> {
+        let [width] = shape else {
+            let message = "a feature has one width";
+            self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, ty.span, "", "write `float[64]`");
+            return None;
+        };
+        let stated = eval(self.cx, self.env, width, &Ty::Dim, false)?.int()? as usize;
+        if let Kind::Wide(Some(found)) | Kind::Vector(Some(found)) = kind
+            && *found != stated
+        {
+            let message = format!("rows of the expression have {found} numbers, not {stated}");
+            self.cx.error(codes::SCHEMA_WRONG_KIND, message, ty.span, "stated here");
+        }
+        Some(stated)
     }
 
     pub fn expr(&mut self, expr: &Expr) -> Option<Resolved> {
@@ -429,6 +452,19 @@ impl Cx<'_> {
         );
         let message = "language models and text features do not run yet";
         self.error_help(codes::NOT_YET_TEXT, message, span, "needs a language model", help);
+    }
+}
+
+/// Whether a row of this kind is of the stated type. One number is stated without a width; a narrow type without one takes any row.
+fn fits(name: &str, wide: bool, kind: &Kind) -> bool {
+    let several = matches!(kind, Kind::Wide(_) | Kind::Vector(_) | Kind::Unknown);
+    match (name, wide) {
+        ("int", false) => matches!(kind, Kind::Int | Kind::Unknown),
+        ("bool", false) => matches!(kind, Kind::Bool | Kind::Unknown),
+        ("int" | "bool", true) => false,
+        (_, true) => several,
+        ("float", false) => kind.is_number(),
+        (_, false) => several || kind.is_number(),
     }
 }
 

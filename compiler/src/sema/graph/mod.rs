@@ -361,13 +361,7 @@ impl<'w> Resolver<'_, 'w> {
             self.duplicate("feature", &feature.name);
             return;
         }
-        if let Some(expr) = self.columns(table).feature(feature) {
-            features.push(graph::Feature {
-                name: feature.name.text.clone(),
-                expr,
-                storage: graph::Storage::default(),
-            });
-        }
+        features.extend(self.columns(table).feature(feature));
     }
 
     fn label(&mut self, label: &Label, table: &Table, labels: &mut Vec<CheckedLabel>) {

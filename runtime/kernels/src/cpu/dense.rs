@@ -5,8 +5,10 @@
 //! blocked; that is the library's.
 
 use super::share::{Shared, combine, deliver, with_scratch};
-use super::simd::{self, multiversion, prefetch};
+use super::simd::{self, multiversion};
 use super::small::{self, Strided};
+use super::widen::{Which, widen_rows};
+use crate::floats::Floats;
 use rayon::prelude::*;
 
 const ROWS: usize = 1024;
@@ -34,8 +36,16 @@ pub enum Start<'a> {
 }
 
 /// `out[r, b, :] = start + x[r, b, :] @ w[b]`; with `index`, row `r` reads `x[index[r]]`.
-pub fn linear(shape: Shape, x: &[f32], index: Option<&[u32]>, w: &[f32], start: Start, out: &mut [f32]) {
+pub fn linear<'a>(
+    shape: Shape,
+    x: impl Into<Floats<'a>>,
+    index: Option<&[u32]>,
+    w: &[f32],
+    start: Start,
+    out: &mut [f32],
+) {
     let Shape { rows, batch, k, n } = shape;
+    let x = x.into();
     check_x(shape, x, index);
     assert_eq!(w.len(), batch * k * n, "the weight is not {batch} x {k} x {n}");
     assert_eq!(out.len(), rows * batch * n, "the output is not {rows} x {batch} x {n}");
@@ -71,8 +81,16 @@ pub fn linear_t(shape: Shape, dy: &[f32], w: &[f32], accumulate: bool, dx: &mut 
 /// `dw[b] = sum_r x[r, b, :]^T dy[r, b, :]`, or added to `dw`; with `index`, row `r` reads `x[index[r]]`.
 ///
 /// Rows are dealt in runs to a fixed number of partial sums, which are added in a fixed tree.
-pub fn outer(shape: Shape, x: &[f32], index: Option<&[u32]>, dy: &[f32], accumulate: bool, dw: &mut [f32]) {
+pub fn outer<'a>(
+    shape: Shape,
+    x: impl Into<Floats<'a>>,
+    index: Option<&[u32]>,
+    dy: &[f32],
+    accumulate: bool,
+    dw: &mut [f32],
+) {
     let Shape { rows, batch, k, n } = shape;
+    let x = x.into();
     check_x(shape, x, index);
     assert_eq!(dy.len(), rows * batch * n, "the gradient is not {rows} x {batch} x {n}");
     assert_eq!(dw.len(), batch * k * n, "the output is not {batch} x {k} x {n}");
@@ -113,7 +131,7 @@ fn chunk_rows(rows: usize) -> usize {
     rows.div_ceil(16).next_multiple_of(64).clamp(64, ROWS)
 }
 
-fn check_x(shape: Shape, x: &[f32], index: Option<&[u32]>) {
+fn check_x(shape: Shape, x: Floats, index: Option<&[u32]>) {
     let Shape { rows, batch, k, .. } = shape;
     match index {
         None => assert_eq!(x.len(), rows * batch * k, "the input is not {rows} x {batch} x {k}"),
@@ -128,24 +146,23 @@ fn begin(start: Start, out: &mut [f32]) -> bool {
     !matches!(start, Start::Zero)
 }
 
-/// Hands `f` the rows, gathered into scratch memory when there is an index.
+/// Hands `f` the rows, fetched into scratch memory when there is an index or they are stored narrow.
 fn with_rows(
-    x: &[f32],
+    x: Floats,
     width: usize,
     index: Option<&[u32]>,
     first: usize,
     count: usize,
     f: impl FnOnce(&[f32]),
 ) {
-    let Some(index) = index else { return f(&x[first * width..][..count * width]) };
+    let which = match (index, x.wide()) {
+        (None, Some(x)) => return f(&x[first * width..][..count * width]),
+        (None, None) => Which::From(first),
+        (Some(index), _) => Which::At(&index[first..first + count]),
+    };
     with_scratch(count * width, |rows| {
-        let index = &index[first..first + count];
-        for (r, (to, &row)) in rows.chunks_exact_mut(width.max(1)).zip(index).enumerate() {
-            if let Some(&next) = index.get(r + 8) {
-                let next = x.as_ptr().wrapping_add(next as usize * width);
-                (0..width).step_by(16).for_each(|line| prefetch(next.wrapping_add(line)));
-            }
-            to.copy_from_slice(&x[row as usize * width..][..width]);
+        if width > 0 {
+            widen_rows(x, width, which, rows);
         }
         f(rows);
     });

@@ -8,6 +8,8 @@ use super::ops::{self, Operand};
 use super::schedule::{LEVELS, Level, NARROW, Op, Schedule, Source, Step, access_level};
 use super::share::{give_memory, take_memory};
 use super::view::View;
+use super::widen::{Which, widen_rows};
+use crate::floats::Floats;
 use crate::program::{Access, Arg, Broadcast, Data, Input, InputId, Instr, Reg};
 use std::ops::Range;
 use std::ptr::null;
@@ -17,11 +19,13 @@ use std::ptr::null;
 struct Bound<'a> {
     access: Access,
     level: Level,
-    floats: &'a [f32],
+    floats: Floats<'a>,
     ids: &'a [u64],
     index: Option<&'a [u32]>,
     width: usize,
     rows: usize,
+    /// Where the memory holds the widened tile of a narrow input.
+    widened: Option<usize>,
 }
 
 /// Where the rows of an input lie for a tile: row `t` is `idx[t]`, counted from `first`; `fixed` means `first` for all.
@@ -77,12 +81,13 @@ impl<'s, 'i> Executor<'s, 'i> {
     pub fn new(schedule: &'s Schedule<'s>, inputs: &[Input<'i>], adj: Option<Adjacency<'i>>) -> Self {
         let specs = schedule.program.inputs();
         assert_eq!(inputs.len(), specs.len(), "the program has {} inputs", specs.len());
-        let inputs: Vec<Bound> = (0..specs.len()).map(|at| bind(schedule, at, inputs[at])).collect();
+        let mut inputs: Vec<Bound> = (0..specs.len()).map(|at| bind(schedule, at, inputs[at])).collect();
         let [calls, rows, edges] = schedule.tile;
         let most = rows.max(edges);
         let sizes = [calls * schedule.floats[0], rows * schedule.floats[1], edges * schedule.floats[2]];
         let total: usize = sizes.iter().sum();
         let flat = most * NARROW;
+        let widened = make_room(schedule, &mut inputs, total + 3 * flat);
         let registers = schedule.level.len();
         let mut executor = Executor {
             schedule,
@@ -90,7 +95,7 @@ impl<'s, 'i> Executor<'s, 'i> {
             views: vec![View::NONE; registers],
             row_views: vec![View::NONE; registers],
             places: vec![Place::fixed(0); inputs.len()],
-            memory: take_memory(total + 3 * flat),
+            memory: take_memory(widened),
             start: [0, sizes[0], sizes[0] + sizes[1]],
             flat: [total, total + flat, total + 2 * flat],
             composed: vec![0; edges * inputs.len()],
@@ -111,6 +116,10 @@ impl<'s, 'i> Executor<'s, 'i> {
                 self.places[input] = Place::fixed(row);
             }
         }
+        for &input in &schedule.narrow[Level::Call as usize] {
+            self.widen(input, self.places[input], 1);
+            self.places[input] = Place::fixed(0);
+        }
         self.run(Level::Call, 1, &[]);
         for (view, level) in self.views.iter_mut().zip(&schedule.level) {
             if *level == Level::Call {
@@ -127,6 +136,10 @@ impl<'s, 'i> Executor<'s, 'i> {
         for &input in &schedule.inputs[Level::Row as usize] {
             self.places[input] = self.row_place(input, first, n);
         }
+        for &input in &schedule.narrow[Level::Row as usize] {
+            self.widen(input, self.row_place(input, first, n), n);
+            self.places[input] = Place::at(0);
+        }
         self.run(Level::Row, n, direct);
         if schedule.direction.is_some() {
             self.row_views.copy_from_slice(&self.views);
@@ -138,6 +151,10 @@ impl<'s, 'i> Executor<'s, 'i> {
         let schedule = self.schedule;
         for &input in &schedule.inputs[Level::Edge as usize] {
             self.places[input] = self.edge_place(input, tile);
+        }
+        for &input in &schedule.narrow[Level::Edge as usize] {
+            self.widen(input, self.places[input], tile.target.len());
+            self.places[input] = Place::at(0);
         }
         for &reg in &schedule.lifted {
             self.views[reg] = match schedule.program.instrs()[reg] {
@@ -175,6 +192,7 @@ impl<'s, 'i> Executor<'s, 'i> {
         let (n, edges) = (tile.target.len(), tile.first..tile.first + tile.target.len());
         let numbers: Option<&'i [u32]> = match (bound.level, bound.access) {
             (Level::Call, _) => return self.places[input],
+            (Level::Row, _) if bound.widened.is_some() => return Place::indexed(tile.target.as_ptr()),
             (Level::Row, _) => return self.row_place_of_edges(input, tile),
             (_, Access::Edge) => adj.edge,
             _ => Some(adj.other),
@@ -225,10 +243,27 @@ impl<'s, 'i> Executor<'s, 'i> {
         Place { known: n, ..Place::indexed(numbers.as_ptr()) }
     }
 
+    /// Widens the rows of the tile to where the input's own tile lies.
+    fn widen(&mut self, input: InputId, place: Place, n: usize) {
+        let bound = self.inputs[input];
+        let Some(at) = bound.widened else { unreachable!("only narrow inputs are widened") };
+        let out = &mut self.memory[at..at + n * bound.width];
+        if place.idx.is_null() {
+            return widen_rows(bound.floats, bound.width, Which::From(place.first), out);
+        }
+        // SAFETY: the place has a row number for each row of the tile, and `known` of them may be read.
+        let index = unsafe { std::slice::from_raw_parts(place.idx, place.known.max(n)) };
+        widen_rows(bound.floats, bound.width, Which::At(index), out);
+    }
+
     fn load(&self, input: InputId) -> View {
         let (bound, place) = (&self.inputs[input], self.places[input]);
+        let start = match (bound.floats, bound.widened) {
+            (Floats::F32(floats), _) => floats.as_ptr(),
+            (_, at) => self.memory.as_ptr().wrapping_add(at.unwrap_or_default()),
+        };
         View {
-            ptr: bound.floats.as_ptr().wrapping_add(place.first * bound.width),
+            ptr: start.wrapping_add(place.first * bound.width),
             stride: if place.fixed { 0 } else { bound.width },
             idx: place.idx,
             known: place.known,
@@ -342,15 +377,27 @@ impl Drop for Executor<'_, '_> {
 
 fn bind<'a>(schedule: &Schedule, at: InputId, input: Input<'a>) -> Bound<'a> {
     let spec = schedule.program.inputs()[at];
-    let (floats, ids): (&[f32], &[u64]) = match input.data {
-        Data::F32(floats) => (floats, &[]),
-        Data::Id(ids) => (&[], ids),
+    let (floats, ids): (Floats, &[u64]) = match input.data {
+        Data::Floats(floats) => (floats, &[]),
+        Data::Id(ids) => (Floats::default(), ids),
     };
     let wants_ids = spec.kind == crate::program::Kind::Id;
     assert_eq!(wants_ids, matches!(input.data, Data::Id(_)), "input {at} is declared as {:?}", spec.kind);
     let rows = if wants_ids { ids.len() } else { floats.len() / spec.width };
     let level = access_level(spec.access, schedule.direction);
-    Bound { access: spec.access, level, floats, ids, index: input.index, width: spec.width, rows }
+    let (access, index, width) = (spec.access, input.index, spec.width);
+    Bound { access, level, floats, ids, index, width, rows, widened: None }
+}
+
+/// Gives each narrow input that is read a place behind `end`; returns the new end.
+fn make_room(schedule: &Schedule, inputs: &mut [Bound], mut end: usize) -> usize {
+    for (narrow, rows) in schedule.narrow.iter().zip(schedule.tile) {
+        for &input in narrow {
+            inputs[input].widened = Some(end);
+            end += rows * inputs[input].width;
+        }
+    }
+    end
 }
 
 /// Panics if a row number is beyond the input.

@@ -43,7 +43,7 @@ const STAGE_ROWS: usize = 512;
 ///
 /// Moves every input and output once; everything between stays in the first-level cache.
 pub fn map_rows(program: &RowProgram, inputs: &[Input], rows: usize, outputs: &mut [Output]) {
-    let schedule = Schedule::new(program, None, &wanted(outputs, false));
+    let schedule = Schedule::new(program, None, &wanted(outputs, false), inputs);
     let sinks: Vec<Sink> = outputs.iter_mut().map(|output| Sink::new(&schedule, output, rows)).collect();
     let tile = schedule.tile[Level::Row as usize];
     let width: usize = program.widths().iter().sum();
@@ -68,7 +68,7 @@ pub fn map_rows(program: &RowProgram, inputs: &[Input], rows: usize, outputs: &m
 
 /// `output = sum over rows of register(r)`, one vector per output, in fixed parts and a fixed tree.
 pub fn sum_rows(program: &RowProgram, inputs: &[Input], rows: usize, outputs: &mut [Output]) {
-    let schedule = Schedule::new(program, None, &wanted(outputs, true));
+    let schedule = Schedule::new(program, None, &wanted(outputs, true), inputs);
     let tile = schedule.tile[Level::Row as usize];
     sum_parts(program, outputs, rows.div_ceil(SUM_ROWS), |part, sums| {
         let mut executor = Executor::new(&schedule, inputs, None);
@@ -93,7 +93,7 @@ pub fn outer_rows(
     accumulate: bool,
     out: &mut [f32],
 ) {
-    let schedule = Schedule::new(program, None, &[plain(x), plain(y)]);
+    let schedule = Schedule::new(program, None, &[plain(x), plain(y)], inputs);
     let shape = outer_shape(program, (x, y), batch, out.len());
     let tile = schedule.tile[Level::Row as usize];
     outer_parts(shape, rows, accumulate, out, |range, stage| {

@@ -3,14 +3,17 @@
 use super::block::group_rows;
 use super::share::Shared;
 use super::simd::prefetch;
+use super::widen::{Which, widen_rows};
+use crate::floats::Floats;
 use rayon::prelude::*;
 
 const CHUNK: usize = 1024;
 const AHEAD: usize = 12;
 const GROUPS: usize = 256;
 
-/// `out[r] = table[index[r]]`. Moves `2 * width * 4 + 4` bytes per row.
-pub fn gather_rows(table: &[f32], width: usize, index: &[u32], out: &mut [f32]) {
+/// `out[r] = table[index[r]]`. Moves `width * (table.bytes() + 4) + 4` bytes per row.
+pub fn gather_rows<'a>(table: impl Into<Floats<'a>>, width: usize, index: &[u32], out: &mut [f32]) {
+    let table = table.into();
     assert!(
         width > 0 && out.len() == index.len() * width,
         "{} rows of {width} into {}",
@@ -18,13 +21,7 @@ pub fn gather_rows(table: &[f32], width: usize, index: &[u32], out: &mut [f32]) 
         out.len()
     );
     out.par_chunks_mut(CHUNK * width).zip(index.par_chunks(CHUNK)).for_each(|(out, index)| {
-        for (r, (out, &row)) in out.chunks_exact_mut(width).zip(index).enumerate() {
-            if let Some(&next) = index.get(r + AHEAD) {
-                prefetch_row(table, width, next);
-            }
-            let start = row as usize * width;
-            out.copy_from_slice(&table[start..start + width]);
-        }
+        widen_rows(table, width, Which::At(index), out);
     });
 }
 

@@ -7,7 +7,7 @@
 //! Before: `z = mul(w, x); out = reduce[sum] z`. After: `out = reduce[sum] w * x`, with `z` in registers only.
 
 use super::block::Direction;
-use crate::program::{Access, Arg, BinaryOp, Broadcast, InputId, Instr, Reg, RowProgram};
+use crate::program::{Access, Arg, BinaryOp, Broadcast, Input, InputId, Instr, Reg, RowProgram};
 
 /// How often a register is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,8 @@ pub struct Schedule<'p> {
     pub inputs: [Vec<InputId>; LEVELS],
     /// Row registers that edge steps read.
     pub lifted: Vec<Reg>,
+    /// Inputs that are widened, tile by tile, before a level's steps read them: at the level at which their row changes.
+    pub narrow: [Vec<InputId>; LEVELS],
     /// Where the register's buffer starts, in floats per row.
     pub offset: Vec<usize>,
     /// Floats per row of all buffers of a level.
@@ -79,7 +81,13 @@ pub struct Schedule<'p> {
 }
 
 impl<'p> Schedule<'p> {
-    pub fn new(program: &'p RowProgram, direction: Option<Direction>, wanted: &[Wanted]) -> Self {
+    pub fn new(
+        program: &'p RowProgram,
+        direction: Option<Direction>,
+        wanted: &[Wanted],
+        inputs: &[Input],
+    ) -> Self {
+        assert_eq!(inputs.len(), program.inputs().len(), "the program has {} inputs", program.inputs().len());
         for want in wanted {
             assert!(want.reg < program.instrs().len(), "the program has no register {}", want.reg);
         }
@@ -96,6 +104,7 @@ impl<'p> Schedule<'p> {
             loads: Default::default(),
             inputs: Default::default(),
             lifted: Vec::new(),
+            narrow: Default::default(),
             offset: vec![0; program.instrs().len()],
             floats: [0; LEVELS],
             sources,
@@ -103,6 +112,7 @@ impl<'p> Schedule<'p> {
         };
         schedule.deal(&ops, &live);
         schedule.lift();
+        schedule.find_narrow(inputs);
         for level in [Level::Call, Level::Row, Level::Edge] {
             schedule.allocate(level);
         }
@@ -143,6 +153,16 @@ impl<'p> Schedule<'p> {
         self.lifted = lifted;
     }
 
+    /// Finds the inputs that must be widened; rows that change less often than they are read are widened once.
+    fn find_narrow(&mut self, inputs: &[Input]) {
+        for reader in 0..LEVELS {
+            for &input in self.inputs[reader].iter().filter(|&&input| inputs[input].is_narrow()) {
+                let own = access_level(self.program.inputs()[input].access, self.direction);
+                insert(&mut self.narrow[own as usize], input);
+            }
+        }
+    }
+
     /// Gives every step of a level a buffer; a buffer is free again after the last step that reads it.
     fn allocate(&mut self, level: Level) {
         let steps = &self.steps[level as usize];
@@ -181,7 +201,8 @@ impl<'p> Schedule<'p> {
     fn choose_tiles(&mut self) {
         let widest = |level: Level| {
             let steps = self.steps[level as usize].iter().map(|step| self.program.width(step.reg));
-            steps.max().unwrap_or(0)
+            let widened = self.narrow[level as usize].iter().map(|&input| self.program.inputs()[input].width);
+            steps.chain(widened).max().unwrap_or(0)
         };
         let tile = |width: usize, most: usize| (TILE_FLOATS / width.max(1)).clamp(8, most);
         let rows = tile(widest(Level::Row), if self.direction.is_some() { 64 } else { 512 });

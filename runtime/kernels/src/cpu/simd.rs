@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[repr(u8)]
 pub enum Level {
     Portable = 1,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     V3 = 2,
     /// AVX-512 F, BW, DQ, VL, CD.
     V4 = 3,
@@ -41,7 +41,9 @@ fn detect() -> Level {
 
 #[cfg(target_arch = "x86_64")]
 fn best() -> Level {
-    let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let v3 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
     let v4 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
@@ -98,6 +100,12 @@ pub(crate) use multiversion;
 /// Asks for the cache line at `ptr`; any address will do.
 #[inline(always)]
 pub fn prefetch(ptr: *const f32) {
+    prefetch_bytes(ptr.cast());
+}
+
+/// As [`prefetch`].
+#[inline(always)]
+pub fn prefetch_bytes(ptr: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults.
     unsafe {

@@ -69,7 +69,7 @@ pub fn traverse(
     adj.check();
     let sums = |reduce| matches!(reduce, Reduce::Sum | Reduce::Mean);
     let wanted: Vec<Wanted> = outputs.iter().map(|o| Wanted { reg: o.reg, sums: sums(o.reduce) }).collect();
-    let schedule = Schedule::new(program, Some(direction), &wanted);
+    let schedule = Schedule::new(program, Some(direction), &wanted, inputs);
     let targets: Vec<Target> = outputs
         .iter_mut()
         .zip(&schedule.sources)
@@ -92,7 +92,7 @@ pub fn traverse_edges(
 ) {
     adj.check();
     let wanted: Vec<Wanted> = outputs.iter().map(|output| plain(output.reg)).collect();
-    let schedule = Schedule::new(program, Some(direction), &wanted);
+    let schedule = Schedule::new(program, Some(direction), &wanted, inputs);
     let targets: Vec<EdgeTarget> =
         outputs.iter_mut().map(|output| EdgeTarget::new(program, output, adj.edges())).collect();
     chunks(adj).into_par_iter().for_each(|rows| {
@@ -112,7 +112,7 @@ pub fn traverse_global(
 ) {
     adj.check();
     let wanted: Vec<Wanted> = outputs.iter().map(|o| Wanted { reg: o.reg, sums: true }).collect();
-    let schedule = Schedule::new(program, Some(direction), &wanted);
+    let schedule = Schedule::new(program, Some(direction), &wanted, inputs);
     sum_parts(program, outputs, adj.edges().div_ceil(SUM_EDGES), |part, sums| {
         let edges = part * SUM_EDGES..adj.edges().min((part + 1) * SUM_EDGES);
         let mut executor = Executor::new(&schedule, inputs, Some(adj));
@@ -134,7 +134,7 @@ pub fn outer_edges(
     out: &mut [f32],
 ) {
     adj.check();
-    let schedule = Schedule::new(program, Some(direction), &[plain(x), plain(y)]);
+    let schedule = Schedule::new(program, Some(direction), &[plain(x), plain(y)], inputs);
     let shape = outer_shape(program, (x, y), batch, out.len());
     outer_parts(shape, adj.edges(), accumulate, out, |edges, stage| {
         let mut executor = Executor::new(&schedule, inputs, Some(adj));

@@ -3,8 +3,8 @@
 
 use gsl_kernels::random::{Key, Stream};
 use gsl_kernels::{
-    Access, Arg, BinaryOp, Broadcast, Data, Direction, Input, InputSpec, Instr, Kind, Reg, RowProgram,
-    UnaryOp,
+    Access, Arg, BinaryOp, Broadcast, Data, Direction, Floats, Input, InputSpec, Instr, Kind, Reg,
+    RowProgram, UnaryOp, bf16, f16,
 };
 
 /// Runs `f` in a pool of so many threads.
@@ -64,7 +64,7 @@ fn row_number(spec: &InputSpec, input: &Input, place: Place) -> usize {
 fn fetch(program: &RowProgram, inputs: &[Input], at: usize, place: Place) -> Vec<f64> {
     let (spec, row) = (&program.inputs()[at], row_number(&program.inputs()[at], &inputs[at], place));
     match inputs[at].data {
-        Data::F32(data) => data[row * spec.width..][..spec.width].iter().map(|&x| f64::from(x)).collect(),
+        Data::Floats(data) => (0..spec.width).map(|c| stored(data, spec.width, row, c)).collect(),
         Data::Id(_) => panic!("identifiers are not loaded"),
     }
 }
@@ -214,9 +214,59 @@ pub fn grid_vec(draw: &mut Stream, len: usize) -> Vec<f32> {
     (0..len).map(|_| grid(draw)).collect()
 }
 
+/// Numbers in one of the ways in which they can be stored.
+pub enum Numbers {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    I8 { data: Vec<i8>, scale: Vec<f32> },
+}
+
+impl Numbers {
+    /// Numbers of the grid, which every storage holds exactly.
+    fn random(draw: &mut Stream, rows: usize, width: usize) -> Self {
+        let grid = grid_vec(draw, rows * width);
+        Numbers::nearest(draw.below(6), grid, width)
+    }
+
+    /// The nearest numbers of storage 0 to 2, or the numbers themselves.
+    pub fn nearest(storage: u32, numbers: Vec<f32>, width: usize) -> Self {
+        match storage {
+            0 => Numbers::F16(numbers.iter().map(|&x| f16::from_f32(x)).collect()),
+            1 => Numbers::BF16(numbers.iter().map(|&x| bf16::from_f32(x)).collect()),
+            2 => {
+                let scale: Vec<f32> = (0..width).map(|col| [0.125, 0.0625][col % 2]).collect();
+                let data = numbers.iter().enumerate().map(|(at, x)| (x / scale[at % width]).round() as i8);
+                Numbers::I8 { data: data.collect(), scale }
+            }
+            _ => Numbers::F32(numbers),
+        }
+    }
+
+    pub fn borrow(&self) -> Floats<'_> {
+        match self {
+            Numbers::F32(data) => Floats::F32(data),
+            Numbers::F16(data) => Floats::F16(data),
+            Numbers::BF16(data) => Floats::BF16(data),
+            Numbers::I8 { data, scale } => Floats::I8 { data, scale },
+        }
+    }
+}
+
+/// What a stored number stands for.
+pub fn stored(data: Floats, width: usize, row: usize, col: usize) -> f64 {
+    let at = row * width + col;
+    match data {
+        Floats::F32(data) => data[at].into(),
+        Floats::F16(data) => data[at].into(),
+        Floats::BF16(data) => data[at].into(),
+        Floats::I8 { data, scale } => f64::from(data[at]) * f64::from(scale[col]),
+    }
+}
+
 /// The memory behind random inputs.
 pub struct Bank {
-    pub floats: Vec<Vec<f32>>,
+    pub floats: Vec<Numbers>,
     pub ids: Vec<Vec<u64>>,
     pub index: Vec<Option<Vec<u32>>>,
     pub specs: Vec<InputSpec>,
@@ -227,7 +277,7 @@ impl Bank {
         (0..self.specs.len())
             .map(|at| {
                 let data = match self.specs[at].kind {
-                    Kind::F32 => Data::F32(&self.floats[at]),
+                    Kind::F32 => Data::Floats(self.floats[at].borrow()),
                     Kind::Id => Data::Id(&self.ids[at]),
                 };
                 Input { data, index: self.index[at].as_deref() }
@@ -283,7 +333,8 @@ fn add_input(draw: &mut Stream, bank: &mut Bank, spec: InputSpec, sizes: Sizes) 
     let gathered = draw.below(3) == 0;
     let stored = if gathered { 1 + draw.below(40) as usize } else { rows };
     let index = gathered.then(|| (0..rows).map(|_| draw.below(stored as u32)).collect());
-    bank.floats.push(if spec.kind == Kind::F32 { grid_vec(draw, stored * spec.width) } else { vec![] });
+    let rows = if spec.kind == Kind::F32 { stored } else { 0 };
+    bank.floats.push(Numbers::random(draw, rows, spec.width));
     bank.ids.push(if spec.kind == Kind::Id {
         (0..stored).map(|_| draw.next_u64()).collect()
     } else {

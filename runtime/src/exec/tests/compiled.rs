@@ -219,8 +219,8 @@ fn close(found: &[f32], expected: &[f64], what: &str) {
 fn compiled_models_agree_with_the_interpreter() {
     for (name, model) in models() {
         let (signature, exec) = (model.signature(), model.compile(true));
-        for fanouts in FANOUTS {
-            let world = World::of(fanouts, &model.params);
+        for (fanouts, storage) in FANOUTS.into_iter().flat_map(|f| Storage::ALL.map(|s| (f, s))) {
+            let world = World::of(fanouts, &model.params).stored_as(storage);
             let mut executor = Executor::new(&exec.schedule, &signature).unwrap();
             world.run(&mut executor, context(true), Goal::All).unwrap();
             let values = interpret(&exec.program, &signature, &world.bindings(kept)).unwrap();
@@ -284,17 +284,20 @@ fn directional(executor: &Executor, world: &World, param: u32, direction: &[f32]
 fn compiled_models_give_the_same_bits_on_any_number_of_threads() {
     for (name, model) in models() {
         let exec = model.compile(true);
-        let world = World::of([Fanout::All, Fanout::Neighbors(4)], &model.params);
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut executor = Executor::new(&exec.schedule, &model.signature()).unwrap();
-            pool.install(|| world.run(&mut executor, context(true), Goal::All)).unwrap();
-            let bits =
-                |(_, id): &(Role, BufferId)| executor.buffer(*id).data.iter().map(|x| x.to_bits()).collect();
-            exec.schedule.outputs.iter().map(bits).collect::<Vec<Vec<u32>>>()
-        };
-        let one = run(1);
-        assert!(run(2) == one && run(4) == one, "{name}");
+        for storage in Storage::ALL {
+            let world = World::of([Fanout::All, Fanout::Neighbors(4)], &model.params).stored_as(storage);
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut executor = Executor::new(&exec.schedule, &model.signature()).unwrap();
+                pool.install(|| world.run(&mut executor, context(true), Goal::All)).unwrap();
+                let bits = |(_, id): &(Role, BufferId)| {
+                    executor.buffer(*id).data.iter().map(|x| x.to_bits()).collect()
+                };
+                exec.schedule.outputs.iter().map(bits).collect::<Vec<Vec<u32>>>()
+            };
+            let one = run(1);
+            assert!(run(2) == one && run(4) == one, "{name} {storage:?}");
+        }
     }
 }
 

@@ -62,7 +62,12 @@ fn mul(a: Reg, b: Reg) -> RowOp {
 
 #[test]
 fn a_fused_traversal_agrees_with_plain_loops() {
-    let world = World::new([Fanout::All, Fanout::Neighbors(2)]);
+    for storage in Storage::ALL {
+        agrees_with_plain_loops(&World::new([Fanout::All, Fanout::Neighbors(2)]).stored_as(storage));
+    }
+}
+
+fn agrees_with_plain_loops(world: &World) {
     let mut executor = Executor::new(&schedule(), &signature()).unwrap();
     world.run(&mut executor, context(true), Goal::All).unwrap();
     let block = world.block.edges(1, 0).unwrap();
@@ -84,7 +89,7 @@ fn a_fused_traversal_agrees_with_plain_loops() {
                 sums[1][row * 4 + c] = sums[1][row * 4 + c].max(m);
                 sums[2][from * 4 + c] += m;
                 sums[3][c] += m;
-                (0..2).for_each(|k| sums[4][k * 4 + c] += f64::from(features.data[place * 2 + k]) * m);
+                (0..2).for_each(|k| sums[4][k * 4 + c] += f64::from(features.stored.row(place)[k]) * m);
                 sums[5][e * 4 + c] = product;
             }
         }
