@@ -60,6 +60,11 @@ pub enum Fault {
     TooLarge { found: f64 },
     TooManyValues { transform: &'static str },
     Scratch { error: String },
+    NoRoomForValues { transform: &'static str, values: usize },
+    TooLargeToTell { found: f64 },
+    NotANumber { found: String },
+    DateWanted { transform: &'static str },
+    SumIsZero,
 }
 
 impl From<TableError> for BuildError {
@@ -94,6 +99,22 @@ impl BuildError {
             BuildError::NoNodes { .. } => "empty_node_type",
             BuildError::TooMany { .. } => "too_many",
             BuildError::NoLabels { .. } => "no_labels",
+            BuildError::Feature { fault: Fault::TooManyValues { transform: "multi_hot" }, .. } => {
+                "leave rare words out of the column, or count them by hash: `bag_of_words(1024)`"
+            }
+            BuildError::Feature { fault: Fault::TooManyValues { .. }, .. } => {
+                "`one_hot(top: 1000)` keeps the most frequent ones, `hash(1024)` shares columns; or give the type an \
+                 `embedding`"
+            }
+            BuildError::Feature { fault: Fault::NoRoomForValues { .. }, .. } => {
+                "`hash(1024)` needs no memory for values"
+            }
+            BuildError::Feature { fault: Fault::TooLargeToTell { .. }, .. } => {
+                "store such identifiers as text"
+            }
+            BuildError::Feature { fault: Fault::Widths { .. }, .. } => {
+                "`vector(take: n)` takes the first n numbers of each row"
+            }
             BuildError::NoTrainingRows { .. } => "no_training_rows",
             BuildError::InfiniteLabel { .. } => "infinite_label",
             BuildError::OnlyInTest { .. } => "class_only_in_test",
@@ -126,7 +147,7 @@ impl BuildError {
                 "write `missing = drop` to leave out rows without a relation"
             }
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
-                "add `|> fill(0)`, `|> fill(mean)` or `|> fill(median)`"
+                "add `|> fill(0)`, `|> fill(mean)`, `|> fill(median)` or `|> fill(mode)`"
             }
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => {
                 "guard the expression, for example with `clip`"
@@ -244,6 +265,20 @@ impl fmt::Display for Fault {
             Fault::TooLarge { found } => write!(f, "{found:e} is too large to be squared and added up"),
             Fault::TooManyValues { transform } => {
                 write!(f, "more than 65,536 values would have a column of their own in `{transform}`")
+            }
+            Fault::NoRoomForValues { transform, values } => {
+                write!(
+                    f,
+                    "{values} different values are more than the memory of the build has room for in `{transform}`"
+                )
+            }
+            Fault::TooLargeToTell { found } => {
+                write!(f, "the integer {found} is so large that it cannot be told from its neighbours")
+            }
+            Fault::NotANumber { found } => write!(f, "`{found}` is not a number"),
+            Fault::DateWanted { transform } => write!(f, "`{transform}` wants a date or time"),
+            Fault::SumIsZero => {
+                write!(f, "the training rows sum to 0, and `sum_normalize` would divide by it")
             }
             Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),

@@ -469,6 +469,14 @@ impl<'a> Builder<'a> {
                 self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
             }
         }
+        for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
+            let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));
+            self.report.warnings.extend(warnings);
+        }
+        for (edge, features) in self.plan.edges.iter().zip(&self.fitted.edges) {
+            let warnings = features.iter().flat_map(|one| feature::warnings(edges::name_of(edge), one));
+            self.report.warnings.extend(warnings);
+        }
         for relation in self.report.relations.iter().filter(|relation| relation.edges == 0) {
             self.report.warnings.push(format!("relation `{}` has no edges", relation.name));
         }
