@@ -28,6 +28,9 @@ fn through(transform: Transform, input: FeatureExpr) -> FeatureExpr {
     FeatureExpr::Apply { transform, input: Box::new(input) }
 }
 
+const ONE_HOT: Transform = Transform::OneHot { top: None };
+const VECTOR: Transform = Transform::Vector { separator: None, take: None };
+
 fn feature(name: &str, expr: FeatureExpr) -> Feature {
     Feature { name: name.to_string(), expr, storage: Storage::default(), width: None }
 }
@@ -42,7 +45,7 @@ fn plan() -> GraphPlan {
         Transform::Standardize,
         through(Transform::Log1p, through(Transform::Fill(Fill::Mean), number("size"))),
     );
-    let priority = through(Transform::OneHot, column("priority", ColumnKind::Text));
+    let priority = through(ONE_HOT, column("priority", ColumnKind::Text));
     let package = NodeType {
         name: "package".into(),
         sources: vec![source("packages*.csv")],
@@ -85,7 +88,7 @@ fn plan() -> GraphPlan {
         time: None,
         labels: Vec::new(),
     };
-    let kind = feature("kind", through(Transform::OneHot, column("kind", ColumnKind::Text)));
+    let kind = feature("kind", through(ONE_HOT, column("kind", ColumnKind::Text)));
     GraphPlan {
         name: "debian".into(),
         nodes: vec![package, maintainer],
@@ -133,11 +136,7 @@ fn build(plan: &GraphPlan, folder: &Path) -> Result<(Graph, BuildReport), BuildE
     build_in(plan, folder, &scratch())
 }
 
-fn build_in(
-    plan: &GraphPlan,
-    folder: &Path,
-    scratch: &Scratch,
-) -> Result<(Graph, BuildReport), BuildError> {
+fn build_in(plan: &GraphPlan, folder: &Path, scratch: &Scratch) -> Result<(Graph, BuildReport), BuildError> {
     let file = folder.join("graph.h5");
     let report = construct(plan, folder, &file, scratch, &mut |_, _, _| {})?;
     Ok((Graph::open(&file)?, report))
@@ -522,7 +521,7 @@ fn new_tables_get_the_statistics_of_the_old() {
     assert_eq!(like.node_feature(0, 0).row(0), graph.node_feature(0, 0).row(1), "bash is as large as it was");
     assert_eq!(
         (like.node_feature(0, 1).row(0), like.node_feature(0, 1).row(1)),
-        (&[0.0, 0.0, 1.0][..], &[0.0; 3][..])
+        (vec![0.0, 0.0, 1.0], vec![0.0; 3])
     );
     assert_eq!(like.label(0, 0), [-1.0, -1.0]);
     assert_eq!(like.facts().nodes[0].labels[0].classes, ["editors", "shells"]);
@@ -536,30 +535,66 @@ fn every_transform_is_reapplied_exactly() {
     let rows: Vec<String> = (0..200)
         .map(|i| {
             let x = if i % 17 == 0 { String::new() } else { format!("{}", f64::from(i * i % 97) / 7.0) };
-            format!("k{i},{x},{},w{} w{},\"[{i}, {}, 0.5]\",c{}", i % 5, i % 3, i % 7, i + 1, i % 2)
+            let date = format!("20{:02}-{:02}-{:02}", i % 30, 1 + i % 12, 1 + i % 28);
+            let text = if i % 11 == 0 { String::new() } else { format!("t{}", i % 9) };
+            format!(
+                "k{i},{x},{},w{} w{},\"[{i}, {}, 0.5]\",c{},{date},{date}T{:02}:30:00Z,{text},{i};2;{}",
+                i % 5,
+                i % 3,
+                i % 7,
+                i + 1,
+                i % 2,
+                i % 24,
+                i % 4
+            )
         })
         .collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    write_rows(folder.path(), "packages.csv", "name,x,n,words,v,section", &rows);
+    write_rows(folder.path(), "packages.csv", "name,x,n,words,v,section,d,at,t,numbers", &rows);
     let x = || through(Transform::Fill(Fill::Median), number("x"));
-    let vector = || through(Transform::Vector, column("v", ColumnKind::Vector { width: None }));
+    let lists = || column("v", ColumnKind::Vector { width: None });
+    let vector = || through(VECTOR, lists());
+    let text = || column("t", ColumnKind::Text);
+    let part = |part, of: &str, kind| through(Transform::Part(part), column(of, kind));
     let of = |transform| through(transform, x());
     let features = vec![
         feature("standardize", of(Transform::Standardize)),
-        feature("min_max", of(Transform::MinMax)),
+        feature("min_max", of(Transform::MinMax { low: None, high: None })),
+        feature("min_max_low", of(Transform::MinMax { low: Some(-1.0), high: None })),
+        feature("min_max_both", of(Transform::MinMax { low: Some(2.0), high: Some(8.0) })),
+        feature("sum_normalize", of(Transform::SumNormalize)),
         feature("gauss_rank", of(Transform::GaussRank)),
+        feature("quantile", of(Transform::Quantile)),
         feature("log1p", of(Transform::Log1p)),
         feature("sqrt", of(Transform::Sqrt)),
         feature("abs", of(Transform::Abs)),
         feature("clip", of(Transform::Clip { low: 1.0, high: 9.0 })),
-        feature("bucket", of(Transform::Bucket { bounds: vec![2.0, 5.0, 9.0] })),
-        feature("fill", through(Transform::Fill(Fill::Mean), number("x"))),
-        feature("one_hot", through(Transform::OneHot, number("n"))),
+        feature("bucket", of(Transform::Bucket(Buckets::Bounds(vec![2.0, 5.0, 9.0])))),
+        feature(
+            "bucket_even",
+            of(Transform::Bucket(Buckets::Even { count: 5, from: 0.0, to: 14.0, window: 1.5 })),
+        ),
+        feature("bucket_quantiles", of(Transform::Bucket(Buckets::Quantiles(4)))),
+        feature("fill_mean", through(Transform::Fill(Fill::Mean), number("x"))),
+        feature("fill_mode", through(Transform::Fill(Fill::Mode), number("x"))),
+        feature("fill_text", through(ONE_HOT, through(Transform::Fill(Fill::Text("none".into())), text()))),
+        feature("fill_text_mode", through(ONE_HOT, through(Transform::Fill(Fill::Mode), text()))),
+        feature("one_hot", through(ONE_HOT, number("n"))),
+        feature("one_hot_top", through(Transform::OneHot { top: Some(3) }, text())),
+        feature("hash", through(Transform::Hash { columns: 6 }, text())),
         feature(
             "multi_hot",
             through(Transform::MultiHot { separator: " ".into() }, column("words", ColumnKind::Text)),
         ),
         feature("vector", vector()),
+        feature("vector_take", through(Transform::Vector { separator: None, take: Some(2) }, lists())),
+        feature(
+            "vector_text",
+            through(
+                Transform::Vector { separator: Some(";".into()), take: None },
+                column("numbers", ColumnKind::Text),
+            ),
+        ),
         feature("rows", through(Transform::NormalizeRows { p: 2 }, vector())),
         feature("wide", through(Transform::Standardize, vector())),
         feature(
@@ -571,6 +606,12 @@ fn every_transform_is_reapplied_exactly() {
             },
         ),
         feature("concat", FeatureExpr::Concat(vec![x(), vector()])),
+        feature(
+            "month",
+            through(Transform::Cyclic { period: 12.0 }, part(DatePart::Month, "d", ColumnKind::Date)),
+        ),
+        feature("days", through(Transform::Standardize, part(DatePart::Days, "at", ColumnKind::Time))),
+        feature("hour", part(DatePart::Hour, "at", ColumnKind::Time)),
     ];
     let mut plan = plan();
     plan.edges.clear();
@@ -578,7 +619,9 @@ fn every_transform_is_reapplied_exactly() {
     plan.nodes[0].features = features;
     let (graph, _) = build(&plan, folder.path()).unwrap();
     let widths: Vec<usize> = graph.facts().nodes[0].features.iter().map(|f| f.width).collect();
-    assert_eq!(widths, [1, 1, 1, 1, 1, 1, 1, 4, 1, 5, 7, 3, 3, 3, 1, 4]);
+    let expected =
+        [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 5, 4, 1, 1, 10, 9, 5, 4, 6, 7, 3, 2, 3, 3, 3, 1, 4, 2, 1, 1];
+    assert_eq!(widths, expected);
     let again = folder.path().join("again.h5");
     construct_like(&plan, folder.path(), &again, graph.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
     let again = Graph::open(&again).unwrap();
@@ -626,11 +669,13 @@ fn random_tables() -> impl Strategy<Value = RandomTables> {
 fn what_memory_has_no_room_for_goes_through_the_scratch_folder() {
     let folder = tempfile::tempdir().unwrap();
     let keys: Vec<String> = (0..300).map(|i| format!("p{}", i * 7 % 1000)).collect();
-    let packages: Vec<String> =
-        keys.iter().enumerate().map(|(i, key)| format!("{key},{},r{},s{}", i * i % 91, i % 3, i % 2)).collect();
-    let depends: Vec<String> = (0..4000)
-        .map(|i| format!("{},{},k{}", keys[i * i % 300], keys[i * 31 % 300], i % 4))
+    let packages: Vec<String> = keys
+        .iter()
+        .enumerate()
+        .map(|(i, key)| format!("{key},{},r{},s{}", i * i % 91, i % 3, i % 2))
         .collect();
+    let depends: Vec<String> =
+        (0..4000).map(|i| format!("{},{},k{}", keys[i * i % 300], keys[i * 31 % 300], i % 4)).collect();
     let texts = |rows: &[String]| rows.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
     write_rows(folder.path(), "packages.csv", "name,size,priority,section", &[&texts(&packages)]);
     write_rows(folder.path(), "depends.csv", "package,target,kind", &[&texts(&depends)]);

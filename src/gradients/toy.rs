@@ -77,8 +77,15 @@ fn width(expr: &FeatureExpr) -> usize {
         FeatureExpr::Arith { left, right, .. } => width(left).max(width(right)),
         FeatureExpr::Concat(parts) => parts.iter().map(width).sum(),
         FeatureExpr::Apply { transform, input } => match transform {
-            Transform::OneHot | Transform::MultiHot { .. } => 3,
-            Transform::Bucket { bounds } => bounds.len() + 1,
+            Transform::OneHot { .. } | Transform::MultiHot { .. } => 3,
+            Transform::Hash { columns } => *columns,
+            Transform::Bucket(Buckets::Bounds(bounds)) => (bounds.len() + 1) * width(input),
+            Transform::Bucket(Buckets::Even { count, .. } | Buckets::Quantiles(count)) => {
+                count * width(input)
+            }
+            Transform::Vector { take: Some(take), .. } => *take,
+            Transform::Vector { separator: Some(_), .. } => 4,
+            Transform::Cyclic { .. } => 2 * width(input),
             _ => width(input),
         },
     }

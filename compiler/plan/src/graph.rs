@@ -224,6 +224,10 @@ pub enum ColumnKind {
     Vector {
         width: Option<usize>,
     },
+    /// Days since 1970-01-01.
+    Date,
+    /// Microseconds since 1970-01-01T00:00:00.
+    Time,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,22 +243,34 @@ pub enum Arith {
 pub enum Transform {
     /// (x - mean) / standard deviation; a constant column becomes 0.
     Standardize,
-    /// (x - min) / (max - min), clipped to [0, 1].
-    MinMax,
+    /// (x - low) / (high - low), held to [0, 1]. A bound that is not stated is the smallest or greatest training value.
+    MinMax {
+        low: Option<f64>,
+        high: Option<f64>,
+    },
+    /// x / sum of the training values; a sum of 0 is an error.
+    SumNormalize,
     /// Inverse normal distribution function of the rank among the fitted values.
     GaussRank,
+    /// The share of fitted values below x, equal ones counted half.
+    Quantile,
     /// ln(1 + x); x below -1 is an error.
     Log1p,
-    /// One column per fitted value (text, integer or bool), sorted; unseen and missing values give zeros.
-    OneHot,
+    /// One column per value (text, integer or bool), sorted; unseen and missing values give zeros.
+    OneHot {
+        /// Only the values that are most frequent among the training rows, and a last column for all others.
+        top: Option<usize>,
+    },
     /// The cell holds several values parted by `separator`; a 1 for each that is there.
     MultiHot {
         separator: String,
     },
-    /// One-hot of the interval that holds x.
-    Bucket {
-        bounds: Vec<f64>,
+    /// One-hot of a keyed hash of the value: which columns there are does not depend on the data.
+    Hash {
+        columns: usize,
     },
+    /// One-hot of the interval that holds x.
+    Bucket(Buckets),
     /// Bounds on x.
     Clip {
         low: f64,
@@ -266,17 +282,63 @@ pub enum Transform {
     NormalizeRows {
         p: u8,
     },
-    /// The list of floats as it is; the width is that of the first row, and every row must have it.
-    Vector,
+    /// A list of floats, or with a separator a text of numbers; every row has as many as most rows have.
+    Vector {
+        separator: Option<String>,
+        /// Only the first so many; every row has at least as many.
+        take: Option<usize>,
+    },
     Sqrt,
     Abs,
+    /// A part of a date or time.
+    Part(DatePart),
+    /// sin and cos of 2πx / period.
+    Cyclic {
+        period: f64,
+    },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Intervals closed below and open above; the first and the last have no end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Buckets {
+    /// The bounds between them, ascending.
+    Bounds(Vec<f64>),
+    /// `count` of equal width between `from` and `to`. Each one that x ± window / 2 touches is set.
+    Even { count: usize, from: f64, to: f64, window: f64 },
+    /// As many, with as equal shares of the training values as ties allow.
+    Quantiles(usize),
+}
+
+/// Parts of dates and times (UTC, proleptic Gregorian calendar).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DatePart {
+    Year,
+    /// 1 … 12.
+    Month,
+    /// 1 … 31.
+    Day,
+    /// 1 (Monday) … 7, as in ISO 8601.
+    Weekday,
+    /// 1 … 366.
+    DayOfYear,
+    /// 0 … 23.
+    Hour,
+    /// 0 … 59.
+    Minute,
+    /// Days since 1970-01-01; of a time, with their fraction.
+    Days,
+    /// Seconds since 1970-01-01T00:00:00.
+    Seconds,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Fill {
     Constant(f64),
+    Text(String),
     Mean,
     Median,
+    /// The most frequent training value, the smallest of equals.
+    Mode,
 }
 
 /// What is to be predicted of a node. A missing value means unlabelled.

@@ -41,6 +41,8 @@ pub enum Ty {
     Word(Vec<String>),
     IntOr(Vec<String>),
     FloatOr(Vec<String>),
+    /// A number, a text or one of these words.
+    ScalarOr(Vec<String>),
     List(Box<Ty>),
     Any,
 }
@@ -70,6 +72,7 @@ impl Ty {
             Ty::Word(words) => words_of(words),
             Ty::IntOr(words) => format!("an integer or {}", words_of(words)),
             Ty::FloatOr(words) => format!("a number or {}", words_of(words)),
+            Ty::ScalarOr(words) => format!("a number, a text in quotes or {}", words_of(words)),
             Ty::List(item) => format!("a list, each {}", item.describe()),
             Ty::Any => "a value".into(),
         }
@@ -86,13 +89,13 @@ impl Ty {
             Ty::Path => "path".to_owned(),
             Ty::Activation => "activation".to_owned(),
             Ty::List(item) => format!("{}[]", item.name()?),
-            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) => return None,
+            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) => return None,
         })
     }
 
     fn words(&self) -> &[String] {
         match self {
-            Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) => words,
+            Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) | Ty::ScalarOr(words) => words,
             Ty::List(item) => item.words(),
             _ => &[],
         }
@@ -120,6 +123,7 @@ impl Ty {
             "word" => Ty::Word(words()),
             "int_or" => Ty::IntOr(words()),
             "float_or" => Ty::FloatOr(words()),
+            "scalar_or" => Ty::ScalarOr(words()),
             "fanout" => Ty::IntOr(vec!["all".to_owned()]),
             other => {
                 cx.unknown(codes::NAMES_TYPE, "type", other, written.name.span, TYPES.iter().copied());
@@ -148,14 +152,15 @@ impl Ty {
             (Ty::Any, value) => Some(value),
             (Ty::Dim, Value::Int(n)) if (1..=LARGEST_DIM).contains(&n) => Some(Value::Int(n)),
             (Ty::Int | Ty::IntOr(_), Value::Int(n)) => Some(Value::Int(n)),
-            (Ty::Float | Ty::FloatOr(_), Value::Int(n)) => Some(Value::Float(n as f64)),
-            (Ty::Float | Ty::FloatOr(_), Value::Float(x)) => Some(Value::Float(x)),
+            (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Int(n)) => Some(Value::Float(n as f64)),
+            (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Float(x)) => Some(Value::Float(x)),
             (Ty::Bool, Value::Bool(b)) => Some(Value::Bool(b)),
-            (Ty::Text | Ty::Path, Value::Text(t)) => Some(Value::Text(t)),
+            (Ty::Text | Ty::Path | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
             (Ty::Activation, Value::Activation(name)) => Some(Value::Activation(name)),
-            (Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words), Value::Word(w)) => {
-                words.contains(&w).then_some(Value::Word(w))
-            }
+            (
+                Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) | Ty::ScalarOr(words),
+                Value::Word(w),
+            ) => words.contains(&w).then_some(Value::Word(w)),
             (Ty::List(item), Value::List(items)) => {
                 items.into_iter().map(|v| item.accept(v)).collect::<Option<Vec<_>>>().map(Value::List)
             }

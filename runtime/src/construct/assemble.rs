@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::graph::piece::{Piece, numbers_of};
 use crate::graph::{ArrayRecord, GraphWriter, Meta, StageRecord};
 
+use super::Builder;
 use super::error::{BuildError, Result};
 use super::report::BuildReport;
 use super::stages::Arrays;
-use super::Builder;
 
 impl Builder<'_> {
     /// Writes the graph file and says what was counted.
@@ -76,7 +76,8 @@ impl Builder<'_> {
                 let facts = &self.facts.relations[first + own];
                 let reversed = self.facts.relations.get(first + own + 1);
                 let reversed = reversed.is_some_and(|next| next.reverse_of == Some(first + own));
-                add_degrees(array_of(&done.arrays, own, "indptr"), &mut degrees[facts.dst]).map_err(failed)?;
+                add_degrees(array_of(&done.arrays, own, "indptr"), &mut degrees[facts.dst])
+                    .map_err(failed)?;
                 if facts.reverse_of.is_none() && !reversed {
                     mark(array_of(&done.arrays, own, "src"), &mut sends[facts.src]).map_err(failed)?;
                 }

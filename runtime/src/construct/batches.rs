@@ -40,12 +40,7 @@ pub fn stream_with<S>(
 }
 
 /// The columns of a batch as a frame of the rows `kept` (all, if none).
-pub fn frame_of(
-    opened: &Opened,
-    batch: Batch,
-    wanted: &[(String, Want)],
-    kept: Option<Vec<u32>>,
-) -> Frame {
+pub fn frame_of(opened: &Opened, batch: Batch, wanted: &[(String, Want)], kept: Option<Vec<u32>>) -> Frame {
     let rows = batch.columns.first().map_or(0, Column::len);
     let mut frame = Frame::new(kept.as_ref().map_or(rows, Vec::len));
     let stands = Stands::File(batch.file.to_path_buf(), batch.first_row);

@@ -43,10 +43,15 @@ impl Distinct {
     /// Adds the keys of a column; missing ones are passed over.
     pub fn see(&self, column: &Column) -> Result<()> {
         let added = match &column.values {
-            Values::Int(keys) => self.see_ints(keys.iter().enumerate().filter(|(row, _)| column.is_valid(*row))),
+            Values::Int(keys) => {
+                self.see_ints(keys.iter().enumerate().filter(|(row, _)| column.is_valid(*row)))
+            }
             Values::Text(text) => {
                 let mut used = vec![false; text.values.len()];
-                text.codes.iter().filter(|code| **code != MISSING).for_each(|&code| used[code as usize] = true);
+                text.codes
+                    .iter()
+                    .filter(|code| **code != MISSING)
+                    .for_each(|&code| used[code as usize] = true);
                 self.see_texts(text.values.iter().zip(used).filter(|(_, used)| *used).map(|(text, _)| text))
             }
             _ => 0,

@@ -24,7 +24,7 @@ use super::report::RelationReport;
 use super::scratch::Scratch;
 use super::sorter::{Room, Run, Sorter};
 use super::stages::Arrays;
-use super::storage::FeatureWriter;
+use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
 use crate::graph::piece::{bytes_of, numbers_of};
 
@@ -119,7 +119,17 @@ impl<'a> Edges<'a> {
             add(&mut wanted, column, Want::Text);
         }
         let opened = tables.get(&edge.source);
-        Self { plan, edge, declared, opened, src, dst, wanted, names: RwLock::default(), counts: Mutex::default() }
+        Self {
+            plan,
+            edge,
+            declared,
+            opened,
+            src,
+            dst,
+            wanted,
+            names: RwLock::default(),
+            counts: Mutex::default(),
+        }
     }
 
     /// The ends and the relation, then `columns`.
@@ -135,8 +145,10 @@ impl<'a> Edges<'a> {
             let found = wanted.iter().position(|(known, w)| known == name && *w == want);
             found.ok_or_else(|| Fault::NoColumn { column: name.to_string() })
         };
-        let (src_at, dst_at) =
-            (at(&self.edge.src_column, self.src.keys.want())?, at(&self.edge.dst_column, self.dst.keys.want())?);
+        let (src_at, dst_at) = (
+            at(&self.edge.src_column, self.src.keys.want())?,
+            at(&self.edge.dst_column, self.dst.keys.want())?,
+        );
         let (src_column, dst_column) = (&batch.columns[src_at], &batch.columns[dst_at]);
         let src = self.src.find_all_seen(src_column, batch.known[src_at], &mut seen[0]);
         let dst = self.dst.find_all_seen(dst_column, batch.known[dst_at], &mut seen[1]);
@@ -182,7 +194,8 @@ impl<'a> Edges<'a> {
 
     /// Counts the rows of a batch that are no edges, and keeps the first.
     fn note(&self, batch: &Batch, src: (&Column, &[u32]), dst: (&Column, &[u32]), relation: &[u32]) {
-        let place = |row: usize| self.opened.source.place_in(batch.file, batch.first_row + row as u64).to_string();
+        let place =
+            |row: usize| self.opened.source.place_in(batch.file, batch.first_row + row as u64).to_string();
         let global = |row: usize| batch.first_global_row + row as u64;
         let mut counts = self.counts.lock().expect("no thread panics here");
         for row in 0..src.1.len() {
@@ -258,7 +271,8 @@ impl<'a> Edges<'a> {
     ) -> Result<Vec<Rows>> {
         let mut all = Vec::with_capacity(fitted.len());
         for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
-            missing.lock().expect("no thread panics here")[index] += feature::missing_inputs(declared, &kept.frame);
+            missing.lock().expect("no thread panics here")[index] +=
+                feature::missing_inputs(declared, &kept.frame);
             match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
                 Ok(rows) => all.push(rows),
                 Err(error) => {
@@ -301,7 +315,12 @@ impl<'a> Edges<'a> {
     }
 
     /// The relations by name, each with its arrays and those of its reverse.
-    fn relate(&self, dealt: Vec<Dealt>, fitted: Vec<FittedFeature>, scratch: &Scratch) -> Result<(Related, Arrays)> {
+    fn relate(
+        &self,
+        dealt: Vec<Dealt>,
+        fitted: Vec<FittedFeature>,
+        scratch: &Scratch,
+    ) -> Result<(Related, Arrays)> {
         let names = self.names.read().expect("no thread panics here");
         let mut named: Vec<(String, Dealt)> = match &self.edge.relation {
             Relation::Named(name) => dealt.into_iter().map(|dealt| (name.clone(), dealt)).collect(),
@@ -343,8 +362,7 @@ impl<'a> Edges<'a> {
     }
 
     fn reverse_of(&self, reverse: &str, index: usize, facts: &RelationFacts) -> RelationFacts {
-        let name =
-            if self.is_single() { reverse.to_string() } else { format!("{reverse}_{}", facts.name) };
+        let name = if self.is_single() { reverse.to_string() } else { format!("{reverse}_{}", facts.name) };
         RelationFacts { name, src: facts.dst, dst: facts.src, reverse_of: Some(index), ..facts.clone() }
     }
 
@@ -395,7 +413,10 @@ impl<'a> Edges<'a> {
             .iter()
             .map(|feature| FeatureWriter::new(scratch, feature.storage, feature.width))
             .collect();
-        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, features): (Ordered, Vec<Vec<f32>>)| {
+        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, features): (
+            Ordered,
+            Vec<Vec<f32>>,
+        )| {
             report.parallel += ordered.parallel;
             if self.edge.src == self.edge.dst {
                 report.self_loops += ordered.loops;
@@ -406,7 +427,8 @@ impl<'a> Edges<'a> {
         let csc = csc.finish()?;
         report.edges = facts.edges;
         report.max_in_degree = csc.max_degree;
-        report.max_out_degree = out_degrees.iter().map(|degree| u64::from(degree.load(Relaxed))).max().unwrap_or(0);
+        report.max_out_degree =
+            out_degrees.iter().map(|degree| u64::from(degree.load(Relaxed))).max().unwrap_or(0);
         let mut arrays = vec![
             (format!("{first}/indptr"), csc.indptr),
             (format!("{first}/src"), csc.tails),
@@ -428,7 +450,9 @@ impl<'a> Edges<'a> {
     /// The lists of the reverse: positions in the forward lists stand where those have rows.
     fn turned(&self, reverse: Sorter, index: usize, scratch: &Scratch) -> Result<Arrays> {
         let mut csc = CscWriter::new(scratch, self.src.len() as u64);
-        reverse.finish().drain(scratch.memory / 5, &|run| Ok(order(&run)), &mut |ordered| csc.add(&ordered))?;
+        reverse
+            .finish()
+            .drain(scratch.memory / 5, &|run| Ok(order(&run)), &mut |ordered| csc.add(&ordered))?;
         let csc = csc.finish()?;
         Ok(vec![
             (format!("{index}/indptr"), csc.indptr),
@@ -483,7 +507,8 @@ impl Sorters<'_> {
             return Ok(());
         }
         if kept.relation.is_empty() && features.is_empty() {
-            let keys: Vec<u64> = kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
+            let keys: Vec<u64> =
+                kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
             let rows: Vec<u32> = kept.rows.iter().map(|&row| kept.first as u32 + row).collect();
             return self.all.read().expect("no thread panics here")[0].push(&keys, bytes_of(&rows));
         }
@@ -497,9 +522,9 @@ impl Sorters<'_> {
         }
         let mut order: Vec<u32> = (0..kept.rows.len() as u32).collect();
         order.sort_by_key(|&edge| kept.relation[edge as usize]);
-        order
-            .chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize])
-            .try_for_each(|edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, features, edges))
+        order.chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize]).try_for_each(
+            |edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, features, edges),
+        )
     }
 
     fn push_to(&self, relation: usize, kept: &Kept, features: &[Rows], edges: &[u32]) -> Result<()> {

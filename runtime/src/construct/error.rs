@@ -23,26 +23,104 @@ pub enum BuildError {
     Table(TableError),
     Graph(GraphError),
     /// The scratch folder cannot be written or read.
-    Scratch { file: PathBuf, error: std::io::Error },
+    Scratch {
+        file: PathBuf,
+        error: std::io::Error,
+    },
     /// What has to be in memory at once does not fit.
-    Memory { what: String, wanted: u64, memory: u64 },
-    DuplicateKeys { ty: String, column: String, count: u64, first: Vec<Offender> },
-    MissingKeys { ty: String, column: String, count: u64, place: String },
-    DanglingEdges { relation: String, column: String, ty: String, count: u64, first: Vec<Offender> },
-    MissingRelation { column: String, count: u64, place: String },
-    Feature { owner: String, feature: String, fault: Fault, place: Option<String> },
-    LabelTransform { ty: String, label: String, fault: Fault, place: Option<String> },
-    NoNodes { ty: String },
-    TooMany { what: String, count: u64 },
-    NoLabels { ty: String, label: String, column: String },
-    NoTrainingRows { ty: String, label: String },
-    InfiniteLabel { ty: String, label: String, place: String },
-    OnlyInTest { ty: String, label: String, classes: Vec<String> },
-    BadFractions { ty: String, label: String, sum: f64 },
-    UnknownSplitKeys { ty: String, label: String, count: u64, first: Vec<Offender> },
-    KeyInTwoParts { ty: String, label: String, key: String, place: String },
-    SplitColumn { file: PathBuf, ty: String },
-    BadBound { column: String, found: String, kind: String },
+    Memory {
+        what: String,
+        wanted: u64,
+        memory: u64,
+    },
+    DuplicateKeys {
+        ty: String,
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    MissingKeys {
+        ty: String,
+        column: String,
+        count: u64,
+        place: String,
+    },
+    DanglingEdges {
+        relation: String,
+        column: String,
+        ty: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    MissingRelation {
+        column: String,
+        count: u64,
+        place: String,
+    },
+    Feature {
+        owner: String,
+        feature: String,
+        fault: Fault,
+        place: Option<String>,
+    },
+    LabelTransform {
+        ty: String,
+        label: String,
+        fault: Fault,
+        place: Option<String>,
+    },
+    NoNodes {
+        ty: String,
+    },
+    TooMany {
+        what: String,
+        count: u64,
+    },
+    NoLabels {
+        ty: String,
+        label: String,
+        column: String,
+    },
+    NoTrainingRows {
+        ty: String,
+        label: String,
+    },
+    InfiniteLabel {
+        ty: String,
+        label: String,
+        place: String,
+    },
+    OnlyInTest {
+        ty: String,
+        label: String,
+        classes: Vec<String>,
+    },
+    BadFractions {
+        ty: String,
+        label: String,
+        sum: f64,
+    },
+    UnknownSplitKeys {
+        ty: String,
+        label: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    KeyInTwoParts {
+        ty: String,
+        label: String,
+        key: String,
+        place: String,
+    },
+    SplitColumn {
+        file: PathBuf,
+        ty: String,
+    },
+    BadBound {
+        column: String,
+        found: String,
+        kind: String,
+    },
 }
 
 /// What a transform refuses, without its place.
@@ -64,6 +142,11 @@ pub enum Fault {
     TooLarge { found: f64 },
     TooManyValues { transform: &'static str },
     Scratch { error: String },
+    NoRoomForValues { transform: &'static str, values: usize },
+    TooLargeToTell { found: f64 },
+    NotANumber { found: String },
+    DateWanted { transform: &'static str },
+    SumIsZero,
 }
 
 impl From<TableError> for BuildError {
@@ -115,9 +198,7 @@ impl BuildError {
         let text = match self {
             BuildError::Table(error) => return error.help(),
             BuildError::Graph(error) => return error.help(),
-            BuildError::Scratch { .. } => {
-                "free space there, or name another folder with `--scratch FOLDER`"
-            }
+            BuildError::Scratch { .. } => "free space there, or name another folder with `--scratch FOLDER`",
             BuildError::Memory { wanted, .. } => {
                 return Some(format!("allow at least that with `--memory {}MB`", (wanted >> 20) + 1));
             }
@@ -131,7 +212,7 @@ impl BuildError {
                 "write `missing = drop` to leave out rows without a relation"
             }
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
-                "add `|> fill(0)`, `|> fill(mean)` or `|> fill(median)`"
+                "add `|> fill(0)`, `|> fill(mean)`, `|> fill(median)` or `|> fill(mode)`"
             }
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => {
                 "guard the expression, for example with `clip`"
@@ -139,6 +220,22 @@ impl BuildError {
             BuildError::Feature { fault: Fault::LogBelowMinusOne { .. }, .. } => "`clip` the column first",
             BuildError::Feature { fault: Fault::BeyondStorage { .. }, .. } => {
                 "bring it into range, for example with `standardize`, or store the feature as `bfloat16` or `float`"
+            }
+            BuildError::Feature { fault: Fault::TooManyValues { transform: "multi_hot" }, .. } => {
+                "leave rare words out of the column, or count them by hash: `bag_of_words(1024)`"
+            }
+            BuildError::Feature { fault: Fault::TooManyValues { .. }, .. } => {
+                "`one_hot(top: 1000)` keeps the most frequent ones, `hash(1024)` shares columns; or give the type an \
+                 `embedding`"
+            }
+            BuildError::Feature { fault: Fault::NoRoomForValues { .. }, .. } => {
+                "`hash(1024)` needs no memory for values"
+            }
+            BuildError::Feature { fault: Fault::TooLargeToTell { .. }, .. } => {
+                "store such identifiers as text"
+            }
+            BuildError::Feature { fault: Fault::Widths { .. }, .. } => {
+                "`vector(take: n)` takes the first n numbers of each row"
             }
             BuildError::NoTrainingRows { .. } => "check what the split names as training rows",
             BuildError::OnlyInTest { .. } => {
@@ -252,6 +349,20 @@ impl fmt::Display for Fault {
             Fault::TooLarge { found } => write!(f, "{found:e} is too large to be squared and added up"),
             Fault::TooManyValues { transform } => {
                 write!(f, "more than 65,536 values would have a column of their own in `{transform}`")
+            }
+            Fault::NoRoomForValues { transform, values } => {
+                write!(
+                    f,
+                    "{values} different values are more than the memory of the build has room for in `{transform}`"
+                )
+            }
+            Fault::TooLargeToTell { found } => {
+                write!(f, "the integer {found} is so large that it cannot be told from its neighbours")
+            }
+            Fault::NotANumber { found } => write!(f, "`{found}` is not a number"),
+            Fault::DateWanted { transform } => write!(f, "`{transform}` wants a date or time"),
+            Fault::SumIsZero => {
+                write!(f, "the training rows sum to 0, and `sum_normalize` would divide by it")
             }
             Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),

@@ -41,6 +41,8 @@ pub fn want_of(kind: ColumnKind) -> Want {
         ColumnKind::Bool => Want::Bool,
         ColumnKind::Text => Want::Text,
         ColumnKind::Vector { .. } => Want::FloatList,
+        ColumnKind::Date => Want::Date,
+        ColumnKind::Time => Want::Time,
     }
 }
 
@@ -94,6 +96,22 @@ impl FittedExpr {
         }
     }
 
+    /// Calls `each` for its transforms, from the columns upwards.
+    fn transforms<'a>(&'a self, each: &mut dyn FnMut(&'a FittedTransform)) {
+        match self {
+            FittedExpr::Column { .. } | FittedExpr::Const(_) => {}
+            FittedExpr::Arith { left, right, .. } => {
+                left.transforms(each);
+                right.transforms(each);
+            }
+            FittedExpr::Apply { transform, input } => {
+                input.transforms(each);
+                each(transform);
+            }
+            FittedExpr::Concat(parts) => parts.iter().for_each(|part| part.transforms(each)),
+        }
+    }
+
     /// Numbers a row.
     pub fn width(&self) -> Result<usize, Fault> {
         Ok(match self {
@@ -125,7 +143,12 @@ pub fn apply(owner: &str, feature: &FittedFeature, frame: &Frame) -> Result<Rows
 
 /// As [`apply`], for a feature as it was declared: refuses rows of another width than the stated one, and numbers that the storage
 /// cannot hold.
-pub fn apply_declared(owner: &str, declared: &Feature, fitted: &FittedFeature, frame: &Frame) -> Result<Rows> {
+pub fn apply_declared(
+    owner: &str,
+    declared: &Feature,
+    fitted: &FittedFeature,
+    frame: &Frame,
+) -> Result<Rows> {
     let rows = apply(owner, fitted, frame)?;
     let found: Located = match declared.width.filter(|&stated| stated != rows.width) {
         Some(stated) => Fault::StatedWidth { found: rows.width, stated }.into(),
@@ -139,7 +162,9 @@ pub fn apply_declared(owner: &str, declared: &Feature, fitted: &FittedFeature, f
 
 /// A column of lists that are all there and of one width is the feature as it stands.
 fn direct(expr: &FittedExpr, frame: &Frame) -> Option<Result<(usize, Vec<f32>), Located>> {
-    let FittedExpr::Apply { transform: FittedTransform::Vector { width }, input } = expr else { return None };
+    let FittedExpr::Apply { transform: FittedTransform::Vector { width, .. }, input } = expr else {
+        return None;
+    };
     let FittedExpr::Column { column, kind } = input.as_ref() else { return None };
     let column = frame.column(column, want_of(*kind)).ok()?;
     match &column.values {
@@ -150,6 +175,23 @@ fn direct(expr: &FittedExpr, frame: &Frame) -> Option<Result<(usize, Vec<f32>), 
         }
         _ => None,
     }
+}
+
+/// What is allowed and yet worth knowing of a fitted feature of `owner`, in whole sentences.
+pub fn warnings(owner: &str, feature: &FittedFeature) -> Vec<String> {
+    let mut constant = Vec::new();
+    feature.expr.transforms(&mut |transform| {
+        if transform.constant() && !constant.contains(&transform.name()) {
+            constant.push(transform.name());
+        }
+    });
+    let warning = |transform: &&str| {
+        format!(
+            "feature `{}` of `{owner}`: `{transform}` saw one value only in the training rows, and gives 0 for it",
+            feature.name
+        )
+    };
+    constant.iter().map(warning).collect()
 }
 
 /// The error of a declared feature.

@@ -105,6 +105,9 @@ fn locked<T>(all: &Mutex<T>) -> MutexGuard<'_, T> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A list of floats as it is.
+const AS_IT_IS: Transform = Transform::Vector { separator: None, take: None };
+
 /// An expression of which some is fitted.
 enum Draft {
     Known(FittedExpr),
@@ -133,8 +136,10 @@ impl Draft {
             FeatureExpr::Arith { op, left, right } => Draft::arith(*op, Draft::of(left), Draft::of(right)),
             FeatureExpr::Concat(parts) => Draft::concat(parts.iter().map(Draft::of).collect()),
             FeatureExpr::Apply { transform, input } => match input.as_ref() {
-                FeatureExpr::Column { column, kind } if *transform == Transform::Vector => {
-                    Draft::column(column, *kind)
+                FeatureExpr::Column { column, kind: kind @ ColumnKind::Vector { width } }
+                    if matches!(transform, Transform::Vector { .. }) =>
+                {
+                    Draft::lists(column, *kind, *width, transform)
                 }
                 FeatureExpr::Column { column, kind } => {
                     let input = Draft::column(column, read_as(transform, *kind));
@@ -147,13 +152,20 @@ impl Draft {
 
     /// A column; one of lists is always brought to a width.
     fn column(column: &str, kind: ColumnKind) -> Self {
-        let known = FittedExpr::Column { column: column.to_string(), kind };
         match kind {
-            ColumnKind::Vector { width: Some(width) } => {
-                Draft::Known(known.through(FittedTransform::Vector { width }))
+            ColumnKind::Vector { width } => Draft::lists(column, kind, width, &AS_IT_IS),
+            _ => Draft::Known(FittedExpr::Column { column: column.to_string(), kind }),
+        }
+    }
+
+    /// A column of lists through `vector`: nothing is learned where the table's header knows the width.
+    fn lists(column: &str, kind: ColumnKind, width: Option<usize>, vector: &Transform) -> Self {
+        let lists = FittedExpr::Column { column: column.to_string(), kind };
+        match (vector, width) {
+            (Transform::Vector { separator: None, take: None }, Some(width)) => {
+                Draft::Known(lists.through(FittedTransform::Vector { width, separator: None, more: false }))
             }
-            ColumnKind::Vector { width: None } => Draft::apply(Transform::Vector, Draft::Known(known)),
-            _ => Draft::Known(known),
+            _ => Draft::apply(vector.clone(), Draft::Known(lists)),
         }
     }
 
@@ -220,7 +232,7 @@ impl Draft {
                 && let Ok(mut learner) = Learner::of(transform)
             {
                 done = feature::evaluate(input, frame)
-                    .and_then(|value| learner.see(&value, frame.len, frame.trains.as_deref()));
+                    .and_then(|value| learner.see(value, frame.len, frame.trains.as_deref()));
                 into.push(learner);
             }
         });
@@ -256,12 +268,14 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use gsl_plan::graph::{Fill, Storage};
+    use gsl_plan::graph::{Buckets, Fill, Storage};
     use gsl_tables::{Bitmap, FloatList, MISSING, TextColumn, Values};
     use proptest::prelude::*;
 
     use super::super::error::{BuildError, Fault};
     use super::*;
+
+    const ONE_HOT: Transform = Transform::OneHot { top: None };
 
     /// Batches of a table with the columns `x` (numbers, some missing), `t` (texts) and `v` (lists), in the given order.
     struct Cut(Vec<Frame>);
@@ -333,16 +347,29 @@ mod tests {
         let exprs = vec![
             through(through(x(), Transform::Fill(Fill::Mean)), Transform::Standardize),
             through(through(x(), Transform::Fill(Fill::Median)), Transform::GaussRank),
-            through(through(x(), Transform::MinMax), Transform::Fill(Fill::Constant(0.5))),
-            through(t(), Transform::OneHot),
+            through(
+                through(x(), Transform::MinMax { low: None, high: Some(1.0) }),
+                Transform::Fill(Fill::Constant(0.5)),
+            ),
+            through(through(x(), Transform::Fill(Fill::Mode)), Transform::Quantile),
+            through(through(x(), Transform::Fill(Fill::Constant(3.0))), Transform::SumNormalize),
+            through(
+                through(x(), Transform::Fill(Fill::Constant(0.0))),
+                Transform::Bucket(Buckets::Quantiles(4)),
+            ),
+            through(t(), ONE_HOT),
+            through(t(), Transform::OneHot { top: Some(2) }),
+            through(through(t(), Transform::Fill(Fill::Mode)), ONE_HOT),
+            through(through(t(), Transform::Hash { columns: 3 }), Transform::Standardize),
             through(t(), Transform::MultiHot { separator: " ".into() }),
             through(through(v(), Transform::Fill(Fill::Mean)), Transform::Standardize),
             FeatureExpr::Concat(vec![
                 through(x(), Transform::Fill(Fill::Mean)),
-                through(t(), Transform::OneHot),
+                through(t(), Transform::OneHot { top: None }),
             ]),
         ];
-        let one = |(i, expr)| Feature { name: format!("f{i}"), expr, storage: Storage::default() };
+        let one =
+            |(i, expr)| Feature { name: format!("f{i}"), expr, storage: Storage::default(), width: None };
         exprs.into_iter().enumerate().map(one).collect()
     }
 
@@ -371,7 +398,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let whole = fit_all("t", &features, &frame(&rows), &Scratch::unbounded()).unwrap();
             let cut = Cut(shuffled.chunks(size).map(frame).collect());
-            let scratch = Scratch { folder: folder.path().to_path_buf(), memory: 1 };
+            let scratch = Scratch { folder: folder.path().to_path_buf(), memory: 3_000 };
             let pieces = fit_all("t", &features, &cut, &scratch).unwrap();
             prop_assert_eq!(&whole, &pieces);
             let frame = frame(&rows);
@@ -389,24 +416,17 @@ mod tests {
                 rows: frame(&[(Some(1.0), Some("a"), Some([1.0, 2.0]), true)]),
                 passes: Mutex::new(Vec::new()),
             };
-            let features = [Feature { name: "f".into(), expr, storage: Storage::default() }];
+            let features = [Feature { name: "f".into(), expr, storage: Storage::default(), width: None }];
             fit_all("t", &features, &counted, &Scratch::unbounded()).unwrap();
             counted.passes.into_inner().unwrap()
         };
         let x = || column("x", ColumnKind::Number);
         assert_eq!(passes(through(x(), Transform::Log1p)), Vec::<Vec<String>>::new());
-        assert_eq!(
-            passes(through(column("v", ColumnKind::Vector { width: Some(2) }), Transform::Vector)),
-            Vec::<Vec<String>>::new()
-        );
-        assert_eq!(
-            passes(through(column("v", ColumnKind::Vector { width: None }), Transform::Vector)),
-            [["v"]]
-        );
+        assert_eq!(passes(column("v", ColumnKind::Vector { width: Some(2) })), Vec::<Vec<String>>::new());
+        assert_eq!(passes(through(column("v", ColumnKind::Vector { width: None }), AS_IT_IS)), [["v"]]);
         let filled = || through(x(), Transform::Fill(Fill::Mean));
         assert_eq!(passes(through(filled(), Transform::Standardize)), [["x"], ["x"]]);
-        let both =
-            FeatureExpr::Concat(vec![filled(), through(column("t", ColumnKind::Text), Transform::OneHot)]);
+        let both = FeatureExpr::Concat(vec![filled(), through(column("t", ColumnKind::Text), ONE_HOT)]);
         assert_eq!(passes(both), [["x", "t"]]);
     }
 
@@ -436,7 +456,7 @@ mod tests {
         let lists = FloatList::Ragged { offsets: vec![0, 2], values: vec![0.0; 2] };
         other.insert(vec![(Want::FloatList, gsl_tables::Column::new("w", Values::FloatList(lists)))]);
         let expr = column("w", ColumnKind::Vector { width: None });
-        let features = [Feature { name: "f".into(), expr, storage: Storage::default() }];
+        let features = [Feature { name: "f".into(), expr, storage: Storage::default(), width: None }];
         let fitted = fit_all("t", &features, &Cut(vec![odd, other]), &Scratch::unbounded()).unwrap();
         assert_eq!(fitted[0].width, 2);
         let mut odd = frame(&rows[..2]);

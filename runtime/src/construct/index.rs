@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn hashes_that_agree_in_their_tag_are_told_apart() {
-        let texts: TextValues = (0..5000).map(|i| format!("key-{i}")).collect::<Vec<_>>().iter().map(String::as_str).collect();
+        let texts: TextValues =
+            (0..5000).map(|i| format!("key-{i}")).collect::<Vec<_>>().iter().map(String::as_str).collect();
         let mut index = TextIndex::of(&texts);
         index.slots.iter_mut().filter(|slot| **slot != FREE).for_each(|slot| *slot &= u64::from(u32::MAX));
         // Every tag is zero now, so a text of tag zero meets every key of its run of slots.

@@ -125,7 +125,8 @@ impl KeyIndex {
     /// As [`KeyIndex::find_all`]; `seen` holds the ids of the first `known` distinct texts from an earlier column of the same
     /// dictionary, and of all of them afterwards.
     pub fn find_all_seen(&self, keys: &Keys, column: &Column, known: usize, seen: &mut Vec<u32>) -> Vec<u32> {
-        let (Values::Text(text), KeyIndex::Texts(index), Keys::Texts(keys)) = (&column.values, self, keys) else {
+        let (Values::Text(text), KeyIndex::Texts(index), Keys::Texts(keys)) = (&column.values, self, keys)
+        else {
             return self.find_all(keys, column);
         };
         seen.truncate(known);

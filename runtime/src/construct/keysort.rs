@@ -222,10 +222,9 @@ impl RunReader {
             Err(error) => return Err(BuildError::Scratch { file: self.path.clone(), error }),
         }
         let row = u32::from_ne_bytes(word);
-        self.key().map(|key| Some((key, row))).map_err(|error| BuildError::Scratch {
-            file: self.path.clone(),
-            error,
-        })
+        self.key()
+            .map(|key| Some((key, row)))
+            .map_err(|error| BuildError::Scratch { file: self.path.clone(), error })
     }
 
     fn key(&mut self) -> std::io::Result<OwnedKey> {

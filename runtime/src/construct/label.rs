@@ -144,7 +144,9 @@ fn transform(
     for (index, transform) in label.transforms.iter().enumerate() {
         let one = match known.and_then(|known| known.transforms.get(index)) {
             Some(one) => one.clone(),
-            None => FittedTransform::fit(transform, &value, values.len(), Some(&train)).map_err(explain)?,
+            None => {
+                FittedTransform::fit(transform, value.clone(), values.len(), Some(&train)).map_err(explain)?
+            }
         };
         value = one.apply(value, values.len()).map_err(explain)?;
         fitted.push(one);

@@ -254,7 +254,10 @@ impl<'a> Builder<'a> {
                     let columns: Vec<&str> = nodes::ends_of(edge, ty).collect();
                     json!([self.print(&edge.source), edge.source, columns])
                 });
-                json!([ends.collect::<Vec<_>>(), nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int])
+                json!([
+                    ends.collect::<Vec<_>>(),
+                    nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int
+                ])
             }
         }
     }
@@ -336,7 +339,8 @@ impl<'a> Builder<'a> {
         let (tables, nodes, seed) = (&self.tables, &self.nodes[index], self.plan.seed);
         let done: LabelsDone = self.stages.run(&format!("labels/{}", ty.name), &depends, || {
             let columns = nodes::label_columns(ty);
-            let frame = nodes::whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
+            let frame =
+                nodes::whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
             let mut done = LabelsDone { facts: Vec::new(), fitted: Vec::new(), reports: Vec::new() };
             let mut arrays = Vec::new();
             for (position, one) in ty.labels.iter().enumerate() {
@@ -355,7 +359,8 @@ impl<'a> Builder<'a> {
         self.fitted.labels.push(done.fitted);
         self.report.nodes[index].labels = done.reports;
         let parts = self.stages.last()[1].1.load::<u8>();
-        let parts = parts.map_err(|error| BuildError::Scratch { file: self.scratch.folder.clone(), error })?;
+        let parts =
+            parts.map_err(|error| BuildError::Scratch { file: self.scratch.folder.clone(), error })?;
         Ok(Some(parts.iter().map(|&part| part == Part::Train as u8).collect()))
     }
 
@@ -403,9 +408,9 @@ impl<'a> Builder<'a> {
         }
         let mut fitted = Vec::new();
         for at in 0..ty.features.len() {
-            let done: FeatureDone = self.stages.run(&name(at), &depends[at], || {
-                Ok(made.remove(&at).expect("it was computed"))
-            })?;
+            let done: FeatureDone = self
+                .stages
+                .run(&name(at), &depends[at], || Ok(made.remove(&at).expect("it was computed")))?;
             self.facts.nodes[index].features.push(gsl_plan::graph::FeatureFacts {
                 name: ty.features[at].name.clone(),
                 width: done.fitted.width,
@@ -469,6 +474,14 @@ impl<'a> Builder<'a> {
             for label in node.labels.iter().filter(|label| label.parts[Part::Valid as usize] == 0) {
                 self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
             }
+        }
+        for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
+            let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));
+            self.report.warnings.extend(warnings);
+        }
+        for (edge, features) in self.plan.edges.iter().zip(&self.fitted.edges) {
+            let warnings = features.iter().flat_map(|one| feature::warnings(edges::name_of(edge), one));
+            self.report.warnings.extend(warnings);
         }
         for relation in self.report.relations.iter().filter(|relation| relation.edges == 0) {
             self.report.warnings.push(format!("relation `{}` has no edges", relation.name));

@@ -80,7 +80,9 @@ impl Nodes {
 
     /// Bytes that the keys and an index of them take.
     pub fn resident(&self) -> u64 {
-        self.keys.bytes() + self.keys.index_bytes() + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)
+        self.keys.bytes()
+            + self.keys.index_bytes()
+            + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)
     }
 
     /// The node of each row of the first table, [`ABSENT`] for a row that was dropped; none: row i is node i.
@@ -119,19 +121,19 @@ pub fn number(ty: &NodeType, tables: &Tables, scratch: &Scratch) -> Result<(Numb
     if numbering.repeats.count() > 0 && ty.duplicates == DuplicatePolicy::Error {
         let count = numbering.repeats.count();
         let first = numbering.named(place);
-        return Err(BuildError::DuplicateKeys { ty: ty.name.clone(), column: key.column.clone(), count, first });
+        return Err(BuildError::DuplicateKeys {
+            ty: ty.name.clone(),
+            column: key.column.clone(),
+            count,
+            first,
+        });
     }
     let numbered = Numbered { count: numbering.count, rows, duplicates_dropped: numbering.repeats.count() };
     refuse_count(ty, numbered.count)?;
     Ok((numbered, numbering.finish(true)?))
 }
 
-fn note_missing(
-    missing: &Mutex<Offenders>,
-    column: &Column,
-    first: u64,
-    place: impl Fn(u64) -> String,
-) {
+fn note_missing(missing: &Mutex<Offenders>, column: &Column, first: u64, place: impl Fn(u64) -> String) {
     if column.n_missing() == 0 && !matches!(column.values, gsl_tables::Values::Text(_)) {
         return;
     }
@@ -248,7 +250,10 @@ impl Numbering {
     fn named(self, place: impl Fn(u32) -> String) -> Vec<Offender> {
         let tell = |(row, first): (u64, Offender)| {
             let before = first.place.parse().unwrap_or(0);
-            Offender { found: first.found, place: format!("{} and before at {}", place(row as u32), place(before)) }
+            Offender {
+                found: first.found,
+                place: format!("{} and before at {}", place(row as u32), place(before)),
+            }
         };
         self.repeats.with_rows().map(tell).collect()
     }

@@ -17,7 +17,7 @@ use super::report::FeatureReport;
 use super::scratch::Scratch;
 use super::sink::RowSink;
 use super::stages::Arrays;
-use super::storage::FeatureWriter;
+use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
 use crate::graph::piece::{bytes_of, numbers_of};
 
@@ -92,7 +92,8 @@ impl NodeRows<'_> {
         let unknown: Vec<Feature> =
             group.iter().filter(|&&at| known(at).is_none()).map(|&at| self.ty.features[at].clone()).collect();
         let mut learned = fit_all(&self.ty.name, &unknown, batches, scratch)?.into_iter();
-        let one = |&at: &usize| known(at).cloned().or_else(|| learned.next()).expect("all others were fitted");
+        let one =
+            |&at: &usize| known(at).cloned().or_else(|| learned.next()).expect("all others were fitted");
         Ok(group.iter().map(one).collect())
     }
 

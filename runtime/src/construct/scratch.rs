@@ -47,7 +47,6 @@ impl Scratch {
     }
 
     /// Everything in memory.
-    #[cfg(test)]
     pub fn unbounded() -> Self {
         Scratch { folder: std::env::temp_dir(), memory: u64::MAX }
     }

@@ -416,8 +416,7 @@ mod tests {
         assert_eq!(sorted.buckets.iter().map(|bucket| bucket.records).sum::<u64>(), keys.len() as u64);
         let mut out = Vec::new();
         let process = |run: Run| {
-            let mut all: Vec<(u64, u32)> =
-                (0..run.len()).map(|i| (run.key(i), run.word(i, 0))).collect();
+            let mut all: Vec<(u64, u32)> = (0..run.len()).map(|i| (run.key(i), run.word(i, 0))).collect();
             assert!(all.iter().all(|(key, _)| (run.first..run.end).contains(key)));
             all.sort_unstable();
             Ok((run.start, all))

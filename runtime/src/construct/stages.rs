@@ -117,7 +117,10 @@ impl Stages {
             let path = self.folder.join(array.file);
             Piece::open(&path, array.element, array.width, array.bytes).ok().map(|piece| (array.name, piece))
         };
-        Some(Done { record: manifest.record, arrays: manifest.arrays.into_iter().map(open).collect::<Option<_>>()? })
+        Some(Done {
+            record: manifest.record,
+            arrays: manifest.arrays.into_iter().map(open).collect::<Option<_>>()?,
+        })
     }
 
     /// Arrays first, then the manifest: a stage is there whole or not at all.
@@ -221,7 +224,8 @@ mod tests {
     #[test]
     fn a_failed_stage_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let failed = stages(folder.path()).run::<String>("s", &1, || Err(BuildError::NoNodes { ty: "t".into() }));
+        let failed =
+            stages(folder.path()).run::<String>("s", &1, || Err(BuildError::NoNodes { ty: "t".into() }));
         assert!(failed.is_err() && fs::read_dir(folder.path()).unwrap().count() == 0);
     }
 }

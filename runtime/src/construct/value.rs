@@ -11,6 +11,22 @@ pub enum Value {
     Numbers(Numbers),
     Text(TextColumn),
     Lists(Lists),
+    Instants(Instants),
+}
+
+/// Dates or times; `missing` is empty when no row is.
+#[derive(Debug, Clone)]
+pub struct Instants {
+    pub unit: Unit,
+    pub data: Vec<i64>,
+    pub missing: Vec<bool>,
+}
+
+/// What is counted since 1970-01-01T00:00:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Days,
+    Microseconds,
 }
 
 /// Lists of floats as the table has them; `missing` is empty when no row is.
@@ -93,6 +109,8 @@ pub fn load(column: &Column) -> Result<Value, Located> {
         return Err(Located::at(row, Fault::NotFinite { found: v[row] }));
     }
     let gap = |row: usize| !column.is_valid(row);
+    let gaps =
+        || column.validity.as_ref().map_or_else(Vec::new, |valid| valid.iter().map(|valid| !valid).collect());
     let numbers = |data: Vec<f64>| {
         let any = column.validity.is_some() || data.iter().any(|x| x.is_nan());
         let missing = if any {
@@ -104,14 +122,14 @@ pub fn load(column: &Column) -> Result<Value, Located> {
     };
     Ok(match &column.values {
         Values::Float(v) => numbers(v.clone()),
-        Values::Int(v) | Values::Date(v) | Values::Time(v) => numbers(v.iter().map(|&x| x as f64).collect()),
+        Values::Int(v) => numbers(v.iter().map(|&x| x as f64).collect()),
+        Values::Date(v) => Value::Instants(Instants { unit: Unit::Days, data: v.clone(), missing: gaps() }),
+        Values::Time(v) => {
+            Value::Instants(Instants { unit: Unit::Microseconds, data: v.clone(), missing: gaps() })
+        }
         Values::Bool(v) => numbers(v.iter().map(|&x| f64::from(u8::from(x))).collect()),
         Values::Text(text) => Value::Text(text.clone()),
-        Values::FloatList(list) => {
-            let missing =
-                column.validity.as_ref().map_or_else(Vec::new, |_| (0..list.len()).map(gap).collect());
-            Value::Lists(Lists { list: list.clone(), missing })
-        }
+        Values::FloatList(list) => Value::Lists(Lists { list: list.clone(), missing: gaps() }),
     })
 }
 
@@ -184,7 +202,9 @@ pub fn numbers(value: Value, rows: usize, transform: &'static str) -> Result<Num
     match value {
         Value::Numbers(numbers) => Ok(numbers),
         Value::Scalar(x) => Ok(Numbers::new(1, vec![x; rows])),
-        Value::Text(_) | Value::Lists(_) => Err(Fault::NumberWanted { transform }.into()),
+        Value::Text(_) | Value::Lists(_) | Value::Instants(_) => {
+            Err(Fault::NumberWanted { transform }.into())
+        }
     }
 }
 

@@ -85,6 +85,10 @@ impl Values {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(crate) fn into_sorted(mut self) -> Sorted {
         self.memory.par_sort_unstable();
         Sorted { memory: self.memory, pieces: self.pieces, count: self.count, scratch: self.spill }

@@ -43,7 +43,10 @@ pub enum Numbers {
     F16(Section<f16>),
     /// HDF5 has no such type: the dataset is of `u16`.
     BF16(Section<u16>),
-    I8 { data: Section<i8>, scale: Section<f32> },
+    I8 {
+        data: Section<i8>,
+        scale: Section<f32>,
+    },
 }
 
 /// Where and how large a dataset is.
@@ -118,7 +121,12 @@ impl Mapped {
     }
 
     /// The array of an earlier graph, if it is there and its bytes are those that were written.
-    pub fn piece(self: &std::sync::Arc<Self>, name: &str, element: Element, width: Option<usize>) -> Option<Piece> {
+    pub fn piece(
+        self: &std::sync::Arc<Self>,
+        name: &str,
+        element: Element,
+        width: Option<usize>,
+    ) -> Option<Piece> {
         let extent = self.extents.get(name)?;
         let bytes = extent.shape.iter().product::<usize>() * extent.element;
         let offset = if bytes == 0 { 0 } else { extent.offset as usize };
@@ -284,10 +292,8 @@ pub fn relation_arrays(
         );
     }
     let own = if relation.reverse_of.is_none() { relation.features.as_slice() } else { &[] };
-    let features = own
-        .iter()
-        .map(|feature| mapped.numbers(&base, feature, edges))
-        .collect::<Result<_, _>>()?;
+    let features =
+        own.iter().map(|feature| mapped.numbers(&base, feature, edges)).collect::<Result<_, _>>()?;
     Ok(RelationArrays {
         indptr,
         src: mapped.section(&format!("{base}/src"), &[edges])?,

@@ -83,7 +83,12 @@ impl Piece {
         if file.metadata()?.len() != bytes {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has another length"));
         }
-        Ok(Self { element, width, bytes, data: Data::File { file: Arc::new(file), path: path.to_path_buf() } })
+        Ok(Self {
+            element,
+            width,
+            bytes,
+            data: Data::File { file: Arc::new(file), path: path.to_path_buf() },
+        })
     }
 
     pub fn bytes(&self) -> u64 {
@@ -122,7 +127,10 @@ impl Piece {
     }
 
     /// The bytes from first to last, some at a time, whole numbers each time.
-    pub fn for_each<E: From<io::Error>>(&self, each: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn for_each<E: From<io::Error>>(
+        &self,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         match &self.data {
             Data::Memory(bytes) => bytes.chunks(COPY_BYTES).try_for_each(each),
             Data::Graph { mapped, offset } => {
@@ -228,7 +236,8 @@ impl PieceWriter {
             if let Some(folder) = self.path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            let options = File::options().read(true).write(true).create(true).truncate(true).open(&self.path)?;
+            let options =
+                File::options().read(true).write(true).create(true).truncate(true).open(&self.path)?;
             let mut file = BufWriter::with_capacity(1 << 20, options);
             file.write_all(&self.memory)?;
             self.memory = Vec::new();

@@ -92,8 +92,13 @@ impl GraphWriter {
     fn try_array<T: Number>(&self, name: &str, piece: &Piece) -> std::result::Result<(), ArrayError> {
         let len = piece.len();
         let shape = piece.width.map_or_else(|| vec![len], |width| vec![len / width.max(1), width]);
-        let dataset =
-            self.file.new_dataset::<T>().obj_track_times(false).no_chunk().shape(shape.clone()).create(name)?;
+        let dataset = self
+            .file
+            .new_dataset::<T>()
+            .obj_track_times(false)
+            .no_chunk()
+            .shape(shape.clone())
+            .create(name)?;
         let mut hasher = blake3::Hasher::new();
         let (width, mut rows) = (piece.width.unwrap_or(1), 0);
         let mut rest: Vec<T> = Vec::new();

@@ -35,7 +35,7 @@ pub use error::{Problem, Result, TableError};
 pub use fingerprint::{FileStamp, Fingerprint};
 pub use intern::{Interner, TextValues};
 pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
-pub use parse::{parse_date, parse_time, show_date, show_time};
+pub use parse::{civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};
 pub use replace::{Replacement, replace_file};
 pub use source::{Batch, Part, Place, Source, Table};
 pub use suggest::{closest, distance};

@@ -133,15 +133,15 @@ fn days_in(year: i64, month: i64) -> i64 {
 }
 
 /// Days of the proleptic Gregorian calendar, counted in years that begin in March so that the leap day comes last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// Days since 1970-01-01 as `YYYY-MM-DD`.
-pub fn show_date(days: i64) -> String {
+/// Year, month and day of a day since 1970-01-01.
+pub fn civil_of_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -149,7 +149,12 @@ pub fn show_date(days: i64) -> String {
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+/// Days since 1970-01-01 as `YYYY-MM-DD`.
+pub fn show_date(days: i64) -> String {
+    let (year, month, day) = civil_of_days(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 

@@ -1,13 +1,13 @@
 //! Feature expressions: columns through transforms, with a check of kinds at every step.
 
-use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Fill, Storage, Transform};
+use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Storage, Transform};
 
 use super::table::{Table, is_a};
+use super::transform::TRANSFORMS;
 use crate::diag::{Diagnostic, codes, one_of};
-use crate::sema::call::Args;
 use crate::sema::cx::{Cx, nearest_or_all};
 use crate::sema::prelude::Prelude;
-use crate::sema::value::{Env, Ty, Value, eval};
+use crate::sema::value::{Env, Ty, eval};
 use crate::syntax::ast::*;
 use crate::world;
 
@@ -18,6 +18,8 @@ pub enum Kind {
     Float,
     Bool,
     Text,
+    Date,
+    Time,
     /// A list of floats as stored.
     Vector(Option<usize>),
     /// Several numbers that a transform made.
@@ -26,28 +28,18 @@ pub enum Kind {
     Unknown,
 }
 
-/// Transforms by name; their arguments are declared in `stdlib/defaults.gsl`.
-pub const TRANSFORMS: &[&str] = &[
-    "standardize",
-    "min_max",
-    "gauss_rank",
-    "log1p",
-    "sqrt",
-    "abs",
-    "clip",
-    "bucket",
-    "one_hot",
-    "multi_hot",
-    "vector",
-    "fill",
-    "normalize_rows",
-];
-
 /// The types that a feature can be stated to have.
 const FEATURE_TYPES: [&str; 6] = ["float", "int", "bool", "float16", "bfloat16", "int8"];
 
 /// Transforms that language.md names and this version cannot run.
 const TEXT_TRANSFORMS: &[&str] = &["tokens", "embed", "Bert"];
+
+/// What to do with a date that stands where a number is wanted.
+pub const NAME_A_PART: &str =
+    "name a part of it: `days(date) |> standardize`, `year(date)`, `month(date) |> cyclic(12)`";
+
+/// A list of floats as it is.
+const VECTOR: Transform = Transform::Vector { separator: None, take: None };
 
 pub struct FeatureCx<'a, 'w> {
     pub cx: &'a mut Cx<'w>,
@@ -69,13 +61,15 @@ impl Kind {
             Kind::Float => "a number",
             Kind::Bool => "a bool",
             Kind::Text => "text",
+            Kind::Date => "a date",
+            Kind::Time => "a time",
             Kind::Vector(_) => "a list of floats",
             Kind::Wide(_) => "several numbers",
             Kind::Unknown => "unknown",
         }
     }
 
-    fn is_number(&self) -> bool {
+    pub fn is_number(&self) -> bool {
         matches!(self, Kind::Int | Kind::Float | Kind::Bool | Kind::Unknown)
     }
 }
@@ -97,7 +91,17 @@ impl FeatureCx<'_, '_> {
                 self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "text", help);
                 return None;
             }
-            Kind::Vector(_) => apply(Transform::Vector, resolved.expr),
+            Kind::Date | Kind::Time => {
+                let message = format!(
+                    "the feature `{}` is {}, and a feature is numbers",
+                    name.text,
+                    resolved.kind.describe()
+                );
+                let label = resolved.kind.describe();
+                self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, label, NAME_A_PART);
+                return None;
+            }
+            Kind::Vector(_) => apply(VECTOR, resolved.expr),
             _ => resolved.expr,
         };
         let (storage, width) = self.stated(feature.ty.as_ref(), &resolved.kind, span);
@@ -207,7 +211,8 @@ impl FeatureCx<'_, '_> {
             world::ColumnKind::Bool => (ColumnKind::Bool, Kind::Bool),
             world::ColumnKind::Text => (ColumnKind::Text, Kind::Text),
             world::ColumnKind::Vector { width } => (ColumnKind::Vector { width }, Kind::Vector(width)),
-            world::ColumnKind::Date | world::ColumnKind::Time => return self.dated(&column, span),
+            world::ColumnKind::Date => (ColumnKind::Date, Kind::Date),
+            world::ColumnKind::Time => (ColumnKind::Time, Kind::Time),
             world::ColumnKind::Other => {
                 let message = format!("{}, which no feature can read", is_a(&column));
                 self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, "cannot be read");
@@ -215,13 +220,6 @@ impl FeatureCx<'_, '_> {
             }
         };
         Some(Resolved { expr: FeatureExpr::Column { column: name.to_owned(), kind: stored }, kind })
-    }
-
-    fn dated(&mut self, column: &world::ColumnHeader, span: Span) -> Option<Resolved> {
-        let message = format!("{}, and features of dates and times do not run yet", is_a(column));
-        let help = "store it as a number, such as days since 1970, and read that column";
-        self.cx.error_help(codes::NOT_YET_DATE_FEATURES, message, span, "a date or time", help);
-        None
     }
 
     fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, op_span: Span) -> Option<Resolved> {
@@ -250,7 +248,10 @@ impl FeatureCx<'_, '_> {
             return Some(());
         }
         let message = format!("`{op}` needs numbers, and this is {}", kind.describe());
-        self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, kind.describe());
+        let help = matches!(kind, Kind::Date | Kind::Time).then(|| NAME_A_PART.to_owned());
+        let diagnostic =
+            Diagnostic::new(codes::SCHEMA_WRONG_KIND, message).at(span, kind.describe()).help_opt(help);
+        self.cx.report(diagnostic);
         None
     }
 
@@ -313,8 +314,10 @@ impl FeatureCx<'_, '_> {
                 continue;
             };
             match part.kind {
-                Kind::Text => good &= self.number(&part.kind, arg.value.span, "concat").is_some(),
-                Kind::Vector(_) => exprs.push(apply(Transform::Vector, part.expr)),
+                Kind::Text | Kind::Date | Kind::Time => {
+                    good &= self.number(&part.kind, arg.value.span, "concat").is_some()
+                }
+                Kind::Vector(_) => exprs.push(apply(VECTOR, part.expr)),
                 _ => exprs.push(part.expr),
             }
         }
@@ -350,97 +353,9 @@ impl FeatureCx<'_, '_> {
         }
         let signature = self.prelude.signature(name)?.clone();
         let args = signature.bind(self.cx, self.env, args, call, &[])?;
-        self.fits(name, &input, input_span)?;
+        self.fits(name, &input, &args, input_span)?;
         let (transform, kind) = self.transform(name, &args, &input.kind, call)?;
         Some(Resolved { expr: apply(transform, input.expr), kind })
-    }
-
-    fn fits(&mut self, name: &str, input: &Resolved, span: Span) -> Option<()> {
-        let kind = &input.kind;
-        let (fits, wants) = match name {
-            "one_hot" => (matches!(kind, Kind::Int | Kind::Bool | Kind::Text), "text, integers or bools"),
-            "multi_hot" => (matches!(kind, Kind::Text), "text that holds several values"),
-            "vector" => (matches!(kind, Kind::Vector(_)), "a list of floats"),
-            "normalize_rows" => (matches!(kind, Kind::Vector(_) | Kind::Wide(_)), "several numbers"),
-            _ => (kind.is_number(), "a number"),
-        };
-        if fits || *kind == Kind::Unknown {
-            return Some(());
-        }
-        let help = match (name, kind) {
-            ("one_hot", Kind::Float) => Some("`bucket` makes classes of a number: `x |> bucket(1, 10, 100)`"),
-            (_, Kind::Text) if wants == "a number" => Some("`one_hot` takes text"),
-            ("standardize" | "min_max", Kind::Vector(_)) => Some("`vector` keeps a list of floats as it is"),
-            _ => None,
-        };
-        let message = format!("`{name}` needs {wants}, and this is {}", kind.describe());
-        let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
-            .at(span, kind.describe())
-            .help_opt(help.map(str::to_owned));
-        self.cx.report(diagnostic);
-        None
-    }
-
-    fn transform(&mut self, name: &str, args: &Args, input: &Kind, call: Span) -> Option<(Transform, Kind)> {
-        let width = match input {
-            Kind::Vector(width) | Kind::Wide(width) => *width,
-            _ => None,
-        };
-        Some(match name {
-            "standardize" => (Transform::Standardize, Kind::Float),
-            "min_max" => (Transform::MinMax, Kind::Float),
-            "gauss_rank" => (Transform::GaussRank, Kind::Float),
-            "log1p" => (Transform::Log1p, Kind::Float),
-            "sqrt" => (Transform::Sqrt, Kind::Float),
-            "abs" => (Transform::Abs, Kind::Float),
-            "one_hot" => (Transform::OneHot, Kind::Wide(None)),
-            "vector" => (Transform::Vector, Kind::Wide(width)),
-            "multi_hot" => {
-                let separator = args.word("separator").unwrap_or(" ").to_owned();
-                if separator.is_empty() {
-                    self.bad_argument(call, "a separator has at least one character");
-                    return None;
-                }
-                (Transform::MultiHot { separator }, Kind::Wide(None))
-            }
-            "bucket" => {
-                let bounds: Vec<f64> = args.get("bounds").list().iter().filter_map(Value::number).collect();
-                if bounds.is_empty() || bounds.windows(2).any(|w| w[0] >= w[1]) {
-                    self.bad_argument(call, "the bounds of `bucket` rise: `bucket(1, 10, 100)`");
-                    return None;
-                }
-                let width = bounds.len() + 1;
-                (Transform::Bucket { bounds }, Kind::Wide(Some(width)))
-            }
-            "clip" => {
-                let (low, high) = (args.float("low")?, args.float("high")?);
-                if low > high {
-                    self.bad_argument(call, "`low` is at most `high`");
-                    return None;
-                }
-                (Transform::Clip { low, high }, input.clone())
-            }
-            "fill" => {
-                let fill = match args.get("value") {
-                    Value::Word(word) if word == "mean" => Fill::Mean,
-                    Value::Word(_) => Fill::Median,
-                    value => Fill::Constant(value.number()?),
-                };
-                (Transform::Fill(fill), input.clone())
-            }
-            "normalize_rows" => match args.int("p") {
-                Some(p @ (1 | 2)) => (Transform::NormalizeRows { p: p as u8 }, Kind::Wide(width)),
-                _ => {
-                    self.bad_argument(call, "`p` is 1 (sum of absolute values) or 2 (Euclidean norm)");
-                    return None;
-                }
-            },
-            _ => return None,
-        })
-    }
-
-    fn bad_argument(&mut self, span: Span, message: &str) {
-        self.cx.error(codes::ARGS_VALUE, message, span, "");
     }
 }
 

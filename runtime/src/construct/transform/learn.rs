@@ -1,29 +1,30 @@
 //! What transforms learn: collected batch by batch, in any order, and put together to the same bits.
 //!
-//! Sums are exact, order statistics come from the sorted multiset, vocabularies are counted. What is learned of numbers
-//! comes from the training rows; the values of `one_hot` and `multi_hot` come from all rows: they say which columns there
-//! are, and a value that no training row has is told from the others by its neighbours alone.
+//! Sums are exact, order statistics come from the sorted multiset, values are counted. What is learned of numbers, and how
+//! frequent a value is, comes from the training rows. Which values `one_hot` and `multi_hot` know comes from all rows: they say
+//! which columns there are, and a value that no training row has is told from the others by its neighbours alone.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use gsl_plan::graph::{Fill, Transform};
-use gsl_tables::Interner;
-use rustc_hash::FxHashSet;
+use gsl_plan::graph::{Buckets, Fill, Transform};
 
 use super::super::error::Fault;
-use super::super::exact::Exact;
 use super::super::scratch::Scratch;
 use super::super::value::{Located, Numbers, Value, numbers};
 use super::super::values::{Sorted, Values};
-use super::vocabulary::{MOST_VALUES, Vocabulary, sort_as_numbers_or_texts, words};
-use super::{FittedTransform, Ranks, expect_width, rank, vector};
+use super::statistics::{Extremes, Moments, present};
+use super::tally::{Limit, MOST_VALUES, Tally};
+use super::vocabulary::Vocabulary;
+use super::{FittedTransform, Ranks, rank, vector};
 
 /// A transform that has yet to learn, with what it has seen.
 pub(crate) struct Learner {
     transform: Transform,
-    seen: Seen,
-    /// Where numbers go that have no room in memory.
-    scratch: Option<Scratch>,
+    /// None until a value has told its kind.
+    seen: Option<Seen>,
+    /// Bounds what batches are merged into; a batch itself is in memory.
+    scratch: Scratch,
 }
 
 /// One entry per column where a list is of columns; empty until a value has told how many there are.
@@ -31,86 +32,143 @@ enum Seen {
     Moments(Vec<Moments>),
     Extremes(Vec<Extremes>),
     Values(Vec<Values>),
-    Texts(Interner),
-    Numbers(FxHashSet<u64>),
+    Tally(Tally),
     /// How many rows have lists of which width.
     Widths(BTreeMap<usize, u64>),
 }
 
-#[derive(Default)]
-struct Moments {
-    sum: Exact,
-    squares: Exact,
-    count: u64,
-}
-
-struct Extremes {
-    min: f64,
-    max: f64,
-}
-
-/// Beyond it squares are no longer numbers that can be added up.
-const MOST_SQUARED: f64 = 1e100;
-
 impl Learner {
     /// A learner of one batch, or the transform itself if it learns nothing.
     pub(crate) fn of(transform: &Transform) -> Result<Self, FittedTransform> {
-        let seen = match transform {
-            Transform::Standardize | Transform::Fill(Fill::Mean) => Seen::Moments(Vec::new()),
-            Transform::MinMax => Seen::Extremes(Vec::new()),
-            Transform::GaussRank | Transform::Fill(Fill::Median) => Seen::Values(Vec::new()),
-            Transform::OneHot | Transform::MultiHot { .. } => Seen::Texts(Interner::new()),
-            Transform::Vector => Seen::Widths(BTreeMap::new()),
-            known => return Err(known_from_the_start(known)),
-        };
-        Ok(Learner { transform: transform.clone(), seen, scratch: None })
+        match known(transform) {
+            Some(known) => Err(known),
+            None => Ok(Learner { transform: transform.clone(), seen: None, scratch: Scratch::unbounded() }),
+        }
     }
 
     /// A learner that batches are merged into.
     pub(crate) fn with_scratch(self, scratch: Scratch) -> Self {
-        Learner { scratch: Some(scratch), ..self }
+        Learner { scratch, ..self }
     }
 
-    pub(crate) fn see(&mut self, input: &Value, rows: usize, trains: Option<&[bool]>) -> Result<(), Located> {
-        let name = self.name();
-        match (&mut self.seen, input) {
-            (Seen::Texts(texts), Value::Text(text)) => {
-                for cell in super::used_texts(text) {
-                    match &self.transform {
-                        Transform::MultiHot { separator } => words(&cell, separator).for_each(|word| {
-                            texts.intern(word);
-                        }),
-                        _ => {
-                            texts.intern(&cell);
-                        }
-                    }
+    /// Learns from a value of one batch; from the rows that `trains` names (all, if none) where it matters.
+    pub(crate) fn see(&mut self, input: Value, rows: usize, trains: Option<&[bool]>) -> Result<(), Located> {
+        let (name, limit) = (name(&self.transform), self.limit());
+        let seen = match &mut self.seen {
+            Some(seen) => seen,
+            none => none.insert(start(&self.transform, &input)?),
+        };
+        match (seen, &self.transform, input) {
+            (Seen::Tally(tally), transform, Value::Text(text)) => {
+                let separator = match transform {
+                    Transform::MultiHot { separator } => Some(separator.as_str()),
+                    _ => None,
+                };
+                tally.see_texts(&text, separator, trains);
+                Ok(tally.refuse_beyond(limit, name)?)
+            }
+            (Seen::Tally(tally), _, input) => {
+                let x = numbers(input, rows, name)?;
+                if x.width != 1 {
+                    return Err(Fault::Widths { found: x.width, expected: 1 }.into());
                 }
-                return refuse_many(texts.len(), name);
+                tally.see_numbers(&x, trains)?;
+                Ok(tally.refuse_beyond(limit, name)?)
             }
-            (Seen::Texts(_), _) if matches!(self.transform, Transform::MultiHot { .. }) => {
-                return Err(Fault::TextWanted { transform: name }.into());
+            (Seen::Widths(widths), Transform::Vector { separator, .. }, input) => {
+                vector::widths(&input, separator)?.for_each(|width| *widths.entry(width).or_default() += 1);
+                Ok(())
             }
-            (Seen::Texts(texts), _) if texts.is_empty() => self.seen = Seen::Numbers(FxHashSet::default()),
-            (Seen::Widths(widths), Value::Lists(lists)) => {
-                vector::widths(lists).for_each(|width| *widths.entry(width).or_default() += 1);
-                return Ok(());
+            (seen, transform, input) => {
+                let squared = *transform == Transform::Standardize;
+                seen.see_numbers(&numbers(input, rows, name)?, trains, squared)
             }
-            (Seen::Widths(widths), Value::Numbers(x)) => {
-                *widths.entry(x.width).or_default() += x.rows() as u64;
-                return Ok(());
-            }
-            _ => {}
         }
-        let x = numbers(input.clone(), rows, name)?;
-        self.see_numbers(&x, trains)
     }
 
-    fn see_numbers(&mut self, x: &Numbers, trains: Option<&[bool]>) -> Result<(), Located> {
-        match &mut self.seen {
+    /// Adds what a learner of one batch has seen.
+    pub(crate) fn merge(&mut self, batch: Learner) -> Result<(), Located> {
+        let (name, limit) = (name(&self.transform), self.limit());
+        let Some(batch) = batch.seen else { return Ok(()) };
+        let seen = self.seen.get_or_insert_with(|| batch.empty());
+        match (seen, batch) {
+            (Seen::Moments(all), Seen::Moments(batch)) => {
+                all.resize_with(all.len().max(batch.len()), Moments::default);
+                all.iter_mut().zip(&batch).for_each(|(all, batch)| all.merge(batch));
+            }
+            (Seen::Extremes(all), Seen::Extremes(batch)) => {
+                all.resize_with(all.len().max(batch.len()), Extremes::default);
+                all.iter_mut().zip(&batch).for_each(|(all, batch)| all.merge(batch));
+            }
+            (Seen::Values(all), Seen::Values(batch)) => {
+                let share = self.scratch.share(batch.len());
+                all.resize_with(all.len().max(batch.len()), || Values::bounded(share.clone()));
+                all.iter_mut().zip(batch).try_for_each(|(all, batch)| all.merge(batch))?;
+            }
+            (Seen::Tally(all), Seen::Tally(batch)) => {
+                all.merge(batch);
+                all.refuse_beyond(limit, name)?;
+            }
+            (Seen::Widths(all), Seen::Widths(batch)) => {
+                batch.into_iter().for_each(|(width, rows)| *all.entry(width).or_default() += rows);
+            }
+            _ => return Err(Fault::NumberWanted { transform: name }.into()),
+        }
+        Ok(())
+    }
+
+    fn limit(&self) -> Limit {
+        let counted =
+            matches!(self.transform, Transform::OneHot { top: Some(_) } | Transform::Fill(Fill::Mode));
+        Limit { values: if counted { usize::MAX } else { MOST_VALUES }, memory: self.scratch.memory }
+    }
+
+    pub(crate) fn finish(self) -> Result<FittedTransform, Fault> {
+        let transform = name(&self.transform);
+        let nothing = || Fault::NothingToFit { transform };
+        match self.seen.ok_or_else(nothing)? {
+            seen if seen.lacks_values() => Err(nothing()),
+            Seen::Moments(columns) => from_moments(&self.transform, &columns),
+            Seen::Extremes(columns) => Ok(from_extremes(&self.transform, &columns)),
+            Seen::Values(columns) => {
+                let columns: Vec<Sorted> = columns.into_iter().map(Values::into_sorted).collect();
+                from_values(&self.transform, &columns)
+            }
+            Seen::Tally(tally) => from_tally(self.transform, tally).ok_or_else(nothing),
+            Seen::Widths(widths) => match self.transform {
+                Transform::Vector { separator, .. } => {
+                    Ok(FittedTransform::Vector { width: most_frequent(&widths)?, separator, more: false })
+                }
+                _ => Err(Fault::NoWidth),
+            },
+        }
+    }
+}
+
+impl Seen {
+    /// Of the same kind, without anything.
+    fn empty(&self) -> Self {
+        match self {
+            Seen::Moments(_) => Seen::Moments(Vec::new()),
+            Seen::Extremes(_) => Seen::Extremes(Vec::new()),
+            Seen::Values(_) => Seen::Values(Vec::new()),
+            Seen::Tally(Tally::Texts { .. }) => Seen::Tally(Tally::texts()),
+            Seen::Tally(Tally::Numbers(_)) => Seen::Tally(Tally::numbers()),
+            Seen::Widths(_) => Seen::Widths(BTreeMap::new()),
+        }
+    }
+
+    fn see_numbers(&mut self, x: &Numbers, trains: Option<&[bool]>, squared: bool) -> Result<(), Located> {
+        match self {
             Seen::Moments(columns) => {
                 columns.resize_with(x.width, Moments::default);
-                let squared = matches!(self.transform, Transform::Standardize);
-                present(x, trains, |row, column, value| columns[column].add(row, value, squared))
+                present(x, trains, |row, column, value| match squared {
+                    true => columns[column].add_square(row, value),
+                    false => {
+                        columns[column].add(value);
+                        Ok(())
+                    }
+                })
             }
             Seen::Extremes(columns) => {
                 columns.resize_with(x.width, Extremes::default);
@@ -123,228 +181,162 @@ impl Learner {
                 columns.resize_with(x.width, Values::new);
                 present(x, trains, |_, column, value| Ok(columns[column].push(value)?))
             }
-            Seen::Numbers(known) => {
-                expect_width(x, 1)?;
-                present(x, None, |_, _, value| {
-                    known.insert((value + 0.0).to_bits());
-                    Ok(())
-                })?;
-                refuse_many(known.len(), "one_hot")
-            }
-            Seen::Widths(widths) => {
-                *widths.entry(x.width).or_default() += x.rows() as u64;
-                Ok(())
-            }
-            Seen::Texts(_) => Err(Fault::TextWanted { transform: self.name() }.into()),
+            Seen::Tally(_) | Seen::Widths(_) => Ok(()),
         }
     }
 
-    /// Adds what a learner of one batch has seen.
-    pub(crate) fn merge(&mut self, batch: Learner) -> Result<(), Located> {
-        match (&mut self.seen, batch.seen) {
-            (Seen::Moments(all), Seen::Moments(batch)) => {
-                all.resize_with(all.len().max(batch.len()), Moments::default);
-                all.iter_mut().zip(&batch).for_each(|(all, batch)| all.merge(batch));
-            }
-            (Seen::Extremes(all), Seen::Extremes(batch)) => {
-                all.resize_with(all.len().max(batch.len()), Extremes::default);
-                for (all, batch) in all.iter_mut().zip(batch) {
-                    all.add(batch.min);
-                    all.add(batch.max);
-                }
-            }
-            (Seen::Values(all), Seen::Values(batch)) => {
-                let share = self.scratch.as_ref().map(|scratch| scratch.share(batch.len()));
-                let new = || share.clone().map_or_else(Values::new, Values::bounded);
-                all.resize_with(all.len().max(batch.len()), new);
-                for (all, batch) in all.iter_mut().zip(batch) {
-                    all.merge(batch)?;
-                }
-            }
-            (Seen::Texts(all), Seen::Texts(batch)) => {
-                for text in batch.values().iter() {
-                    all.intern(text);
-                }
-                return refuse_many(all.len(), self.name());
-            }
-            (Seen::Texts(all), Seen::Numbers(batch)) if all.is_empty() => self.seen = Seen::Numbers(batch),
-            (Seen::Numbers(all), Seen::Numbers(batch)) => {
-                all.extend(batch);
-                return refuse_many(all.len(), self.name());
-            }
-            (Seen::Widths(all), Seen::Widths(batch)) => {
-                batch.into_iter().for_each(|(width, rows)| *all.entry(width).or_default() += rows);
-            }
-            _ => return Err(Fault::TextWanted { transform: self.name() }.into()),
-        }
-        Ok(())
-    }
-
-    pub(crate) fn finish(self) -> Result<FittedTransform, Fault> {
-        let name = self.name();
-        Ok(match (self.transform, self.seen) {
-            (transform, Seen::Moments(columns)) => {
-                nothing_if(columns.is_empty() || columns.iter().any(|c| c.count == 0), name)?;
-                let mean = columns.iter().map(Moments::mean).collect();
-                match transform {
-                    Transform::Standardize => {
-                        let std = columns.iter().map(Moments::deviation).collect();
-                        FittedTransform::Standardize { mean, std }
-                    }
-                    _ => FittedTransform::Fill { values: mean },
-                }
-            }
-            (_, Seen::Extremes(columns)) => {
-                nothing_if(columns.is_empty() || columns.iter().any(|c| c.min > c.max), name)?;
-                FittedTransform::MinMax {
-                    min: columns.iter().map(|c| c.min).collect(),
-                    max: columns.iter().map(|c| c.max).collect(),
-                }
-            }
-            (transform, Seen::Values(columns)) => {
-                let columns: Vec<Sorted> = columns.into_iter().map(Values::into_sorted).collect();
-                nothing_if(columns.is_empty() || columns.iter().any(|c| c.len() == 0), name)?;
-                match transform {
-                    Transform::Fill(_) => {
-                        let values = columns.iter().map(rank::median).collect::<Result<_, _>>()?;
-                        FittedTransform::Fill { values }
-                    }
-                    _ => {
-                        let ranks = columns.iter().map(Ranks::of).collect::<Result<_, _>>()?;
-                        FittedTransform::GaussRank { ranks }
-                    }
-                }
-            }
-            (transform, Seen::Texts(texts)) => {
-                nothing_if(texts.is_empty(), name)?;
-                let mut texts: Vec<String> = texts.values().iter().map(str::to_string).collect();
-                match transform {
-                    Transform::MultiHot { separator } => {
-                        sort_as_numbers_or_texts(&mut texts);
-                        FittedTransform::MultiHot { separator, vocabulary: texts }
-                    }
-                    _ => {
-                        texts.sort_unstable();
-                        FittedTransform::OneHot { vocabulary: Vocabulary::Texts(texts) }
-                    }
-                }
-            }
-            (_, Seen::Numbers(bits)) => {
-                nothing_if(bits.is_empty(), name)?;
-                #[allow(clippy::iter_over_hash_type, reason = "sorted below")]
-                let mut values: Vec<f64> = bits.into_iter().map(f64::from_bits).collect();
-                values.sort_unstable_by(f64::total_cmp);
-                FittedTransform::OneHot { vocabulary: Vocabulary::Numbers(values) }
-            }
-            (_, Seen::Widths(widths)) => FittedTransform::Vector { width: most_frequent(&widths)? },
-        })
-    }
-
-    /// Its name in the language.
-    fn name(&self) -> &'static str {
-        match &self.transform {
-            Transform::Standardize => "standardize",
-            Transform::MinMax => "min_max",
-            Transform::GaussRank => "gauss_rank",
-            Transform::Fill(_) => "fill",
-            Transform::MultiHot { .. } => "multi_hot",
-            Transform::Vector => "vector",
-            _ => "one_hot",
+    /// No column, or one of which no training row has a value.
+    fn lacks_values(&self) -> bool {
+        match self {
+            Seen::Moments(columns) => columns.is_empty() || columns.iter().any(Moments::is_empty),
+            Seen::Extremes(columns) => columns.is_empty() || columns.iter().any(Extremes::is_empty),
+            Seen::Values(columns) => columns.is_empty() || columns.iter().any(Values::is_empty),
+            Seen::Tally(tally) => tally.is_empty(),
+            Seen::Widths(_) => false,
         }
     }
 }
 
-fn known_from_the_start(transform: &Transform) -> FittedTransform {
-    match transform {
+/// The transform itself, where it learns nothing.
+fn known(transform: &Transform) -> Option<FittedTransform> {
+    Some(match transform {
+        Transform::MinMax { low: Some(low), high: Some(high) } => {
+            FittedTransform::MinMax { min: vec![*low], max: vec![*high] }
+        }
+        Transform::Log1p => FittedTransform::Log1p,
         Transform::Sqrt => FittedTransform::Sqrt,
         Transform::Abs => FittedTransform::Abs,
         Transform::Clip { low, high } => FittedTransform::Clip { low: *low, high: *high },
-        Transform::Bucket { bounds } => {
+        Transform::Bucket(Buckets::Bounds(bounds)) => {
             let mut bounds = bounds.clone();
             bounds.sort_by(f64::total_cmp);
-            FittedTransform::Bucket { bounds }
+            FittedTransform::Bucket { bounds: vec![bounds], window: 0.0 }
         }
+        Transform::Bucket(Buckets::Even { count, from, to, window }) => {
+            let bound = |i: usize| from + (to - from) * i as f64 / *count as f64;
+            FittedTransform::Bucket { bounds: vec![(1..*count).map(bound).collect()], window: *window }
+        }
+        Transform::Hash { columns } => FittedTransform::Hash { columns: *columns },
         Transform::Fill(Fill::Constant(x)) => FittedTransform::Fill { values: vec![*x] },
+        Transform::Fill(Fill::Text(text)) => FittedTransform::FillText { text: text.clone() },
         Transform::NormalizeRows { p } => FittedTransform::NormalizeRows { p: *p },
-        _ => FittedTransform::Log1p,
-    }
-}
-
-/// Calls `each(row, column, x)` for the present numbers of the rows that `trains` names, column by column.
-fn present(
-    x: &Numbers,
-    trains: Option<&[bool]>,
-    mut each: impl FnMut(usize, usize, f64) -> Result<(), Located>,
-) -> Result<(), Located> {
-    for column in 0..x.width {
-        for (row, &value) in x.data[column..].iter().step_by(x.width).enumerate() {
-            if x.is_missing(row) || !trains.is_none_or(|trains| trains[row]) {
-                continue;
-            }
-            if !value.is_finite() {
-                return Err(Located::at(row, Fault::NotFinite { found: value }));
-            }
-            each(row, column, value)?;
+        Transform::Vector { separator, take: Some(take) } => {
+            FittedTransform::Vector { width: *take, separator: separator.clone(), more: true }
         }
-    }
-    Ok(())
+        Transform::Part(part) => FittedTransform::Part(*part),
+        Transform::Cyclic { period } => FittedTransform::Cyclic { period: *period },
+        Transform::Standardize
+        | Transform::MinMax { .. }
+        | Transform::SumNormalize
+        | Transform::GaussRank
+        | Transform::Quantile
+        | Transform::OneHot { .. }
+        | Transform::MultiHot { .. }
+        | Transform::Bucket(Buckets::Quantiles(_))
+        | Transform::Fill(Fill::Mean | Fill::Median | Fill::Mode)
+        | Transform::Vector { take: None, .. } => return None,
+    })
 }
 
-fn nothing_if(nothing: bool, transform: &'static str) -> Result<(), Fault> {
-    if nothing { Err(Fault::NothingToFit { transform }) } else { Ok(()) }
+/// What a transform collects of values like this one.
+fn start(transform: &Transform, input: &Value) -> Result<Seen, Fault> {
+    let is_text = matches!(input, Value::Text(_));
+    Ok(match transform {
+        Transform::Vector { .. } => Seen::Widths(BTreeMap::new()),
+        Transform::MultiHot { .. } if !is_text => return Err(Fault::TextWanted { transform: "multi_hot" }),
+        Transform::OneHot { .. } if !is_text => Seen::Tally(Tally::numbers()),
+        Transform::OneHot { .. } | Transform::MultiHot { .. } => Seen::Tally(Tally::texts()),
+        Transform::Fill(Fill::Mode) if is_text => Seen::Tally(Tally::texts()),
+        Transform::MinMax { .. } => Seen::Extremes(Vec::new()),
+        Transform::Standardize | Transform::SumNormalize | Transform::Fill(Fill::Mean) => {
+            Seen::Moments(Vec::new())
+        }
+        _ => Seen::Values(Vec::new()),
+    })
 }
 
-fn refuse_many(count: usize, transform: &'static str) -> Result<(), Located> {
-    match count > MOST_VALUES {
-        true => Err(Fault::TooManyValues { transform }.into()),
-        false => Ok(()),
+fn from_moments(transform: &Transform, columns: &[Moments]) -> Result<FittedTransform, Fault> {
+    let mean = || columns.iter().map(Moments::mean).collect();
+    Ok(match transform {
+        Transform::Standardize => {
+            let std = columns.iter().map(Moments::deviation).collect();
+            FittedTransform::Standardize { mean: mean(), std }
+        }
+        Transform::SumNormalize => {
+            let sum: Vec<f64> = columns.iter().map(Moments::sum).collect();
+            if sum.contains(&0.0) {
+                return Err(Fault::SumIsZero);
+            }
+            FittedTransform::SumNormalize { sum }
+        }
+        _ => FittedTransform::Fill { values: mean() },
+    })
+}
+
+/// A stated bound stands for the one that was seen.
+fn from_extremes(transform: &Transform, columns: &[Extremes]) -> FittedTransform {
+    let (low, high) = match transform {
+        Transform::MinMax { low, high } => (*low, *high),
+        _ => (None, None),
+    };
+    FittedTransform::MinMax {
+        min: columns.iter().map(|column| low.unwrap_or(column.min)).collect(),
+        max: columns.iter().map(|column| high.unwrap_or(column.max)).collect(),
     }
+}
+
+fn from_values(transform: &Transform, columns: &[Sorted]) -> Result<FittedTransform, Fault> {
+    let ranks = || columns.iter().map(Ranks::of).collect::<Result<_, _>>();
+    let each = |f: fn(&Sorted) -> Result<f64, Fault>| columns.iter().map(f).collect::<Result<_, _>>();
+    Ok(match transform {
+        Transform::GaussRank => FittedTransform::GaussRank { ranks: ranks()? },
+        Transform::Quantile => FittedTransform::Quantile { ranks: ranks()? },
+        Transform::Bucket(Buckets::Quantiles(count)) => {
+            let bounds = columns.iter().map(|column| rank::quantile_bounds(column, *count));
+            FittedTransform::Bucket { bounds: bounds.collect::<Result<_, _>>()?, window: 0.0 }
+        }
+        Transform::Fill(Fill::Mode) => FittedTransform::Fill { values: each(rank::mode)? },
+        _ => FittedTransform::Fill { values: each(rank::median)? },
+    })
+}
+
+/// None where no training row has a value and one is needed.
+fn from_tally(transform: Transform, tally: Tally) -> Option<FittedTransform> {
+    Some(match transform {
+        Transform::MultiHot { separator } => {
+            FittedTransform::MultiHot { separator, vocabulary: tally.words().into() }
+        }
+        Transform::OneHot { top: Some(top) } => {
+            let vocabulary = tally.most_frequent(top);
+            (!vocabulary.is_empty()).then_some(FittedTransform::OneHot { vocabulary, others: true })?
+        }
+        Transform::OneHot { top: None } => FittedTransform::OneHot { vocabulary: tally.all(), others: false },
+        _ => match tally.most_frequent(1) {
+            Vocabulary::Texts(texts) => FittedTransform::FillText { text: texts.into_iter().next()? },
+            Vocabulary::Numbers(numbers) => FittedTransform::Fill { values: vec![*numbers.first()?] },
+        },
+    })
 }
 
 /// The width of most rows, the smaller of equals: then a row that differs is the one that is named.
 fn most_frequent(widths: &BTreeMap<usize, u64>) -> Result<usize, Fault> {
-    let most = widths.iter().max_by_key(|(width, rows)| (**rows, std::cmp::Reverse(**width)));
+    let most = widths.iter().max_by_key(|(width, rows)| (**rows, Reverse(**width)));
     most.map(|(width, _)| *width).filter(|width| *width > 0).ok_or(Fault::NoWidth)
 }
 
-impl Moments {
-    fn add(&mut self, row: usize, x: f64, squared: bool) -> Result<(), Located> {
-        self.sum.add(x);
-        self.count += 1;
-        if squared {
-            if x.abs() > MOST_SQUARED {
-                return Err(Located::at(row, Fault::TooLarge { found: x }));
-            }
-            self.squares.add_product(x, x);
-        }
-        Ok(())
-    }
-
-    fn merge(&mut self, other: &Moments) {
-        self.sum.merge(&other.sum);
-        self.squares.merge(&other.squares);
-        self.count += other.count;
-    }
-
-    fn mean(&self) -> f64 {
-        self.sum.value() / self.count as f64
-    }
-
-    /// Of the population; exactly 0 for a constant.
-    fn deviation(&self) -> f64 {
-        Exact::spread(&self.sum, &self.squares, self.count).sqrt() / self.count as f64
-    }
-}
-
-impl Default for Extremes {
-    fn default() -> Self {
-        Extremes { min: f64::INFINITY, max: f64::NEG_INFINITY }
-    }
-}
-
-impl Extremes {
-    fn add(&mut self, x: f64) {
-        self.min = self.min.min(x + 0.0);
-        self.max = self.max.max(x + 0.0);
+/// Its name in the language.
+fn name(transform: &Transform) -> &'static str {
+    match transform {
+        Transform::Standardize => "standardize",
+        Transform::MinMax { .. } => "min_max",
+        Transform::SumNormalize => "sum_normalize",
+        Transform::GaussRank => "gauss_rank",
+        Transform::Quantile => "quantile",
+        Transform::Bucket(_) => "bucket",
+        Transform::OneHot { .. } => "one_hot",
+        Transform::MultiHot { .. } => "multi_hot",
+        Transform::Fill(_) => "fill",
+        Transform::Vector { .. } => "vector",
+        known_to_learn_nothing => known(known_to_learn_nothing).map_or("feature", |known| known.name()),
     }
 }

@@ -1,13 +1,17 @@
 //! Transforms with what they have learned, and how they are applied. Applying has one code path, for the tables of a
 //! build and for new ones. What they learn and how is in [`learn`].
 
+mod date;
+mod hash;
 mod learn;
 mod numeric;
 mod rank;
+mod statistics;
+mod tally;
 mod vector;
 mod vocabulary;
 
-use gsl_plan::graph::Transform;
+use gsl_plan::graph::{DatePart, Transform};
 use serde::{Deserialize, Serialize};
 
 use super::error::Fault;
@@ -15,31 +19,78 @@ use super::value::{Located, Numbers, Value, numbers};
 
 pub(crate) use learn::Learner;
 pub use rank::{KNOTS, Ranks};
-pub use vocabulary::{Vocabulary, sort_as_numbers_or_texts, used_texts};
+pub use vocabulary::{Lexicon, Vocabulary, sort_as_numbers_or_texts, used_texts};
 
-/// A transform with what it has learned. One entry per column where a list is of columns.
+/// A transform with what it has learned. Where a list is of columns it has one entry per column, or one for all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FittedTransform {
-    Standardize { mean: Vec<f64>, std: Vec<f64> },
-    MinMax { min: Vec<f64>, max: Vec<f64> },
-    GaussRank { ranks: Vec<Ranks> },
+    Standardize {
+        mean: Vec<f64>,
+        std: Vec<f64>,
+    },
+    MinMax {
+        min: Vec<f64>,
+        max: Vec<f64>,
+    },
+    SumNormalize {
+        sum: Vec<f64>,
+    },
+    GaussRank {
+        ranks: Vec<Ranks>,
+    },
+    Quantile {
+        ranks: Vec<Ranks>,
+    },
     Log1p,
     Sqrt,
     Abs,
-    Clip { low: f64, high: f64 },
-    Bucket { bounds: Vec<f64> },
-    OneHot { vocabulary: Vocabulary },
-    MultiHot { separator: String, vocabulary: Vec<String> },
-    Fill { values: Vec<f64> },
-    NormalizeRows { p: u8 },
-    Vector { width: usize },
+    Clip {
+        low: f64,
+        high: f64,
+    },
+    /// Ascending bounds. Each interval that x ± window / 2 touches is set.
+    Bucket {
+        bounds: Vec<Vec<f64>>,
+        window: f64,
+    },
+    /// `others`: one more column, for the values that have none of their own.
+    OneHot {
+        vocabulary: Vocabulary,
+        others: bool,
+    },
+    MultiHot {
+        separator: String,
+        vocabulary: Lexicon,
+    },
+    Hash {
+        columns: usize,
+    },
+    Fill {
+        values: Vec<f64>,
+    },
+    FillText {
+        text: String,
+    },
+    NormalizeRows {
+        p: u8,
+    },
+    /// `more`: a row may have more numbers than the first `width`, which are taken.
+    Vector {
+        width: usize,
+        separator: Option<String>,
+        more: bool,
+    },
+    Part(DatePart),
+    Cyclic {
+        period: f64,
+    },
 }
 
 impl FittedTransform {
     /// Learns from the rows of one value that `trains` names (all, if none).
     pub fn fit(
         transform: &Transform,
-        input: &Value,
+        input: Value,
         rows: usize,
         trains: Option<&[bool]>,
     ) -> Result<Self, Located> {
@@ -54,33 +105,49 @@ impl FittedTransform {
 
     /// rows × width in, rows × width' out.
     pub fn apply(&self, input: Value, rows: usize) -> Result<Value, Located> {
-        let done = match (self, input) {
-            (FittedTransform::OneHot { vocabulary }, input) => vocabulary.one_hot(input, rows)?,
-            (FittedTransform::MultiHot { separator, vocabulary }, Value::Text(text)) => {
-                vocabulary::multi_hot(&text, separator, vocabulary)
+        Ok(Value::Numbers(match (self, input) {
+            (FittedTransform::FillText { text }, input) => {
+                return vocabulary::fill(input, text).map(Value::Text);
             }
-            (FittedTransform::MultiHot { .. }, _) => {
-                return Err(Fault::TextWanted { transform: "multi_hot" }.into());
+            (FittedTransform::OneHot { vocabulary, others }, input) => {
+                vocabulary.one_hot(input, rows, *others)?
             }
-            (FittedTransform::Vector { width }, Value::Lists(lists)) => vector::of_lists(&lists, *width)?,
+            (FittedTransform::MultiHot { separator, vocabulary }, input) => {
+                vocabulary.multi_hot(input, separator)?
+            }
+            (FittedTransform::Hash { columns }, input) => hash::one_hot(input, rows, *columns)?,
+            (FittedTransform::Vector { width, separator: Some(separator), more }, input) => {
+                vector::of_texts(input, separator, *width, *more)?
+            }
+            (FittedTransform::Vector { width, separator: None, more }, Value::Lists(lists)) => {
+                vector::of_lists(&lists, *width, *more)?
+            }
+            (FittedTransform::Part(part), input) => date::part(*part, input)?,
             (_, input) => self.apply_to_numbers(numbers(input, rows, self.name())?)?,
-        };
-        Ok(Value::Numbers(done))
+        }))
     }
 
     fn apply_to_numbers(&self, x: Numbers) -> Result<Numbers, Located> {
         match self {
             FittedTransform::Standardize { mean, std } => {
-                expect_width(&x, mean.len())?;
-                x.map(|_, c, x| Ok(if std[c] > 0.0 { (x - mean[c]) / std[c] } else { 0.0 }))
+                let (mean, std) = (by_column(mean, &x)?, by_column(std, &x)?);
+                x.map(|_, c, x| Ok(if std(c) > &0.0 { (x - mean(c)) / std(c) } else { 0.0 }))
             }
             FittedTransform::MinMax { min, max } => {
-                expect_width(&x, min.len())?;
-                x.map(|_, c, x| Ok(numeric::min_max(x, min[c], max[c])))
+                let (min, max) = (by_column(min, &x)?, by_column(max, &x)?);
+                x.map(|_, c, x| Ok(numeric::min_max(x, *min(c), *max(c))))
+            }
+            FittedTransform::SumNormalize { sum } => {
+                let sum = by_column(sum, &x)?;
+                x.map(|_, c, x| Ok(x / sum(c)))
             }
             FittedTransform::GaussRank { ranks } => {
-                expect_width(&x, ranks.len())?;
-                x.map(|_, c, x| Ok(ranks[c].gauss(x)))
+                let ranks = by_column(ranks, &x)?;
+                x.map(|_, c, x| Ok(ranks(c).gauss(x)))
+            }
+            FittedTransform::Quantile { ranks } => {
+                let ranks = by_column(ranks, &x)?;
+                x.map(|_, c, x| Ok(ranks(c).share(x)))
             }
             FittedTransform::Log1p => x.map(|row, _, x| match x > -1.0 {
                 true => Ok(x.ln_1p()),
@@ -92,25 +159,44 @@ impl FittedTransform {
             }),
             FittedTransform::Abs => x.map(|_, _, x| Ok(x.abs())),
             FittedTransform::Clip { low, high } => x.map(|_, _, x| Ok(x.max(*low).min(*high))),
-            FittedTransform::Bucket { bounds } => Ok(numeric::bucket(x, bounds)),
+            FittedTransform::Bucket { bounds, window } => numeric::bucket(&x, bounds, *window),
             FittedTransform::Fill { values } => numeric::fill(x, values),
             FittedTransform::NormalizeRows { p } => Ok(numeric::normalize_rows(x, *p)),
-            FittedTransform::Vector { width } => {
-                expect_width(&x, *width)?;
-                Ok(x)
+            FittedTransform::Cyclic { period } => Ok(numeric::cyclic(&x, *period)),
+            FittedTransform::Vector { width, separator: None, .. } if x.width == *width => Ok(x),
+            FittedTransform::Vector { width, .. } => {
+                Err(Fault::Widths { found: x.width, expected: *width }.into())
             }
-            FittedTransform::OneHot { .. } | FittedTransform::MultiHot { .. } => Ok(x),
+            FittedTransform::OneHot { .. }
+            | FittedTransform::MultiHot { .. }
+            | FittedTransform::Hash { .. }
+            | FittedTransform::FillText { .. }
+            | FittedTransform::Part(_) => Err(Fault::TextWanted { transform: self.name() }.into()),
         }
     }
 
     /// Numbers a row that it gives for `input` numbers a row.
     pub fn width(&self, input: usize) -> usize {
         match self {
-            FittedTransform::OneHot { vocabulary } => vocabulary.len(),
+            FittedTransform::OneHot { vocabulary, others } => vocabulary.len() + usize::from(*others),
             FittedTransform::MultiHot { vocabulary, .. } => vocabulary.len(),
-            FittedTransform::Bucket { bounds } => (bounds.len() + 1) * input,
-            FittedTransform::Vector { width } => *width,
+            FittedTransform::Hash { columns } => *columns,
+            FittedTransform::Bucket { bounds, .. } => match bounds.as_slice() {
+                [bounds] => (bounds.len() + 1) * input,
+                bounds => bounds.iter().map(|bounds| bounds.len() + 1).sum(),
+            },
+            FittedTransform::Vector { width, .. } => *width,
+            FittedTransform::Cyclic { .. } => 2 * input,
             _ => input,
+        }
+    }
+
+    /// What it gives for every value, where the training rows had one value only.
+    pub fn constant(&self) -> bool {
+        match self {
+            FittedTransform::Standardize { std, .. } => std.contains(&0.0),
+            FittedTransform::MinMax { min, max } => min.iter().zip(max).any(|(min, max)| min >= max),
+            _ => false,
         }
     }
 
@@ -119,7 +205,9 @@ impl FittedTransform {
         match self {
             FittedTransform::Standardize { .. } => "standardize",
             FittedTransform::MinMax { .. } => "min_max",
+            FittedTransform::SumNormalize { .. } => "sum_normalize",
             FittedTransform::GaussRank { .. } => "gauss_rank",
+            FittedTransform::Quantile { .. } => "quantile",
             FittedTransform::Log1p => "log1p",
             FittedTransform::Sqrt => "sqrt",
             FittedTransform::Abs => "abs",
@@ -127,64 +215,24 @@ impl FittedTransform {
             FittedTransform::Bucket { .. } => "bucket",
             FittedTransform::OneHot { .. } => "one_hot",
             FittedTransform::MultiHot { .. } => "multi_hot",
-            FittedTransform::Fill { .. } => "fill",
+            FittedTransform::Hash { .. } => "hash",
+            FittedTransform::Fill { .. } | FittedTransform::FillText { .. } => "fill",
             FittedTransform::NormalizeRows { .. } => "normalize_rows",
             FittedTransform::Vector { .. } => "vector",
+            FittedTransform::Part(part) => date::name(*part),
+            FittedTransform::Cyclic { .. } => "cyclic",
         }
     }
 }
 
-fn expect_width(x: &Numbers, expected: usize) -> Result<(), Located> {
-    match x.width == expected {
-        true => Ok(()),
-        false => Err(Fault::Widths { found: x.width, expected }.into()),
+/// The entry of each column: one for all, or one for each.
+fn by_column<'a, T>(entries: &'a [T], x: &Numbers) -> Result<impl Fn(usize) -> &'a T + use<'a, T>, Located> {
+    let several = entries.len() != 1;
+    if several && entries.len() != x.width {
+        return Err(Fault::Widths { found: x.width, expected: entries.len() }.into());
     }
+    Ok(move |column| &entries[if several { column } else { 0 }])
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn column(data: &[f64]) -> Value {
-        Value::Numbers(Numbers::new(1, data.to_vec()))
-    }
-
-    fn applied(transform: &Transform, data: &[f64]) -> Vec<f64> {
-        let fitted = FittedTransform::fit(transform, &column(data), data.len(), None).unwrap();
-        match fitted.apply(column(data), data.len()).unwrap() {
-            Value::Numbers(numbers) => numbers.data,
-            _ => unreachable!(),
-        }
-    }
-
-    #[test]
-    fn standardize_has_mean_0_and_deviation_1() {
-        let z = applied(&Transform::Standardize, &[1.0, 2.0, 3.0, 6.0]);
-        assert!(z.iter().sum::<f64>().abs() < 1e-12);
-        assert!((z.iter().map(|x| x * x).sum::<f64>() / 4.0 - 1.0).abs() < 1e-12);
-        assert_eq!(applied(&Transform::Standardize, &[0.1, 0.1, 0.1]), [0.0; 3]);
-    }
-
-    #[test]
-    fn gauss_rank_is_odd_and_shares_ties() {
-        let z = applied(&Transform::GaussRank, &[5.0, 1.0, 3.0, 3.0, 7.0, 100.0]);
-        assert_eq!(z[2], z[3]);
-        assert!((z[1] + z[5]).abs() < 1e-12 && z[1] < z[2] && z[2] < z[0]);
-    }
-
-    #[test]
-    fn buckets_are_half_open() {
-        let hot = applied(&Transform::Bucket { bounds: vec![1.0, 2.0] }, &[0.5, 1.0, 2.0]);
-        assert_eq!(hot, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-    }
-
-    #[test]
-    fn statistics_see_the_named_rows_only() {
-        let mask = [true, true, false];
-        let fitted =
-            FittedTransform::fit(&Transform::MinMax, &column(&[0.0, 10.0, 99.0]), 3, Some(&mask)).unwrap();
-        assert_eq!(fitted, FittedTransform::MinMax { min: vec![0.0], max: vec![10.0] });
-        let none = FittedTransform::fit(&Transform::MinMax, &column(&[1.0]), 1, Some(&[false]));
-        assert_eq!(none.unwrap_err().fault, Fault::NothingToFit { transform: "min_max" });
-    }
-}
+mod tests;

@@ -78,7 +78,38 @@ pub(super) fn median(sorted: &Sorted) -> Result<f64, Fault> {
         }
         start += count;
     })?;
-    Ok(a / 2.0 + b / 2.0)
+    Ok(if a == b { a } else { a / 2.0 + b / 2.0 })
+}
+
+/// The most frequent value, the smallest of equals.
+pub(super) fn mode(sorted: &Sorted) -> Result<f64, Fault> {
+    let mut most = (0, 0.0);
+    sorted.runs(|value, count| {
+        if count > most.0 {
+            most = (count, value);
+        }
+    })?;
+    Ok(most.1)
+}
+
+/// Bounds that part the values into `count` buckets of equal size, as far as ties allow: bound k is the value at position
+/// kn/count (rounded down, from 0) of all n. Equal bounds are one, and a bucket below the smallest value is none.
+pub(super) fn quantile_bounds(sorted: &Sorted, count: usize) -> Result<Vec<f64>, Fault> {
+    let n = u128::from(sorted.len());
+    let position = |k: usize| (k as u128 * n / count as u128) as u64;
+    let (mut bounds, mut start, mut k) = (Vec::new(), 0, 1);
+    sorted.runs(|value, run| {
+        let end = start + run;
+        let reached = k;
+        while k < count && position(k) < end {
+            k += 1;
+        }
+        if k > reached && start > 0 {
+            bounds.push(value);
+        }
+        start = end;
+    })?;
+    Ok(bounds)
 }
 
 /// Φ⁻¹(p) for 0 < p < 1, by the rational approximation of Acklam; relative error below 1.2e-9.

@@ -1,11 +1,12 @@
 //! Values that have a column of their own.
 
+use std::sync::OnceLock;
+
 use gsl_tables::{Interner, MISSING, TextColumn, TextValues};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::Fault;
 use super::super::value::{Located, Numbers, Value, numbers};
-use super::expect_width;
 
 /// The values that have a column of their own, ascending.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,11 +15,23 @@ pub enum Vocabulary {
     Numbers(Vec<f64>),
 }
 
-/// The most values that may have a column each.
-pub const MOST_VALUES: usize = 65_536;
+impl FromIterator<String> for Vocabulary {
+    fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
+        let mut texts: Vec<String> = texts.into_iter().collect();
+        texts.sort_unstable();
+        Vocabulary::Texts(texts)
+    }
+}
+
+impl FromIterator<f64> for Vocabulary {
+    fn from_iter<I: IntoIterator<Item = f64>>(numbers: I) -> Self {
+        let mut numbers: Vec<f64> = numbers.into_iter().collect();
+        numbers.sort_unstable_by(f64::total_cmp);
+        Vocabulary::Numbers(numbers)
+    }
+}
 
 impl Vocabulary {
-    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match self {
             Vocabulary::Texts(texts) => texts.len(),
@@ -26,9 +39,15 @@ impl Vocabulary {
         }
     }
 
-    /// A 1 in the column of each row's value; nothing for an unseen or missing one.
-    pub(super) fn one_hot(&self, input: Value, rows: usize) -> Result<Numbers, Located> {
-        let width = self.len();
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A 1 in the column of each row's value; nothing for a missing one. A value without a column has the last one if there
+    /// is one for `others`, else nothing.
+    pub(super) fn one_hot(&self, input: Value, rows: usize, others: bool) -> Result<Numbers, Located> {
+        let width = self.len() + usize::from(others);
+        let other = others.then_some(self.len());
         let mut data = vec![0.0; rows * width];
         let mut set = |row: usize, column: Option<usize>| {
             if let Some(column) = column {
@@ -37,23 +56,99 @@ impl Vocabulary {
         };
         match (self, input) {
             (Vocabulary::Texts(known), Value::Text(text)) => {
-                let columns: Vec<Option<usize>> =
-                    text.values.iter().map(|t| known.binary_search_by(|k| k.as_str().cmp(t)).ok()).collect();
-                for (row, &code) in text.codes.iter().enumerate() {
-                    set(row, (code != MISSING).then(|| columns[code as usize]).flatten());
+                let column = |t: &str| known.binary_search_by(|k| k.as_str().cmp(t)).ok().or(other);
+                let columns: Vec<Option<usize>> = text.values.iter().map(column).collect();
+                for (row, &code) in text.codes.iter().enumerate().filter(|(_, code)| **code != MISSING) {
+                    set(row, columns[code as usize]);
                 }
             }
             (Vocabulary::Numbers(known), input) => {
                 let x = numbers(input, rows, "one_hot")?;
-                expect_width(&x, 1)?;
+                if x.width != 1 {
+                    return Err(Fault::Widths { found: x.width, expected: 1 }.into());
+                }
                 for row in (0..rows).filter(|&row| !x.is_missing(row)) {
-                    set(row, known.binary_search_by(|k| k.total_cmp(&(x.data[row] + 0.0))).ok());
+                    set(row, known.binary_search_by(|k| k.total_cmp(&(x.data[row] + 0.0))).ok().or(other));
                 }
             }
             _ => return Err(Fault::TextWanted { transform: "one_hot" }.into()),
         }
         Ok(Numbers::new(width, data))
     }
+}
+
+/// Words that have a column each, in the order of the columns. Stored as a list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Lexicon {
+    words: Vec<String>,
+    index: OnceLock<Interner>,
+}
+
+impl From<Vec<String>> for Lexicon {
+    fn from(words: Vec<String>) -> Self {
+        Lexicon { words, index: OnceLock::new() }
+    }
+}
+
+impl From<Lexicon> for Vec<String> {
+    fn from(lexicon: Lexicon) -> Self {
+        lexicon.words
+    }
+}
+
+impl PartialEq for Lexicon {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words
+    }
+}
+
+impl Lexicon {
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// The column of a word.
+    pub fn find(&self, word: &str) -> Option<usize> {
+        let index = || Interner::from_values(self.words.iter().map(String::as_str).collect::<TextValues>());
+        self.index.get_or_init(index).get(word).map(|column| column as usize)
+    }
+
+    /// A 1 in the column of each word of a row; nothing for unknown words and missing texts.
+    pub(super) fn multi_hot(&self, input: Value, separator: &str) -> Result<Numbers, Located> {
+        let Value::Text(text) = input else {
+            return Err(Fault::TextWanted { transform: "multi_hot" }.into());
+        };
+        let columns_of = |cell| words(cell, separator).filter_map(|word| self.find(word)).collect();
+        let columns: Vec<Vec<usize>> = text.values.iter().map(columns_of).collect();
+        let mut data = vec![0.0; text.codes.len() * self.len()];
+        for (row, &code) in text.codes.iter().enumerate().filter(|(_, code)| **code != MISSING) {
+            columns[code as usize].iter().for_each(|column| data[row * self.len() + column] = 1.0);
+        }
+        Ok(Numbers::new(self.len(), data))
+    }
+}
+
+/// `with` in the rows that have no text.
+pub(super) fn fill(input: Value, with: &str) -> Result<TextColumn, Located> {
+    let Value::Text(mut text) = input else { return Err(Fault::TextWanted { transform: "fill" }.into()) };
+    if text.codes.contains(&MISSING) {
+        let known = text.values.iter().position(|value| value == with);
+        let code = known.unwrap_or_else(|| {
+            text.values.push(with);
+            text.values.len() - 1
+        });
+        text.codes.iter_mut().filter(|c| **c == MISSING).for_each(|c| *c = code as u32);
+    }
+    Ok(text)
 }
 
 /// The distinct texts that some row has, ascending.
@@ -85,41 +180,5 @@ pub fn sort_as_numbers_or_texts(texts: &mut [String]) {
             x.total_cmp(&y).then_with(|| a.cmp(b))
         }),
         None => texts.sort(),
-    }
-}
-
-/// A 1 in the column of each word of a row.
-pub(super) fn multi_hot(text: &TextColumn, separator: &str, vocabulary: &[String]) -> Numbers {
-    let known = Interner::from_values(vocabulary.iter().map(String::as_str).collect::<TextValues>());
-    let columns: Vec<Vec<u32>> = text
-        .values
-        .iter()
-        .map(|cell| words(cell, separator).filter_map(|word| known.get(word)).collect())
-        .collect();
-    let mut data = vec![0.0; text.codes.len() * vocabulary.len()];
-    for (row, &code) in text.codes.iter().enumerate().filter(|(_, code)| **code != MISSING) {
-        for &column in &columns[code as usize] {
-            data[row * vocabulary.len() + column as usize] = 1.0;
-        }
-    }
-    Numbers::new(vocabulary.len(), data)
-}
-
-#[cfg(test)]
-mod tests {
-    use gsl_plan::graph::Transform;
-
-    use super::super::FittedTransform;
-    use super::*;
-
-    #[test]
-    fn words_sort_as_numbers_when_all_are() {
-        let values: TextValues = ["10 9", "2  9"].into_iter().collect();
-        let text = TextColumn { codes: vec![1, 0], values };
-        let transform = Transform::MultiHot { separator: " ".to_string() };
-        let fitted = FittedTransform::fit(&transform, &Value::Text(text.clone()), 2, None).unwrap();
-        let FittedTransform::MultiHot { vocabulary, .. } = &fitted else { panic!("{fitted:?}") };
-        assert_eq!(*vocabulary, ["2", "9", "10"]);
-        assert_eq!(multi_hot(&text, " ", vocabulary).data, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
     }
 }
