@@ -63,19 +63,37 @@ fn imported_files_are_in_the_canonical_style() {
     Ran::in_folder(&root(), &args).ok();
 }
 
-/// Copies the tables and the configuration of a case that has some, imports it to another folder, and runs it.
-fn runs(case: &str, predicted: &str) {
-    let folder = Folder::new();
-    for entry in fs::read_dir(root().join("tests/import").join(case)).expect("the case").flatten() {
+/// Copies the tables and the configuration of a case that has some to a folder, and imports it to another one beside it.
+fn imported(case: &str) -> Folder {
+    let (folder, case) = (Folder::new(), root().join("tests/import").join(case));
+    for entry in fs::read_dir(&case).expect("the case").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         folder.write(&format!("in/{name}"), fs::read(entry.path()).expect("a file"));
     }
     fs::create_dir_all(folder.at("out")).expect("a folder");
-    folder.gsc(&["import", "graphstorm", "in/schema.json", "in/train.yaml", "--output", "out/it.gsl"]).ok();
+    let more = fs::read_to_string(case.join("args")).unwrap_or_default();
+    let mut args = vec!["import", "graphstorm", "in/schema.json", "in/train.yaml", "--output", "out/it.gsl"];
+    args.extend(more.split_whitespace());
+    folder.gsc(&args).ok();
+    folder
+}
+
+fn runs(case: &str, predicted: &str) {
+    let folder = imported(case);
     folder.gsc(&["check", "out/it.gsl"]).ok();
     let ran = folder.gsc(&["run", "out/it.gsl", "--quiet"]).ok();
     assert!(ran.out.contains(&format!("test {predicted}")), "{}", ran.out);
     assert!(folder.at("in/results").join(format!("{predicted}.parquet")).exists(), "predictions are written");
+}
+
+#[test]
+fn the_layer_that_is_written_into_a_file_has_the_right_gradients() {
+    let checked = imported("run_gconstruct").gsc(&["check", "out/it.gsl", "--gradients"]).ok();
+    assert!(
+        checked.out.contains("gnn.1.aL[cites]") && checked.out.contains("gradients agree"),
+        "{}",
+        checked.out
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::graph::{Graph, Owner};
 use super::model::Cx;
 use super::notes::Notes;
-use super::schema::Task as Kind;
+use super::schema::{Label, Split};
 use super::settings::Settings;
 use super::tables::Paths;
 use super::tasks::{Target, Task};
@@ -53,7 +53,7 @@ pub fn of_settings(
     }
     statements.extend(cx.training(tasks, lr.as_deref(), notes)?);
     statements.extend(cx.outputs(tasks, paths, notes)?);
-    if tasks.iter().any(|task| !runs(task)) {
+    if !runs(graph, tasks, &statements) {
         notes.changed(
             "gsf",
             "what does not run yet is written as the language has it: `gsc check` names each with its code",
@@ -70,21 +70,30 @@ pub fn of_settings(
     Ok(Items { before, experiment })
 }
 
-fn runs(task: &Task) -> bool {
-    matches!(task.target, Target::Label(Owner::Node(_), _))
+/// Whether everything that the experiment says runs today: labels of one node type, features that are numbers.
+fn runs(graph: &Graph, tasks: &[Task], statements: &[String]) -> bool {
+    const NOT_YET: [&str; 3] = ["average(", "Bert(", "-> "];
+    let mut owners = tasks.iter().map(|task| match task.target {
+        Target::Label(owner @ Owner::Node(_), label) if !graph.labels(owner)[label].is_multi => Some(owner),
+        _ => None,
+    });
+    let first = owners.next().flatten();
+    first.is_some()
+        && owners.all(|owner| owner == first)
+        && !statements.iter().any(|s| s.starts_with("encode") && NOT_YET.iter().any(|word| s.contains(word)))
 }
 
 /// The smallest experiment, of the first node type that has labels or the first relation that has a task.
 pub fn smallest(name: &str, graph: &Graph, paths: &Paths, notes: &mut Notes) -> Result<Items, Failure> {
-    let is_label = |kind| matches!(kind, Kind::Classification | Kind::Regression);
+    let runs = |label: &Label| label.is_of_graph() && !matches!(label.split, Split::None);
     let mut statements = Vec::new();
-    if let Some(ty) = graph.nodes.iter().find(|ty| ty.labels.iter().any(|l| is_label(l.task))) {
-        for label in ty.labels.iter().filter(|l| is_label(l.task)) {
+    if let Some(ty) = graph.nodes.iter().find(|ty| ty.labels.iter().any(runs)) {
+        for label in ty.labels.iter().filter(|l| runs(l)) {
             statements.push(format!("predict {}.{}", text::name(&ty.name)?, text::name(&label.column)?));
         }
     } else {
         for relation in &graph.edges {
-            for label in relation.labels.iter().filter(|l| is_label(l.task)) {
+            for label in relation.labels.iter().filter(|l| runs(l)) {
                 statements.push(format!("predict ({}).{}", relation.path()?, text::name(&label.column)?));
             }
             if let Some(rule) = relation.link().and_then(|link| link.split.rule(paths)) {
@@ -96,7 +105,7 @@ pub fn smallest(name: &str, graph: &Graph, paths: &Paths, notes: &mut Notes) -> 
         return Ok(Items::default());
     }
     notes.changed(
-        "the whole",
+        "the experiment",
         "there is no training configuration: but for what is predicted the experiment is GSL's defaults",
     );
     Ok(Items { before: String::new(), experiment: item(name, graph, &statements)? })

@@ -98,8 +98,11 @@ impl<'a> At<'a> {
 
     pub fn wrong(&self, wanted: &str) -> Failure {
         let shown: String = self.value.to_string().chars().take(60).collect();
-        let path = if self.path.is_empty() { "the file" } else { &self.path };
-        Failure::new(format!("`{path}` is {shown}")).help(format!("expected {wanted}"))
+        let message = match self.path.as_str() {
+            "" => format!("the whole is {shown}"),
+            path => format!("`{path}` is {shown}"),
+        };
+        Failure::new(message).help(format!("expected {wanted}"))
     }
 }
 
@@ -121,13 +124,16 @@ impl<'a> Fields<'a> {
 
     pub fn need(&self, key: &str) -> Result<At<'a>, Failure> {
         self.get(key).ok_or_else(|| {
-            let place = if self.path.is_empty() { "the file" } else { &self.path };
-            let help = did_you_mean(key, self.map.keys().map(String::as_str));
-            let help = help.map_or_else(
+            let message = match self.path.as_str() {
+                "" => format!("there is no `{key}`"),
+                path => format!("`{path}` has no `{key}`"),
+            };
+            let near = did_you_mean(key, self.map.keys().map(String::as_str));
+            let help = near.map_or_else(
                 || "it cannot be left out".to_owned(),
                 |near| format!("there is `{near}`: is that `{key}` misspelt?"),
             );
-            Failure::new(format!("`{place}` has no `{key}`")).help(help)
+            Failure::new(message).help(help)
         })
     }
 

@@ -140,8 +140,8 @@ fn feature(at: &At, on_edges: bool, notes: &mut Notes) -> Result<Option<Feature>
         Some(name) => name,
         None if columns.len() == 1 => columns[0].clone(),
         None => {
-            fields.need("feature_name")?;
-            String::new()
+            let message = format!("`{}` has several columns and no `feature_name`", at.path);
+            return Err(Failure::new(message).help("give what stands side by side a name"));
         }
     };
     let storage = match fields.get("out_dtype") {

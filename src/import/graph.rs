@@ -126,9 +126,11 @@ impl Graph {
         let types = self.nodes.iter_mut().map(|ty| (&mut ty.features, &ty.labels));
         let relations = self.edges.iter_mut().map(|r| (&mut r.features, &r.labels));
         for (features, labels) in types.chain(relations) {
-            let mut taken: BTreeSet<String> = labels.iter().map(|l| l.column.clone()).collect();
+            let taken_by_labels: BTreeSet<String> =
+                labels.iter().filter(|l| l.is_of_graph()).map(|l| l.column.clone()).collect();
+            let mut taken = taken_by_labels.clone();
             for feature in features.iter_mut() {
-                if labels.iter().any(|l| l.column == feature.name) {
+                if taken_by_labels.contains(&feature.name) {
                     let name = format!("{}_feature", feature.name);
                     let text = format!("`{}` is a label already: the feature is `{name}`", feature.name);
                     notes.changed(feature.at.clone(), text);
@@ -305,7 +307,7 @@ fn by_row_order(
     let columns: Vec<&str> = columns.map(String::as_str).collect();
     let key = key.unwrap_or("id");
     let text = format!(
-        "GSL joins tables on the key, never by the order of rows, so {} of `{ty}` is left out: add the column `{key}` \
+        "GSL joins tables on the key, never by the order of rows, so the columns {} of `{ty}` are left out: add the column `{key}` \
          to these files and write `join` and their paths behind the first table",
         one_of(&columns).replace(" or ", " and "),
     );
@@ -402,7 +404,7 @@ fn statements(
     for feature in features {
         body.push(feature.statement()?);
     }
-    for label in labels.iter().filter(|l| matches!(l.task, Task::Classification | Task::Regression)) {
+    for label in labels.iter().filter(|l| l.is_of_graph()) {
         body.push(label_statement(label)?);
         if let Some(rule) = label.split.rule(paths) {
             body.push(format!("split {} = {rule}", text::name(&label.column)?));

@@ -21,6 +21,7 @@ mod trainer;
 use crate::args::GraphstormArgs;
 use crate::pipeline::cannot_write;
 use crate::source::{Failure, SourceText};
+use experiment::Items;
 use fields::{At, Fields};
 use graph::Graph;
 use gsl_compiler::diag;
@@ -82,16 +83,12 @@ fn import(
 ) -> Result<Imported, Failure> {
     let mut notes = Notes::default();
     let json = json(schema)?;
-    let mut read = read_schema(&At::root(&json).object()?, reverse, &mut notes)?;
-    read.reverses |= reverse;
-    let mut graph = Graph::of(name_of(&schema.path, "graph"), read, &mut notes)?;
+    let mut graph = in_file(schema, read_graph(schema, &json, reverse, &mut notes))?;
     let name = name_of(train.map_or(&schema.path, |t| &t.path), "experiment");
-    let yaml = train.map(yaml).transpose()?;
-    let items = match &yaml {
-        Some(yaml) => {
-            let settings = Settings::read(&At::root(yaml).object()?, &mut notes)?;
-            let tasks = tasks::find(&mut graph, &settings, &mut notes)?;
-            experiment::of_settings(&name, &graph, &settings, &tasks, paths, &mut notes)?
+    let items = match train {
+        Some(train) => {
+            let yaml = yaml(train)?;
+            in_file(train, read_training(&name, &yaml, &mut graph, paths, &mut notes))?
         }
         None => experiment::smallest(&name, &graph, paths, &mut notes)?,
     };
@@ -103,6 +100,30 @@ fn import(
     let gap = if remarks.is_empty() { "" } else { "\n" };
     let text = format!("{head}{gap}{remarks}\n{}", body.join("\n"));
     Ok(Imported { text: formatted(&text)?, remarks: notes.show("") })
+}
+
+fn read_graph(schema: &SourceText, json: &Value, reverse: bool, notes: &mut Notes) -> Result<Graph, Failure> {
+    let mut read = read_schema(&At::root(json).object()?, reverse, notes)?;
+    read.reverses |= reverse;
+    Graph::of(name_of(&schema.path, "graph"), read, notes)
+}
+
+fn read_training(
+    name: &str,
+    yaml: &Value,
+    graph: &mut Graph,
+    paths: &Paths,
+    notes: &mut Notes,
+) -> Result<Items, Failure> {
+    let settings = Settings::read(&At::root(yaml).object()?, notes)?;
+    let tasks = tasks::find(graph, &settings, notes)?;
+    experiment::of_settings(name, graph, &settings, &tasks, paths, notes)
+}
+
+/// A failure with the file that it is about.
+fn in_file<T>(source: &SourceText, result: Result<T, Failure>) -> Result<T, Failure> {
+    result
+        .map_err(|failure| Failure { message: format!("{}: {}", source.name(), failure.message), ..failure })
 }
 
 fn read_schema(root: &Fields, reverse: bool, notes: &mut Notes) -> Result<Schema, Failure> {
@@ -140,6 +161,7 @@ fn yaml(source: &SourceText) -> Result<Value, Failure> {
             .split_once(": ")
             .filter(|(place, _)| place.contains("line "))
             .map_or(what.as_str(), |(_, w)| w);
+        let what = what.rsplit_once(" at line ").map_or(what, |(what, _)| what);
         Failure::new(format!("{}{place}: {what}", source.name())).help("this is not YAML")
     })
 }

@@ -142,10 +142,11 @@ impl Cx<'_, '_> {
         } else {
             parts.push(format!("embedding({hidden}, {EMBEDDING})"));
         }
-        let mut expr = side_by_side(&parts) + &format!(" |> linear({hidden}{act})");
+        let mut input = side_by_side(&parts);
         if has_input && self.settings.flag("use_node_embeddings", false)? {
-            expr = format!("concat({expr}, embedding({hidden}, {EMBEDDING})) |> linear({hidden})");
+            input = format!("concat({input} |> linear({hidden}), embedding({hidden}, {EMBEDDING}))");
         }
+        let mut expr = format!("{input} |> linear({hidden}{act})");
         let more = self.settings.get("num_ffn_layers_in_input").map_or(Ok(0), |at| at.whole())?;
         for _ in 0..more {
             expr += &format!(" |> linear({hidden}, act: relu)");
@@ -264,7 +265,11 @@ impl Cx<'_, '_> {
             1
         });
         let width = self.settings.get("out_emb_size").map(|at| at.count()).transpose()?;
-        let last = width.map_or_else(|| self.hidden.clone(), |w| w.to_string());
+        // Rows go out of an HGT as wide as they come in.
+        let (last, after) = match width.map(|w| w.to_string()) {
+            Some(width) if encoder == "hgt" => (self.hidden.clone(), Some(width)),
+            width => (width.unwrap_or_else(|| self.hidden.clone()), None),
+        };
         let mut stages = Vec::new();
         for at in 1..=layers {
             stages.extend(self.layer(
@@ -274,6 +279,7 @@ impl Cx<'_, '_> {
                 notes,
             )?);
         }
+        stages.extend(after.map(|width| format!("linear({width})")));
         if self.normalizes(notes)? {
             stages.push("unit_length".to_owned());
         }

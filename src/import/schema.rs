@@ -80,7 +80,7 @@ pub struct Feature {
 }
 
 impl Feature {
-    /// `concat(standardize(a), standardize(b))`, or nothing where it is the column of its name.
+    /// `concat(one_hot(a), one_hot(b))`, or nothing where it is the column of its name.
     pub fn expr(&self) -> Result<Option<String>, Failure> {
         let columns = text::names(&self.columns)?;
         if self.stages.is_empty() && self.divisor.is_none() && self.columns == [self.name.clone()] {
@@ -89,7 +89,12 @@ impl Feature {
         let one = |column: &String| {
             let start =
                 self.divisor.map_or_else(|| column.clone(), |d| format!("{column} / {}", text::number(d)));
-            std::iter::once(start).chain(self.stages.iter().cloned()).collect::<Vec<_>>().join(" |> ")
+            match &self.stages[..] {
+                [stage] if self.divisor.is_none() && !stage.contains('(') => format!("{stage}({column})"),
+                stages => {
+                    std::iter::once(start).chain(stages.iter().cloned()).collect::<Vec<_>>().join(" |> ")
+                }
+            }
         };
         Ok(Some(match columns.as_slice() {
             [column] => one(column),
@@ -136,6 +141,13 @@ pub enum Split {
     Random([f64; 3]),
     /// Tables of identifiers.
     Files([Option<Table>; 3]),
+}
+
+impl Label {
+    /// Whether the graph has it: what is predicted of links and reconstructions stands in the experiment.
+    pub fn is_of_graph(&self) -> bool {
+        matches!(self.task, Task::Classification | Task::Regression)
+    }
 }
 
 impl Split {
