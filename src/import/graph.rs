@@ -244,7 +244,8 @@ pub fn unknown(path: &str, what: &str, name: &str, known: &[String]) -> Failure 
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let help = match did_you_mean(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the schema has {}", one_of(&names)),
+        None if names.is_empty() => "it has none at all".to_owned(),
+        None => format!("it has {}", one_of(&names).replace(" or ", " and ")),
     };
     Failure::new(format!("`{path}`: the schema has no {what} `{name}`")).help(help)
 }

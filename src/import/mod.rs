@@ -8,6 +8,9 @@ mod fields;
 mod gconstruct;
 mod graph;
 mod gsprocessing;
+#[cfg(test)]
+mod hostile;
+mod json;
 mod model;
 mod notes;
 mod schema;
@@ -82,7 +85,7 @@ fn import(
     reverse: bool,
 ) -> Result<Imported, Failure> {
     let mut notes = Notes::default();
-    let json = json(schema)?;
+    let json = parsed(schema)?;
     let mut graph = in_file(schema, read_graph(schema, &json, reverse, &mut notes))?;
     let name = name_of(train.map_or(&schema.path, |t| &t.path), "experiment");
     let items = match train {
@@ -144,12 +147,12 @@ fn read_schema(root: &Fields, reverse: bool, notes: &mut Notes) -> Result<Schema
     gconstruct::read(root, notes)
 }
 
-fn json(source: &SourceText) -> Result<Value, Failure> {
-    serde_json::from_str(&source.text).map_err(|e| {
+fn parsed(source: &SourceText) -> Result<Value, Failure> {
+    json::parse(&source.text).map_err(|e| {
         let what = e.to_string();
         let what = what.split(" at line ").next().unwrap_or_default();
         Failure::new(format!("{}:{}:{}: {what}", source.name(), e.line(), e.column()))
-            .help("this is not JSON")
+            .help("this cannot be read as JSON")
     })
 }
 
@@ -162,7 +165,7 @@ fn yaml(source: &SourceText) -> Result<Value, Failure> {
             .filter(|(place, _)| place.contains("line "))
             .map_or(what.as_str(), |(_, w)| w);
         let what = what.rsplit_once(" at line ").map_or(what, |(what, _)| what);
-        Failure::new(format!("{}{place}: {what}", source.name())).help("this is not YAML")
+        Failure::new(format!("{}{place}: {what}", source.name())).help("this cannot be read as YAML")
     })
 }
 

@@ -49,6 +49,12 @@ impl Cx<'_, '_> {
         Ok(model)
     }
 
+    /// Whether there is a graph network, and not encoders alone.
+    pub fn looks_at_neighbours(&self) -> Result<bool, Failure> {
+        let encoder = self.settings.get("model_encoder_type").map_or(Ok("rgcn"), |at| at.word(&ENCODERS))?;
+        Ok(!["mlp", "lm", "learnable_embed"].contains(&encoder))
+    }
+
     // ---- nodes ------------------------------------------------------------------------------------------------------
 
     fn encoders(&self, encoder: &str, notes: &mut Notes) -> Result<Vec<String>, Failure> {
@@ -257,7 +263,7 @@ impl Cx<'_, '_> {
 
     fn network(&self, encoder: &str, model: &mut Model, notes: &mut Notes) -> Result<String, Failure> {
         let layers = self.settings.get("num_layers").map(|at| at.whole()).transpose()?;
-        if ["mlp", "lm", "learnable_embed"].contains(&encoder) {
+        if !self.looks_at_neighbours()? {
             return Ok("none".to_owned());
         }
         let layers = layers.unwrap_or_else(|| {

@@ -135,7 +135,7 @@ fn node_targets(task: &TaskSettings, graph: &Graph, settings: &Settings) -> Resu
         let only = || (name == "_N" && known.len() == 1).then_some(0);
         found.or_else(only).map(Owner::Node).ok_or_else(|| unknown(&at.path, "node type", name, &known))
     };
-    at.texts()?.iter().map(find).collect()
+    some(&at)?.iter().map(find).collect()
 }
 
 fn edge_targets(
@@ -156,7 +156,13 @@ fn edge_targets(
         let is_only = triple == Triple("_N".into(), "_E".into(), "_N".into()) && graph.edges.len() == 1;
         if is_only { Ok(0) } else { graph.position(&at.path, &triple) }
     };
-    at.texts()?.iter().map(find).collect()
+    some(&at)?.iter().map(find).collect()
+}
+
+/// The texts of a list that has at least one.
+fn some(at: &At) -> Result<Vec<String>, Failure> {
+    let texts = at.texts()?;
+    if texts.is_empty() { Err(at.wrong("at least one name")) } else { Ok(texts) }
 }
 
 /// The labels that the task names, by owner.
@@ -177,10 +183,11 @@ fn labels(
         let labels = graph.labels(*owner);
         let known: Vec<String> =
             labels.iter().filter(|l| l.task == wanted).map(|l| l.column.clone()).collect();
-        match labels.iter().position(|l| l.column == name && l.task == wanted) {
-            Some(found) => Ok((Target::Label(*owner, found), name.to_owned())),
-            None => Err(unknown(&said.path, "label of this task", name, &known)),
+        if let Some(found) = labels.iter().position(|l| l.column == name && l.task == wanted) {
+            return Ok((Target::Label(*owner, found), name.to_owned()));
         }
+        let what = if wanted == Kind::Regression { "label that is a number" } else { "label of classes" };
+        Err(unknown(&said.path, what, name, &known))
     };
     owners.iter().map(find).collect()
 }

@@ -43,6 +43,10 @@ impl Cx<'_, '_> {
             if full { notes.needless(at.path, text) } else { notes.lost(at.path, text) }
         }
         let Some(at) = self.settings.get("fanout") else { return Ok(None) };
+        if !self.looks_at_neighbours()? {
+            notes.needless(at.path, "the model looks at no neighbours");
+            return Ok(None);
+        }
         let mut fanouts = Vec::new();
         for layer in text_of(&at).split(',').map(str::trim) {
             fanouts.push(self.fanout(layer, &at, notes)?);
