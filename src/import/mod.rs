@@ -11,8 +11,10 @@ mod gsprocessing;
 #[cfg(test)]
 mod hostile;
 mod json;
+mod links;
 mod model;
 mod notes;
+mod predict;
 mod schema;
 mod settings;
 mod stages;
