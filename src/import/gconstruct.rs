@@ -266,22 +266,26 @@ fn label(at: &At, on_edges: bool, notes: &mut Notes) -> Result<Label, Failure> {
         }
         (None, None) => Split::Random([0.8, 0.1, 0.1]),
     };
-    remark_split(&split, &at.path, notes);
     if let Some(stats) = fields.get("label_stats_type") {
         notes.needless(stats.path, "`gsc inspect` counts the classes");
     }
+    finished(&fields, column, task, split, notes)
+}
+
+/// A label of which all is known but what both dialects spell alike.
+pub fn finished(
+    fields: &Fields,
+    column: String,
+    task: Task,
+    split: Split,
+    notes: &mut Notes,
+) -> Result<Label, Failure> {
+    remark_split(&split, &fields.path, notes);
     let separator = fields.text("separator")?;
-    let label = Label {
-        at: at.path.clone(),
-        column,
-        task,
-        is_multi: separator.is_some(),
-        separator,
-        split,
-        masks: fields.get("mask_field_names").map(|at| at.texts()).transpose()?,
-    };
+    let masks = fields.get("mask_field_names").map(|at| at.texts()).transpose()?;
     fields.report_rest(notes);
-    Ok(label)
+    let is_multi = separator.is_some();
+    Ok(Label { at: fields.path.clone(), column, task, separator, is_multi, split, masks })
 }
 
 pub fn task(at: &At, on_edges: bool) -> Result<Task, Failure> {
@@ -346,7 +350,7 @@ fn part(fields: &Fields, key: &str, notes: &mut Notes) -> Result<Option<Table>, 
     Ok(Some(Table { at: at.path, format, files: vec![first] }))
 }
 
-pub fn remark_split(split: &Split, at: &str, notes: &mut Notes) {
+fn remark_split(split: &Split, at: &str, notes: &mut Notes) {
     if matches!(split, Split::Random(_)) {
         notes.changed(
             at,

@@ -1,7 +1,7 @@
 //! The dialect of the distributed builder: `version: gsprocessing-…`, with a `graph` of `nodes` and `edges`.
 
 use super::fields::{At, Fields};
-use super::gconstruct::{files, format_of, remark_split, split_files, split_shares, task};
+use super::gconstruct::{files, finished, format_of, split_files, split_shares, task};
 use super::notes::Notes;
 use super::schema::{EdgeBlock, Feature, Label, NodeBlock, Schema, Split, Table, Task, Triple};
 use super::stages::{self, Stages};
@@ -229,17 +229,5 @@ fn label(at: &At, on_edges: bool, notes: &mut Notes) -> Result<Label, Failure> {
         }
         (None, None) => Split::Random([0.8, 0.1, 0.1]),
     };
-    remark_split(&split, &at.path, notes);
-    let separator = fields.text("separator")?;
-    let label = Label {
-        at: at.path.clone(),
-        column,
-        task,
-        is_multi: separator.is_some(),
-        separator,
-        split,
-        masks: fields.get("mask_field_names").map(|at| at.texts()).transpose()?,
-    };
-    fields.report_rest(notes);
-    Ok(label)
+    finished(&fields, column, task, split, notes)
 }
