@@ -39,6 +39,35 @@ pub enum Command {
     Fmt(FmtArgs),
     /// Show a built graph: types, counts, features, labels, splits.
     Inspect(FileArgs),
+    /// Turn another tool's configuration into a `.gsl` file, and say what it cannot carry over.
+    #[command(subcommand)]
+    Import(Import),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Of GraphStorm: the JSON that its graph is constructed from and the YAML that it is trained by.
+    Graphstorm(GraphstormArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct GraphstormArgs {
+    /// The construction JSON, of GConstruct or GSProcessing.
+    pub schema: PathBuf,
+    /// The training YAML; without it the experiment is the smallest that the labels allow.
+    pub train: Option<PathBuf>,
+    /// The file to write [default: standard output]. Paths in it are relative to its folder.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the file if it is there.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Give every relation its opposite, named RELATION_rev: what `--add-reverse-edges` does.
+    #[arg(long)]
+    pub reverse: bool,
+    /// The folder that relative paths in the JSON start from [default: the JSON's].
+    #[arg(long, value_name = "DIR")]
+    pub tables: Option<PathBuf>,
 }
 
 /// A file, one of its experiments, and the values of its parameters.

@@ -1,7 +1,8 @@
 //! One function for each command.
 
-use crate::args::{CheckArgs, Command, ExplainArgs, FileArgs, FmtArgs, RunArgs};
+use crate::args::{CheckArgs, Command, ExplainArgs, FileArgs, FmtArgs, Import, RunArgs};
 use crate::gradients;
+use crate::import;
 use crate::pipeline::{self, Goal, Outcome};
 use crate::source::{Failure, SourceText};
 use crate::world::FileWorld;
@@ -25,6 +26,7 @@ pub fn dispatch(command: &Command, color: bool) -> Done {
         Command::Build(args) => build(args, color),
         Command::Inspect(args) => inspect(args, color),
         Command::Fmt(args) => fmt(args, color),
+        Command::Import(Import::Graphstorm(args)) => say(&import::graphstorm(args)?),
     }
 }
 

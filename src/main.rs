@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod explain;
 mod gradients;
+mod import;
 mod pipeline;
 mod source;
 mod world;

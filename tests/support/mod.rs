@@ -69,6 +69,11 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Runs `gsc` in a folder that stays.
+    pub fn in_folder(folder: &Path, args: &[&str]) -> Self {
+        Ran::of(command(folder, args).output().expect("gsc starts"), folder)
+    }
+
     fn of(output: Output, folder: &Path) -> Self {
         let clean = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes).replace(&folder.display().to_string(), "FOLDER");

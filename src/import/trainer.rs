@@ -1,0 +1,227 @@
+//! How an experiment is trained and what it writes.
+
+use super::fields::At;
+use super::graph::Owner;
+use super::model::Cx;
+use super::notes::Notes;
+use super::settings::TaskKind;
+use super::tables::Paths;
+use super::tasks::{Target, Task};
+use super::text;
+use crate::source::Failure;
+
+impl Cx<'_, '_> {
+    pub fn training(
+        &self,
+        tasks: &[Task],
+        lr: Option<&str>,
+        notes: &mut Notes,
+    ) -> Result<Vec<String>, Failure> {
+        let mut all = Vec::new();
+        all.extend(self.sample(notes)?.map(|sample| format!("sample = {sample}")));
+        match self.settings.get("batch_size") {
+            Some(at) => all.push(format!("batch = {}", at.count()?)),
+            None => notes.changed("gsf", "`batch_size` is not set: GSL's own is 1024"),
+        }
+        all.push(format!("optimizer = {}", self.optimizer(lr, notes)?));
+        match self.settings.get("num_epochs") {
+            Some(at) if at.whole()? > 0 => all.push(format!("epochs = {}", at.whole()?)),
+            Some(at) => notes.lost(at.path, "there is at least one epoch: the default holds"),
+            None => {
+                notes.changed("gsf", "`num_epochs` is not set: GraphStorm trains nothing then, GSL 20 epochs")
+            }
+        }
+        all.extend(self.stopping(tasks, notes)?);
+        Ok(all)
+    }
+
+    /// Fanouts, nearest the seeds first: GraphStorm writes them the other way round.
+    fn sample(&self, notes: &mut Notes) -> Result<Option<String>, Failure> {
+        if let Some(at) = self.settings.get("eval_fanout") {
+            let full = text_of(&at).split(',').all(|f| f.trim() == "-1");
+            let text = "evaluation looks at all neighbours";
+            if full { notes.needless(at.path, text) } else { notes.lost(at.path, text) }
+        }
+        let Some(at) = self.settings.get("fanout") else { return Ok(None) };
+        if !self.looks_at_neighbours()? {
+            notes.needless(at.path, "the model looks at no neighbours");
+            return Ok(None);
+        }
+        let mut fanouts = Vec::new();
+        for layer in text_of(&at).split(',').map(str::trim) {
+            fanouts.push(self.fanout(layer, &at, notes)?);
+        }
+        let layers = self.settings.get("num_layers").map(|at| at.whole()).transpose()?;
+        if layers.is_some_and(|layers| usize::try_from(layers) != Ok(fanouts.len())) {
+            return Err(at.wrong("a number for each of the layers of `num_layers`"));
+        }
+        fanouts.reverse();
+        Ok(Some(format!("neighbors({})", fanouts.join(", "))))
+    }
+
+    /// One layer: a number, or `source/relation/destination:5@…`, of which the largest is taken.
+    fn fanout(&self, layer: &str, at: &At, notes: &mut Notes) -> Result<String, Failure> {
+        let wrong = || at.wrong("numbers, or SOURCE/RELATION/DESTINATION:NUMBER with @ between them");
+        let mut numbers = Vec::new();
+        for part in layer.split('@') {
+            let number = part.rsplit_once(':').map_or(part, |(_, number)| number);
+            numbers.push(number.trim().parse::<i64>().map_err(|_| wrong())?);
+        }
+        if layer.contains(':') {
+            notes.lost(&at.path, "a fanout holds for all relations: the largest of each layer is taken");
+        }
+        if numbers.contains(&-1) {
+            return Ok("all".to_owned());
+        }
+        let largest = numbers.into_iter().max().filter(|n| *n > 0);
+        largest.map(|n| n.to_string()).ok_or_else(wrong)
+    }
+
+    fn optimizer(&self, lr: Option<&str>, notes: &mut Notes) -> Result<String, Failure> {
+        let mut arguments: Vec<String> = lr.map(|lr| format!("lr: {lr}")).into_iter().collect();
+        let (decay, penalty) = (self.settings.number("wd_l2norm", 0.0)?, self.settings.get("alpha_l2norm"));
+        let penalty = match penalty {
+            Some(at) if at.number()? > 0.0 => {
+                let text =
+                    "alpha times the sum of squares in the loss is weight decay of twice alpha in `adam`";
+                notes.changed(&at.path, text);
+                2.0 * at.number()?
+            }
+            _ => 0.0,
+        };
+        if decay + penalty > 0.0 {
+            arguments.push(format!("weight_decay: {}", text::number(decay + penalty)));
+        }
+        if let Some(at) = self.settings.get("max_grad_norm") {
+            notes.changed(&at.path, "gradients are clipped before the step; GraphStorm's clipping comes after it, and has no effect");
+            arguments.push(format!("clip: {}", text::number(at.number()?)));
+        }
+        if let Some(at) = self.settings.get("grad_norm_type")
+            && at.number().is_ok_and(|p| p.total_cmp(&2.0).is_ne())
+        {
+            notes.lost(at.path, "gradients are clipped by their Euclidean norm");
+        }
+        let sparse = match self.settings.get("sparse_optimizer_lr") {
+            Some(at) => Some(text::number(at.number()?)),
+            None => lr.map(str::to_owned),
+        };
+        let call = |name: &str, arguments: &[String]| match arguments {
+            [] => name.to_owned(),
+            all => format!("{name}({})", all.join(", ")),
+        };
+        let sparse: Vec<String> = sparse.map(|lr| format!("lr: {lr}")).into_iter().collect();
+        Ok(format!("{}, embeddings: {}", call("adam", &arguments), call("sparse_adam", &sparse)))
+    }
+
+    /// `stop` and `best`.
+    fn stopping(&self, tasks: &[Task], notes: &mut Notes) -> Result<Vec<String>, Failure> {
+        if let Some(at) = self.settings.get("no_validation")
+            && at.flag()?
+        {
+            return Ok(vec!["stop = none".to_owned(), "best = last".to_owned()]);
+        }
+        let watched = self.watched(tasks)?;
+        let mut all = Vec::new();
+        let keys = ["early_stop_rounds", "early_stop_burnin_rounds", "early_stop_strategy"];
+        let [rounds, burnin, strategy] = keys.map(|key| self.settings.get(key));
+        if self.settings.flag("use_early_stop", false)? {
+            let mut arguments = vec![rounds.map_or(Ok(3), |at| at.count())?.to_string()];
+            arguments.extend(watched.as_ref().map(|w| format!("on: {w}")));
+            if let Some(at) = burnin {
+                arguments.push(format!("min_epochs: {}", at.whole()?));
+            }
+            all.push(format!("stop = patience({})", arguments.join(", ")));
+            let path = strategy.map_or_else(|| "gsf".to_owned(), |at| at.path);
+            notes.changed(path, "`patience` stops after so many evaluations without a gain over the best");
+        } else {
+            all.push("stop = none".to_owned());
+            for at in [rounds, burnin, strategy].into_iter().flatten() {
+                notes.needless(at.path, "`use_early_stop` is not set");
+            }
+        }
+        all.extend(watched.map(|w| format!("best = {w}")));
+        Ok(all)
+    }
+
+    /// `valid.accuracy`: the first metric of the task that is evaluated first.
+    fn watched(&self, tasks: &[Task]) -> Result<Option<String>, Failure> {
+        let judge =
+            self.settings.get("eval_target_ntype").map(|at| at.text().map(str::to_owned)).transpose()?;
+        let is_judge = |task: &&Task| match (&judge, &task.target) {
+            (Some(judge), Target::Label(Owner::Node(at), _)) => self.graph.nodes[*at].name == *judge,
+            _ => true,
+        };
+        let Some(task) = tasks.iter().find(is_judge) else { return Ok(None) };
+        if !matches!(task.target, Target::Label(..))
+            || tasks.iter().filter(|t| t.label == task.label).count() > 1
+        {
+            return Ok(None);
+        }
+        let metrics = self.metrics(self.settings_of(task), &mut Notes::default())?;
+        let Some((_, metric)) = metrics.first() else { return Ok(None) };
+        Ok(Some(match tasks.len() {
+            1 => format!("valid.{metric}"),
+            _ => format!("valid.{}.{metric}", text::name(&task.label)?),
+        }))
+    }
+
+    /// `write …`
+    pub fn outputs(&self, tasks: &[Task], paths: &Paths, notes: &mut Notes) -> Result<Vec<String>, Failure> {
+        let mut all: Vec<(String, Vec<String>)> = Vec::new();
+        for (key, what) in [("save_prediction_path", "predictions"), ("save_embed_path", "embeddings")] {
+            let Some(at) = self.settings.get(key) else { continue };
+            let path = paths.string(at.text()?);
+            let mut items = Vec::new();
+            for task in tasks {
+                for item in self.written(task, what)? {
+                    if !items.contains(&item) {
+                        items.push(item);
+                    }
+                }
+            }
+            if items.is_empty() {
+                notes.lost(at.path, format!("no task of this file has {what} to write"));
+                continue;
+            }
+            match all.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, known)) => known.extend(items),
+                None => all.push((path, items)),
+            }
+        }
+        Ok(all.into_iter().map(|(path, items)| format!("write {} to {path}", items.join(", "))).collect())
+    }
+
+    /// `predictions of paper`
+    fn written(&self, task: &Task, what: &str) -> Result<Vec<String>, Failure> {
+        let types: Vec<String> = match &task.target {
+            Target::Label(Owner::Node(at), _) | Target::Reconstruct(Owner::Node(at), _) => {
+                vec![text::name(&self.graph.nodes[*at].name)?]
+            }
+            Target::Label(Owner::Edge(at), _)
+            | Target::Reconstruct(Owner::Edge(at), _)
+            | Target::Link(at)
+                if what == "predictions" =>
+            {
+                vec![format!("({})", self.graph.edges[*at].path()?)]
+            }
+            Target::Label(Owner::Edge(at), _)
+            | Target::Reconstruct(Owner::Edge(at), _)
+            | Target::Link(at) => {
+                let triple = &self.graph.edges[*at].triple;
+                let mut ends = vec![text::name(&triple.0)?, text::name(&triple.2)?];
+                ends.dedup();
+                ends
+            }
+        };
+        let is_link = self.settings_of(task).kind == TaskKind::Link;
+        Ok(match what {
+            "predictions" if is_link => Vec::new(),
+            what => types.into_iter().map(|ty| format!("{what} of {ty}")).collect(),
+        })
+    }
+}
+
+/// A text, or a number as it is written.
+fn text_of(at: &At) -> String {
+    at.value.as_str().map_or_else(|| at.value.to_string(), str::to_owned)
+}
