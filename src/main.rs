@@ -4,6 +4,8 @@ mod args;
 mod commands;
 mod explain;
 mod gradients;
+mod inspect;
+mod new;
 mod pipeline;
 mod source;
 mod world;
