@@ -57,7 +57,7 @@ pub fn look(folder: &Path) -> Result<Found, Failure> {
     walk(folder, Path::new(""), DEPTH, &mut files)?;
     if files.is_empty() {
         return Err(Failure::new(format!("`{}` holds no table", folder.display()))
-            .help("tables are .csv, .tsv (also .gz), .parquet; subfolders are looked into"));
+            .help("tables end in .csv, .tsv, .parquet and the like; subfolders are looked into"));
     }
     let opened: Vec<Result<Table, (String, String)>> = groups(files)
         .into_par_iter()
