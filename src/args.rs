@@ -30,15 +30,17 @@ pub enum Command {
     /// Show what would be done: the plan, the passes, the defaults; or what a diagnostic means.
     Explain(ExplainArgs),
     /// Build the graph (or find that it is built already) and stop.
-    Build(FileArgs),
+    Build(GraphArgs),
     /// Like `run`, but writes no predictions or embeddings.
     Train(RunArgs),
     /// Load the best checkpoint of a finished run and write what the file asks for.
     Infer(RunArgs),
     /// Bring files into the canonical style.
     Fmt(FmtArgs),
-    /// Show a built graph: types, counts, features, labels, splits.
-    Inspect(FileArgs),
+    /// Show a graph: types, counts, degrees, features, labels, splits, sizes.
+    Inspect(InspectArgs),
+    /// Look at the tables in a folder and write a first .gsl file for them.
+    New(NewArgs),
     /// Turn another tool's configuration into a `.gsl` file, and say what it cannot carry over.
     #[command(subcommand)]
     Import(Import),
@@ -103,6 +105,41 @@ pub struct BuildingArgs {
     /// Folder for what does not fit into memory while the graph is built [default: scratch in the cache folder].
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+}
+
+/// A file and one of its graphs.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// The graph, where the file has several; it needs no experiment.
+    #[arg(short, long, conflicts_with = "experiment")]
+    pub graph: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct InspectArgs {
+    /// The file may also be a built graph (`.h5`).
+    #[command(flatten)]
+    pub graph: GraphArgs,
+    /// Write a page about the graph there, and print nothing.
+    #[arg(long, value_name = "FILE.html", conflicts_with = "json")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The folder of the tables; subfolders are looked into.
+    pub folder: PathBuf,
+    /// What is to be predicted. The file then has an experiment that runs.
+    #[arg(long, value_name = "TABLE.COLUMN")]
+    pub label: Option<String>,
+    /// The file to write [default: FOLDER/NAME.gsl, named like the folder].
+    #[arg(short, long, value_name = "FILE.gsl")]
+    pub output: Option<PathBuf>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Clone, Args)]

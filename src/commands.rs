@@ -1,6 +1,8 @@
 //! One function for each command.
 
-use crate::args::{CheckArgs, Command, ExplainArgs, FileArgs, FmtArgs, Import, RunArgs};
+use crate::args::{
+    CheckArgs, Command, ExplainArgs, FileArgs, FmtArgs, GraphArgs, Import, InspectArgs, NewArgs, RunArgs,
+};
 use crate::gradients;
 use crate::import;
 use crate::pipeline::{self, Goal, Outcome};
@@ -25,6 +27,7 @@ pub fn dispatch(command: &Command, color: bool) -> Done {
         Command::Explain(args) => explain(args, color),
         Command::Build(args) => build(args, color),
         Command::Inspect(args) => inspect(args, color),
+        Command::New(args) => new(args),
         Command::Fmt(args) => fmt(args, color),
         Command::Import(Import::Graphstorm(args)) => say(&import::graphstorm(args)?),
     }
@@ -82,7 +85,7 @@ fn check(args: &CheckArgs, color: bool) -> Done {
         pipeline::choose(&checked, &args.file)?;
     }
     for experiment in checked.experiments.iter().filter(|e| wanted(&e.name)) {
-        let built = pipeline::build(&checked, experiment, &source, &args.file, &quiet()).ok();
+        let built = pipeline::build(&checked.graph_of(experiment).plan, &source, &args.file, &quiet()).ok();
         let known = built.as_ref().map(Graph::facts);
         let facts = gradients::toy_facts(&checked.graph_of(experiment).plan, known);
         let plan = gsl_compiler::plan(&checked, experiment, &facts).or_else(|diagnostics| {
@@ -148,7 +151,7 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
     if args.defaults {
         return say(&gsl_compiler::sema::explain::defaults(&checked, experiment));
     }
-    let graph = pipeline::build(&checked, experiment, &source, &file, &quiet())?;
+    let graph = pipeline::build(&checked.graph_of(experiment).plan, &source, &file, &quiet())?;
     if args.passes {
         return say(&passes(&checked, experiment, &graph, &source, color)?);
     }
@@ -184,24 +187,42 @@ fn quiet() -> Events {
     Events::default()
 }
 
-fn build(args: &FileArgs, color: bool) -> Done {
-    pipeline::set_threads(args)?;
-    let source = SourceText::read(&args.file)?;
-    let checked = pipeline::check(&source, args, color)?;
-    let experiment = pipeline::choose(&checked, args)?;
-    let progress = Progress::new(std::io::stderr().is_terminal(), args.json);
-    let events = Events::new(vec![Box::new(progress)]);
-    let graph = pipeline::build(&checked, experiment, &source, args, &events)?;
-    if args.json { say_json(graph.facts()) } else { say(&format!("{}\n", graph.path().display())) }
+fn build(args: &GraphArgs, color: bool) -> Done {
+    let progress = Progress::new(std::io::stderr().is_terminal(), args.file.json);
+    let graph = graph_of(args, &Events::new(vec![Box::new(progress)]), color)?;
+    if args.file.json { say_json(graph.facts()) } else { say(&format!("{}\n", graph.path().display())) }
 }
 
-fn inspect(args: &FileArgs, color: bool) -> Done {
-    pipeline::set_threads(args)?;
-    let source = SourceText::read(&args.file)?;
-    let checked = pipeline::check(&source, args, color)?;
-    let experiment = pipeline::choose(&checked, args)?;
-    let graph = pipeline::build(&checked, experiment, &source, args, &quiet())?;
-    if args.json { say_json(graph.facts()) } else { say(&crate::explain::facts(graph.facts())) }
+fn graph_of(args: &GraphArgs, events: &Events, color: bool) -> Result<Graph, Failure> {
+    pipeline::set_threads(&args.file)?;
+    let source = SourceText::read(&args.file.file)?;
+    let checked = pipeline::check(&source, &args.file, color)?;
+    pipeline::build(pipeline::choose_graph(&checked, args)?, &source, &args.file, events)
+}
+
+fn inspect(args: &InspectArgs, color: bool) -> Done {
+    let file = &args.graph.file.file;
+    let graph = match file.extension().is_some_and(|extension| extension == "h5") {
+        true => Graph::open(file).map_err(Failure::new)?,
+        false => graph_of(&args.graph, &quiet(), color)?,
+    };
+    let inspection = gsl_runtime::inspect::inspect(&graph);
+    match &args.html {
+        _ if args.graph.file.json => say_json(&inspection),
+        None => say(&crate::inspect::text(&inspection)),
+        Some(path) => {
+            let page = gsl_runtime::report::graph::render(&inspection);
+            let written = gsl_runtime::train::checkpoint::write_atomically(path, page.as_bytes());
+            written.map_err(|e| pipeline::cannot_write(path, &e))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn new(args: &NewArgs) -> Done {
+    let written = crate::new::write(args)?;
+    eprint!("{}", written.summary);
+    say(&format!("{}\n", written.path.display()))
 }
 
 fn fmt(args: &FmtArgs, color: bool) -> Done {

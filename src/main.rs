@@ -5,6 +5,8 @@ mod commands;
 mod explain;
 mod gradients;
 mod import;
+mod inspect;
+mod new;
 mod pipeline;
 mod source;
 mod world;

@@ -1,10 +1,11 @@
 //! The whole program in one line of stages, and the stages.
 
-use crate::args::{FileArgs, RunArgs};
+use crate::args::{FileArgs, GraphArgs, RunArgs};
 use crate::source::{Failure, SourceText};
 use crate::world::FileWorld;
+use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
-use gsl_plan::graph::Part;
+use gsl_plan::graph::{GraphPlan, Part};
 use gsl_plan::plan::Plan;
 use gsl_runtime::comm::Solo;
 use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
@@ -45,7 +46,8 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
     let place = Place::new(&source, experiment, args, goal)?;
     let events = place.events(args, goal)?;
     let ended = (|| {
-        let graph = build(&checked, experiment, &source, &args.file, &events)?;
+        let graph = build(&checked.graph_of(experiment).plan, &source, &args.file, &events)?;
+        tell_graph(&graph, &events);
         let plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
@@ -87,7 +89,7 @@ pub fn choose<'a>(checked: &'a Checked, args: &FileArgs) -> Result<&'a Experimen
     match (&args.experiment, checked.experiments.as_slice()) {
         (Some(name), _) => checked.experiment(name).ok_or_else(|| {
             let known = checked.experiments.iter().map(|e| e.name.as_str());
-            let close = gsl_compiler::diag::did_you_mean(name, known).map(|n| format!("did you mean `{n}`?"));
+            let close = did_you_mean(name, known).map(|n| format!("did you mean `{n}`?"));
             let failure =
                 Failure::new(format!("there is no experiment `{name}` in `{}`", args.file.display()));
             failure.help(close.unwrap_or_else(|| format!("it has {}", names())))
@@ -100,6 +102,43 @@ pub fn choose<'a>(checked: &'a Checked, args: &FileArgs) -> Result<&'a Experimen
     }
 }
 
+/// The graph that the arguments name or that the experiment they name is on; else the only one that experiments are on, or the
+/// only one there is.
+pub fn choose_graph<'a>(checked: &'a Checked, args: &GraphArgs) -> Result<&'a GraphPlan, Failure> {
+    if let Some(name) = &args.graph {
+        return graph_named(checked, name, &args.file.file);
+    }
+    if args.file.experiment.is_some() {
+        return choose(checked, &args.file).map(|experiment| &checked.graph_of(experiment).plan);
+    }
+    let mut used: Vec<usize> = checked.experiments.iter().map(|experiment| experiment.graph).collect();
+    used.sort_unstable();
+    used.dedup();
+    let file = args.file.file.display();
+    match (used.as_slice(), checked.graphs.as_slice()) {
+        ([only], _) => Ok(&checked.graphs[*only].plan),
+        ([], [only]) => Ok(&only.plan),
+        (_, []) => Err(Failure::new(format!("`{file}` has no graph"))
+            .help("gsc new FOLDER writes one for the tables in a folder")),
+        _ => Err(Failure::new(format!("`{file}` has several graphs"))
+            .help(format!("choose with --graph one of {}", graph_names(checked)))),
+    }
+}
+
+fn graph_named<'a>(checked: &'a Checked, name: &str, file: &Path) -> Result<&'a GraphPlan, Failure> {
+    let found = checked.graphs.iter().find(|graph| graph.plan.name == name);
+    found.map(|graph| &graph.plan).ok_or_else(|| {
+        let known = checked.graphs.iter().map(|graph| graph.plan.name.as_str());
+        let close = did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
+        Failure::new(format!("there is no graph `{name}` in `{}`", file.display()))
+            .help(close.unwrap_or_else(|| format!("it has {}", graph_names(checked))))
+    })
+}
+
+fn graph_names(checked: &Checked) -> String {
+    checked.graphs.iter().map(|graph| format!("`{}`", graph.plan.name)).collect::<Vec<_>>().join(", ")
+}
+
 pub fn set_threads(args: &FileArgs) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = args.threads.unwrap_or(cores).max(1);
@@ -109,10 +148,9 @@ pub fn set_threads(args: &FileArgs) -> Result<(), Failure> {
         .map_err(|e| Failure::new(format!("threads cannot be started: {e}")))
 }
 
-/// The graph of the experiment: built, or found as it was built before from the same tables.
+/// The graph: built, or found as it was built before from the same tables.
 pub fn build(
-    checked: &Checked,
-    experiment: &Experiment,
+    declared: &GraphPlan,
     source: &SourceText,
     args: &FileArgs,
     events: &Events,
@@ -124,7 +162,6 @@ pub fn build(
         folder: args.building.scratch.clone().unwrap_or_else(|| cache.join("scratch")),
         memory: args.building.memory.unwrap_or_else(default_memory),
     };
-    let declared = &checked.graph_of(experiment).plan;
     let mut told = |what: &str, done: u64, _all: u64| {
         let detail = what.to_string();
         events.send(Event::StageProgress { stage: "build".into(), done, detail });
@@ -140,6 +177,16 @@ pub fn build(
     let report = serde_json::to_value(&report).unwrap_or_default();
     events.send(Event::GraphBuilt { report });
     Ok(graph)
+}
+
+/// Graphs up to this size are inspected for the report of a run; larger ones take `gsc inspect`.
+const INSPECTED_BYTES: u64 = 1 << 30;
+
+fn tell_graph(graph: &Graph, events: &Events) {
+    if graph.bytes() <= INSPECTED_BYTES {
+        let inspection = Box::new(gsl_runtime::inspect::inspect(graph));
+        events.send(Event::GraphInspected { inspection });
+    }
 }
 
 fn failure_of(error: &impl std::fmt::Display, help: Option<String>) -> Failure {

@@ -7,6 +7,7 @@ pub mod construct;
 pub mod exec;
 pub mod graph;
 pub mod infer;
+pub mod inspect;
 pub mod report;
 pub mod sample;
 pub mod store;

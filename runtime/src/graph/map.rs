@@ -70,6 +70,12 @@ impl Mapped {
         self.map.len()
     }
 
+    /// Names and bytes of all datasets.
+    pub fn datasets(&self) -> impl Iterator<Item = (&str, u64)> {
+        let bytes = |extent: &Extent| extent.shape.iter().product::<usize>() * extent.element;
+        self.extents.iter().map(move |(name, extent)| (name.as_str(), bytes(extent) as u64))
+    }
+
     fn corrupt(&self, dataset: &str, reason: impl Into<String>) -> GraphError {
         GraphError::Dataset { file: self.path.clone(), dataset: dataset.to_string(), reason: reason.into() }
     }

@@ -232,6 +232,11 @@ impl Graph {
         self.mapped.len() as u64
     }
 
+    /// The datasets of the file, in the order of their names, and the bytes that each holds.
+    pub fn datasets(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.mapped.datasets()
+    }
+
     pub fn keys(&self, ty: u32) -> Keys<'_> {
         let node = &self.nodes[ty as usize];
         match &node.keys {

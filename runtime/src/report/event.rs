@@ -1,5 +1,6 @@
 //! The events of a run.
 
+use crate::inspect::Inspection;
 use crate::train::metrics::Sums;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +41,10 @@ pub enum Event {
     /// What construction counted, as the graph file stores it.
     GraphBuilt {
         report: serde_json::Value,
+    },
+    /// The graph, as `gsc inspect` tells it.
+    GraphInspected {
+        inspection: Box<Inspection>,
     },
     Step {
         epoch: u32,

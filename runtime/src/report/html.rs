@@ -8,18 +8,20 @@ use std::fmt::Write;
 
 /// The page for these events, in the order in which they happened. Of a resumed run the later telling of an epoch counts.
 pub fn render(events: &[Event]) -> String {
-    let mut page = String::new();
-    let title = events.iter().rev().find_map(title).unwrap_or_else(|| "run".into());
-    let _ = write!(page, "{HEAD}<title>{0}</title><main><h1>{0}</h1>", escape(&title));
-    summary(&mut page, events);
-    test(&mut page, events);
-    curves(&mut page, events);
-    data(&mut page, events);
-    stages(&mut page, events);
-    profile(&mut page, events);
-    messages(&mut page, events);
-    page.push_str("</main></html>\n");
-    page
+    let mut body = String::new();
+    summary(&mut body, events);
+    test(&mut body, events);
+    curves(&mut body, events);
+    data(&mut body, events);
+    stages(&mut body, events);
+    profile(&mut body, events);
+    messages(&mut body, events);
+    page(&events.iter().rev().find_map(title).unwrap_or_else(|| "run".into()), &body)
+}
+
+/// A page with this title around HTML.
+pub(super) fn page(title: &str, body: &str) -> String {
+    format!("{HEAD}<title>{0}</title><main><h1>{0}</h1>{body}</main></html>\n", escape(title))
 }
 
 fn title(event: &Event) -> Option<String> {
@@ -136,7 +138,15 @@ fn curves(page: &mut String, events: &[Event]) {
     page.push_str("</div>");
 }
 
+/// The graph; where it was not inspected, what its build counted.
 fn data(page: &mut String, events: &[Event]) {
+    let inspected = events.iter().rev().find_map(|e| match e {
+        Event::GraphInspected { inspection } => Some(inspection),
+        _ => None,
+    });
+    if let Some(inspection) = inspected {
+        return super::graph::section(page, inspection);
+    }
     let Some(report) = events.iter().rev().find_map(|e| match e {
         Event::GraphBuilt { report } => Some(report),
         _ => None,
@@ -270,7 +280,7 @@ fn messages(page: &mut String, events: &[Event]) {
     }
 }
 
-fn table(page: &mut String, title: &str, heads: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(page: &mut String, title: &str, heads: &[&str], rows: &[Vec<String>]) {
     let _ = write!(page, "<h2>{}</h2><div class=wide><table>", escape(title));
     if !heads.is_empty() {
         page.push_str("<tr>");

@@ -2,6 +2,7 @@
 //! HTML report are readers.
 
 pub mod event;
+pub mod graph;
 pub mod html;
 pub mod jsonl;
 pub mod progress;

@@ -81,7 +81,8 @@ impl Reader for Progress {
             Event::Evaluated { epoch, part, predict, metrics, .. } => {
                 self.line(format!("epoch {epoch:>4}  {part} {predict}: {}", show(metrics)));
             }
-            Event::Best { .. } | Event::Step { .. } | Event::Profile { .. } | Event::GraphBuilt { .. } => {}
+            Event::Best { .. } | Event::Step { .. } | Event::Profile { .. } => {}
+            Event::GraphBuilt { .. } | Event::GraphInspected { .. } => {}
             Event::Stopped { epoch, reason } => self.line(format!("stopped after epoch {epoch}: {reason}")),
             Event::Tested { .. } => {}
             Event::Written { path, rows } => self.line(format!("wrote       {path} ({rows} rows)")),

@@ -1,4 +1,4 @@
-//! Line charts as inline SVG.
+//! Charts as inline SVG.
 
 use super::html::escape;
 use std::collections::BTreeMap;
@@ -67,6 +67,42 @@ pub fn line_chart(title: &str, series: &[Series]) -> String {
         );
     }
     let _ = write!(svg, "</svg><figcaption>{}, by epoch</figcaption></figure>", escape(title));
+    svg
+}
+
+/// A figure with a bar for each (name, count); each tells its numbers when pointed at.
+pub fn bars(title: &str, points: &[(String, u64)]) -> String {
+    let most = points.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1) as f64;
+    let width = (WIDTH - LEFT) / points.len().max(1) as f64;
+    let scale = HEIGHT - BOTTOM - TOP;
+    let mut svg = format!(
+        "<figure><svg width={WIDTH} height={HEIGHT} viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"{0}\">\
+         <text x={1:.1} y={2:.1} text-anchor=end>{most}</text>",
+        escape(title),
+        LEFT - 6.0,
+        TOP + 4.0
+    );
+    let every = points.len().div_ceil(8).max(1);
+    for (i, (name, count)) in points.iter().enumerate() {
+        let (x, height) = (LEFT + i as f64 * width, *count as f64 / most * scale);
+        let _ = write!(
+            svg,
+            "<rect x={x:.1} y={:.1} width={:.1} height={height:.1} fill=\"var(--c)\"><title>{}: {count}</title></rect>",
+            TOP + scale - height,
+            width * 0.9,
+            escape(name)
+        );
+        if i % every == 0 {
+            let middle = x + width * 0.45;
+            let _ = write!(
+                svg,
+                "<text x={middle:.1} y={:.1} text-anchor=middle>{}</text>",
+                HEIGHT - 6.0,
+                escape(name)
+            );
+        }
+    }
+    let _ = write!(svg, "</svg><figcaption>{}</figcaption></figure>", escape(title));
     svg
 }
 

@@ -1,5 +1,7 @@
 //! Rows of numbers: what steps compute, and what the graph stores.
 
+use std::ops::Range;
+
 use gsl_kernels::{Floats, gather_rows};
 
 /// Rows × width of computed numbers, row-major.
@@ -49,8 +51,13 @@ impl<'a> StoredMatrix<'a> {
 
     /// The numbers of all rows.
     pub fn to_vec(&self) -> Vec<f32> {
-        let mut wide = vec![0.0; self.data.len()];
-        let every: Vec<u32> = (0..self.rows() as u32).collect();
+        self.some(0..self.rows())
+    }
+
+    /// The numbers of neighbouring rows.
+    pub fn some(&self, rows: Range<usize>) -> Vec<f32> {
+        let mut wide = vec![0.0; rows.len() * self.width];
+        let every: Vec<u32> = rows.map(|row| row as u32).collect();
         if !every.is_empty() {
             gather_rows(self.data, self.width, &every, &mut wide);
         }
