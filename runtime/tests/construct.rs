@@ -683,10 +683,12 @@ fn what_memory_has_no_room_for_goes_through_the_scratch_folder() {
     plan.nodes.truncate(1);
     plan.edges.truncate(1);
     let (wide, _) = build(&plan, folder.path()).unwrap();
-    let scratch = narrow(folder.path(), 60_000);
+    let scratch = narrow(folder.path(), 200_000);
     let (narrow, _) = build_in(&plan, folder.path(), &scratch).unwrap();
     assert_eq!(content(&wide), content(&narrow));
     assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0, "it was needed, and nothing is left in it");
+    plan.nodes[0].features.clear();
+    plan.edges[0].features.clear();
     let error = build_in(&plan, folder.path(), &Scratch { memory: 5_000, ..scratch }).err().unwrap();
     assert!(error.code() == "memory" && error.help().unwrap().contains("--memory"), "{error}");
 }

@@ -51,7 +51,19 @@ def sizes(name, facts, file):
         widths = {f["name"]: f["width"] for f in relation["features"]}
     else:
         return {}
-    return known | ({"width": widths[steps[-1]]} if steps[-2] == "features" else {})
+    return known | ({"width": widths[steps[-1]]} if steps[-2] in ("features", "scales") else {})
+
+
+def stored(name, facts, kind):
+    """The type of a feature's numbers is that of its storage."""
+    steps = name.split("/")
+    if steps[2:3] != ["features"]:
+        return kind
+    owner = facts["relations"][int(steps[1])] if steps[0] == "edges" else next(
+        n for n in facts["nodes"] if n["name"] == steps[1]
+    )
+    storage = next(f["storage"] for f in owner["features"] if f["name"] == steps[3])
+    return {"Float32": "f32", "Float16": "f16", "BFloat16": "u16", "Int8": "i8"}[storage]
 
 
 def main(path, page):
@@ -66,7 +78,7 @@ def main(path, page):
             fits = [i for i, (row, _) in enumerate(rows) if pattern(row).fullmatch(name)]
             assert fits, f"{name} is not documented"
             _, (kind, shape) = rows[fits[0]]
-            data = file[name]
+            data, kind = file[name], stored(name, facts, kind)
             assert data.dtype.newbyteorder("<") == TYPES[kind], f"{name}: {data.dtype}, documented {kind}"
             known = sizes(name, facts, file)
             if shape:
