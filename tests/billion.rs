@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::path::Path;
-
 use billion_tables::graph::RandomGraph;
 use billion_tables::tables::Keys;
 use billion_tables::{Recipe, make};
@@ -12,7 +10,8 @@ use gsl_runtime::graph::{Graph, Key};
 use gsl_runtime::view::GraphView;
 use support::{Folder, root};
 
-const WHOLE: Recipe = Recipe { nodes: 10_000_000, edges: 1_000_000_000, features: 64, keys: Keys::Int, seed: 1 };
+const WHOLE: Recipe =
+    Recipe { nodes: 10_000_000, edges: 1_000_000_000, features: 64, keys: Keys::Int, seed: 1 };
 
 /// A folder with the example's own file and the tables of a recipe.
 fn made(recipe: &Recipe) -> Folder {
@@ -30,7 +29,7 @@ fn of_size(divisor: u64, keys: Keys) -> Recipe {
 fn build(folder: &Folder) -> Graph {
     let built = folder.gsc(&["build", "billion.gsl", "--cache", "cache"]).ok();
     let printed = built.out.trim().replace("FOLDER", &folder.path().display().to_string());
-    Graph::open(Path::new(&printed)).expect("a graph")
+    Graph::open(&folder.at(&printed)).expect("a graph")
 }
 
 /// Ids are in the order of the keys, which is the order of the numbers in them.

@@ -47,11 +47,13 @@ impl Tables {
     }
 
     /// Seconds to decode the columns to arrays in memory, groups of rows side by side.
-    pub fn decode(&self, columns: &[&str], threads: usize) -> Result<f64> {
+    pub fn decode(&self, columns: &[&str], threads: u16) -> Result<f64> {
         let groups: Vec<(usize, usize)> = self.files.iter().enumerate().flat_map(groups).collect();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build()?;
         let started = Instant::now();
-        pool.install(|| groups.par_iter().try_for_each(|&(file, group)| self.decode_group(columns, file, group)))?;
+        pool.install(|| {
+            groups.par_iter().try_for_each(|&(file, group)| self.decode_group(columns, file, group))
+        })?;
         Ok(started.elapsed().as_secs_f64())
     }
 
@@ -83,8 +85,8 @@ fn groups((file, (_, metadata)): (usize, &(PathBuf, ArrowReaderMetadata))) -> Ve
 }
 
 /// Bytes that one thread copies per second from memory to memory while `threads` do.
-pub fn copy_rate(threads: usize) -> Result<f64> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+pub fn copy_rate(threads: u16) -> Result<f64> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build()?;
     let rates = pool.broadcast(|_| {
         let (from, mut to) = (vec![1u8; COPIED], vec![0u8; COPIED]);
         let copy = |to: &mut Vec<u8>| to.copy_from_slice(black_box(&from));

@@ -1,8 +1,8 @@
 //! How fast tables become a graph: beside the machine's ceilings, and beside GraphStorm on the same tables.
 //!
 //! ```sh
-//! cargo bench --bench construct                                    # makes small tables of each kind of keys
-//! cargo bench --bench construct -- throughput --data DIR --data DIR    # tables of examples/billion/maker
+//! cargo bench --bench construct                             # on small tables of each kind of keys, made for it
+//! cargo bench --bench construct -- --data DIR --data DIR    # on tables of examples/billion/maker
 //! cargo bench --bench construct -- peer --data DIR --python VENV/bin/python
 //! ```
 //!
@@ -18,32 +18,32 @@ mod throughput;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
+#[command(name = "construct", args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
-    /// What cargo says to every bench.
-    #[arg(long, hide = true, global = true)]
-    bench: bool,
+    #[command(flatten)]
+    throughput: Throughput,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Edges per second and core, by kind of keys and number of threads.
-    Throughput(Throughput),
     /// GraphStorm's construct_graph and gsc build in turns.
     Peer(Peer),
 }
 
+/// Edges per second and core, by kind of keys and number of threads.
 #[derive(Debug, Args)]
 pub struct Throughput {
     /// A folder with `nodes` and `edges` as examples/billion/maker writes them. May be repeated.
     #[arg(long)]
     data: Vec<PathBuf>,
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
-    threads: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = at_least_1())]
+    threads: Vec<u16>,
     #[command(flatten)]
     common: Common,
 }
@@ -57,8 +57,8 @@ pub struct Peer {
     #[arg(long)]
     python: PathBuf,
     /// Threads of gsc, and processes of GraphStorm.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 2, value_parser = at_least_1())]
+    threads: u16,
     #[command(flatten)]
     common: Common,
 }
@@ -66,7 +66,7 @@ pub struct Peer {
 #[derive(Debug, Args)]
 pub struct Common {
     /// Builds of each kind.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = at_least_1())]
     runs: u16,
     /// The program to be measured [default: the one of this workspace].
     #[arg(long, default_value = env!("CARGO_BIN_EXE_gsc"), hide_default_value = true)]
@@ -79,13 +79,18 @@ pub struct Common {
     gsc_args: Vec<String>,
 }
 
+fn at_least_1() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..)
+}
+
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let what = Arguments::parse().what.unwrap_or_else(|| Arguments::parse_from(["", "throughput"]).what.expect("one"));
-    let done = match &what {
-        What::Throughput(arguments) => throughput::run(arguments),
-        What::Peer(arguments) => peer::run(arguments),
+    let said_by_cargo = |word: &String| word == "--bench";
+    let arguments = Arguments::parse_from(std::env::args().filter(|word| !said_by_cargo(word)));
+    let done = match &arguments.what {
+        None => throughput::run(&arguments.throughput),
+        Some(What::Peer(peer)) => peer::run(peer),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

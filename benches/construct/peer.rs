@@ -37,8 +37,15 @@ fn gsc(data: &Path, arguments: &Peer) -> Result<Cost> {
     let common = &arguments.common;
     let scratch = tempfile::tempdir_in(&common.work)?;
     let mut command = Command::new(&common.gsc);
-    command.arg("build").arg(file("peer.gsl")).args(["--set", &format!("data=\"{}\"", data.display()), "--json"]);
-    command.arg("--cache").arg(scratch.path().join("cache")).args(["--threads", &arguments.threads.to_string()]);
+    command.arg("build").arg(file("peer.gsl")).args([
+        "--set",
+        &format!("data=\"{}\"", data.display()),
+        "--json",
+    ]);
+    command
+        .arg("--cache")
+        .arg(scratch.path().join("cache"))
+        .args(["--threads", &arguments.threads.to_string()]);
     process::run(command.args(&common.gsc_args), &common.work.join("construct-gsc.log"))
 }
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-const LOOK_FOR_THE_END: Duration = Duration::from_millis(5);
-const LOOK_AT_MEMORY: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(5);
+/// Summing up what each process shares with others takes the kernel milliseconds for each GB.
+const LOOK_CLOSELY: Duration = Duration::from_millis(250);
 /// Of `/proc/PID/stat`; Linux shows all programs the same on x86 and ARM.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -23,7 +24,7 @@ pub struct Cost {
     pub memory: Memory,
 }
 
-/// Peaks in bytes. Both are sampled: a peak of less than [`LOOK_AT_MEMORY`] can be missed by the second.
+/// Peaks in bytes. Both are sampled; a peak shorter than [`LOOK_CLOSELY`] can be missed by the second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
     /// The most that one process had resident, files that are mapped included: the kernel keeps count of it (VmHWM).
@@ -49,7 +50,12 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost> {
     let seconds = started.elapsed().as_secs_f64();
     let status = child.wait()?;
     if !status.success() {
-        return Err(format!("{} ended with {status}; see {}", command.get_program().display(), log.display()).into());
+        return Err(format!(
+            "{} ended with {status}; see {}",
+            command.get_program().display(),
+            log.display()
+        )
+        .into());
     }
     let others = ((busy_seconds()? - busy - cpu) / seconds).max(0.0);
     Ok(Cost { seconds, cpu, others, memory })
@@ -61,23 +67,24 @@ fn cpu_until_the_end(pid: u32) -> f64 {
         match Stat::of(pid) {
             Some(stat) if stat.state == 'Z' => return stat.cpu,
             None => return 0.0,
-            Some(_) => std::thread::sleep(LOOK_FOR_THE_END),
+            Some(_) => std::thread::sleep(LOOK),
         }
     }
 }
 
 fn watch_memory(root: u32, ended: &AtomicBool) -> Memory {
     let mut peak = Memory::default();
+    let mut close_look = Instant::now();
     while !ended.load(Ordering::Relaxed) {
         let processes = tree(root);
         let largest = processes.iter().filter_map(|&pid| kilobytes(pid, "status", "VmHWM:")).max();
-        let sum: u64 = processes.iter().filter_map(|&pid| kilobytes(pid, "smaps_rollup", "Pss:")).sum();
         peak.largest = peak.largest.max(largest.unwrap_or(0) << 10);
-        peak.tree = peak.tree.max(sum << 10);
-        let next = Instant::now() + LOOK_AT_MEMORY;
-        while Instant::now() < next && !ended.load(Ordering::Relaxed) {
-            std::thread::sleep(LOOK_FOR_THE_END);
+        if Instant::now() >= close_look {
+            let sum: u64 = processes.iter().filter_map(|&pid| kilobytes(pid, "smaps_rollup", "Pss:")).sum();
+            peak.tree = peak.tree.max(sum << 10);
+            close_look = Instant::now() + LOOK_CLOSELY;
         }
+        std::thread::sleep(LOOK);
     }
     peak
 }
@@ -125,6 +132,7 @@ fn busy_seconds() -> Result<f64> {
     let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let ticks: Vec<u64> = fields.map(str::parse).collect::<std::result::Result<_, _>>()?;
     const IDLE: [usize; 2] = [3, 4];
-    let busy = ticks.iter().take(8).enumerate().filter(|(i, _)| !IDLE.contains(i)).map(|(_, t)| t).sum::<u64>();
+    let busy =
+        ticks.iter().take(8).enumerate().filter(|(i, _)| !IDLE.contains(i)).map(|(_, t)| t).sum::<u64>();
     Ok(busy as f64 / TICKS_PER_SECOND)
 }

@@ -18,7 +18,10 @@ const SMALL: Recipe = Recipe { nodes: 100_000, edges: 5_000_000, features: 1, ke
 pub fn run(arguments: &Throughput) -> Result<()> {
     let made = tempfile::tempdir_in(&arguments.common.work)?;
     let folders = if arguments.data.is_empty() { small(made.path())? } else { arguments.data.clone() };
-    println!("Million edges per second and core, in the median (least-most) of {} runs;", arguments.common.runs);
+    println!(
+        "Million edges per second and core, in the median (least-most) of {} runs;",
+        arguments.common.runs
+    );
     println!("decode: both columns of keys to memory; copy: their bytes from memory to memory.\n");
     println!(
         "{:24} {:>7} {:>22} {:>22} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}",
@@ -56,7 +59,7 @@ struct Round {
 
 impl Round {
     /// Decodes first, which also brings the files into the system's cache.
-    fn measure(folder: &Path, threads: usize, common: &Common) -> Result<Self> {
+    fn measure(folder: &Path, threads: u16, common: &Common) -> Result<Self> {
         let edges = Tables::open(&folder.join("edges"))?;
         let decode = edges.decode(&ENDS, threads)?;
         let copy = copy_rate(threads)?;
@@ -76,10 +79,10 @@ pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/construct").join(name)
 }
 
-fn tell(folder: &Path, threads: usize, rounds: &[Round]) -> Result<()> {
+fn tell(folder: &Path, threads: u16, rounds: &[Round]) -> Result<()> {
     let tables = Tables::open(&folder.join("edges"))?;
     let edges = tables.rows() as f64;
-    let per_core = |seconds: f64| edges / seconds / threads as f64 / 1e6;
+    let per_core = |seconds: f64| edges / seconds / f64::from(threads) / 1e6;
     let median = |of: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(of)).median;
     let build = Spread::of(rounds.iter().map(|r| per_core(r.build.seconds)));
     let decode = Spread::of(rounds.iter().map(|r| per_core(r.decode)));

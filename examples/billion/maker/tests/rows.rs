@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
-use arrow_array::RecordBatch;
 use billion_tables::error::Error;
 use billion_tables::tables::Keys;
 use billion_tables::{Recipe, make};
