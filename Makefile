@@ -46,7 +46,7 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-bench: deps ## sampler, traversal kernels and matrix products against the ceilings of this machine
+bench: deps ## construction, sampler, traversal kernels and matrix products against the ceilings of this machine
 	$(CARGO) bench --workspace
 
 fmt: ## format the Rust code

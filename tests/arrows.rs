@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// Every crate of the workspace, and the crates of the workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("gsc", &["gsl-compiler", "gsl-plan", "gsl-reference", "gsl-runtime", "gsl-tables"]),
     ("gsl-compiler", &["gsl-plan"]),
     ("gsl-plan", &[]),
@@ -17,21 +17,22 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("gsl-kernels", &[]),
     ("gsl-tables", &[]),
     ("gsl-reference", &["gsl-plan"]),
+    ("billion-tables", &["gsl-kernels", "gsl-tables"]),
     ("debian-tables", &[]),
 ];
 
 /// Libraries, by the beginning of their names, that only these crates may depend on.
 const KEEPERS: [(&str, &[&str]); 10] = [
-    ("arrow", &["gsl-tables", "debian-tables"]),
+    ("arrow", &["gsl-tables", "billion-tables", "debian-tables"]),
     ("cudarc", &["gsl-kernels"]),
     ("dfdx", &["gsl-reference"]),
     ("gemm", &["gsl-kernels"]),
     ("hdf5", &["gsl-runtime", "gsl-tables"]),
     ("mimalloc", &["gsc"]),
     ("mpi", &["gsl-runtime"]),
-    ("parquet", &["gsl-tables", "debian-tables"]),
+    ("parquet", &["gsl-tables", "billion-tables", "debian-tables"]),
     ("pest", &["gsl-compiler"]),
-    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables"]),
+    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables", "billion-tables"]),
 ];
 
 #[test]
