@@ -152,8 +152,16 @@ impl Scales {
 
     /// max |x| / 127, at least the smallest normal number; 1 for a column of zeros.
     pub fn finish(self) -> Vec<f32> {
-        let scale = |most: f32| if most == 0.0 { 1.0 } else { (most / MOST).max(f32::MIN_POSITIVE) };
-        self.most.into_iter().map(scale).collect()
+        self.most.into_iter().map(scale_of).collect()
+    }
+}
+
+fn scale_of(most: f32) -> f32 {
+    let scale = (most / MOST).max(f32::MIN_POSITIVE);
+    match most {
+        0.0 => 1.0,
+        _ if (scale * MOST).is_finite() => scale,
+        _ => scale.next_down(),
     }
 }
 
@@ -257,6 +265,17 @@ mod tests {
         let refused = encode(Storage::Float16, &[1.0, 65504.0, -65505.0, 1e9], &[]);
         assert_eq!(refused, Err(Overflow { element: 2, found: -65505.0, storage: Storage::Float16 }));
         assert_eq!(encode(Storage::BFloat16, &[f32::MAX], &[]).map_err(|o| o.element), Err(0));
+    }
+
+    #[test]
+    fn the_largest_numbers_come_back_finite() {
+        for most in [f32::MAX, f32::MAX.next_down(), 3.4e38, f32::MIN_POSITIVE, f32::from_bits(1)] {
+            let scale = scale_of(most);
+            let kept = encode(Storage::Int8, &[most, -most], &[scale]).unwrap();
+            for (got, x) in back(&kept, &[scale], 2).into_iter().zip([most, -most]) {
+                assert!((got - f64::from(x)).abs() <= f64::from(scale), "{x} came back as {got}");
+            }
+        }
     }
 
     #[test]
