@@ -363,10 +363,7 @@ mod tests {
             through(through(t(), Transform::Hash { columns: 3 }), Transform::Standardize),
             through(t(), Transform::MultiHot { separator: " ".into() }),
             through(through(v(), Transform::Fill(Fill::Mean)), Transform::Standardize),
-            FeatureExpr::Concat(vec![
-                through(x(), Transform::Fill(Fill::Mean)),
-                through(t(), Transform::OneHot { top: None }),
-            ]),
+            FeatureExpr::Concat(vec![through(x(), Transform::Fill(Fill::Mean)), through(t(), ONE_HOT)]),
         ];
         let one =
             |(i, expr)| Feature { name: format!("f{i}"), expr, storage: Storage::default(), width: None };

@@ -182,7 +182,7 @@ impl FeatureCx<'_, '_> {
     /// A number of columns; none if it is not given.
     fn columns(&mut self, args: &Args, name: &str, most: i64, call: Span) -> Option<Option<usize>> {
         match args.int(name) {
-            Some(n) if n > most => self.bad_argument(call, &format!("`{name}` is at most {most} columns")),
+            Some(n) if n > most => self.bad_argument(call, &format!("`{name}` is at most {most}")),
             n => Some(n.and_then(|n| usize::try_from(n).ok())),
         }
     }

@@ -13,8 +13,8 @@ use super::super::error::Fault;
 use super::super::scratch::Scratch;
 use super::super::value::{Located, Numbers, Value, numbers};
 use super::super::values::{Sorted, Values};
+use super::counts::{Counts, Limit, MOST_VALUES};
 use super::statistics::{Extremes, Moments, present};
-use super::tally::{Limit, MOST_VALUES, Tally};
 use super::vocabulary::Vocabulary;
 use super::{FittedTransform, Ranks, rank, vector};
 
@@ -24,7 +24,7 @@ pub(crate) struct Learner {
     /// None until a value has told its kind.
     seen: Option<Seen>,
     /// Bounds what batches are merged into; a batch itself is in memory.
-    scratch: Scratch,
+    scratch: Option<Scratch>,
 }
 
 /// One entry per column where a list is of columns; empty until a value has told how many there are.
@@ -32,7 +32,7 @@ enum Seen {
     Moments(Vec<Moments>),
     Extremes(Vec<Extremes>),
     Values(Vec<Values>),
-    Tally(Tally),
+    Counts(Counts),
     /// How many rows have lists of which width.
     Widths(BTreeMap<usize, u64>),
 }
@@ -42,13 +42,13 @@ impl Learner {
     pub(crate) fn of(transform: &Transform) -> Result<Self, FittedTransform> {
         match known(transform) {
             Some(known) => Err(known),
-            None => Ok(Learner { transform: transform.clone(), seen: None, scratch: Scratch::unbounded() }),
+            None => Ok(Learner { transform: transform.clone(), seen: None, scratch: None }),
         }
     }
 
     /// A learner that batches are merged into.
     pub(crate) fn with_scratch(self, scratch: Scratch) -> Self {
-        Learner { scratch, ..self }
+        Learner { scratch: Some(scratch), ..self }
     }
 
     /// Learns from a value of one batch; from the rows that `trains` names (all, if none) where it matters.
@@ -59,21 +59,21 @@ impl Learner {
             none => none.insert(start(&self.transform, &input)?),
         };
         match (seen, &self.transform, input) {
-            (Seen::Tally(tally), transform, Value::Text(text)) => {
+            (Seen::Counts(counts), transform, Value::Text(text)) => {
                 let separator = match transform {
                     Transform::MultiHot { separator } => Some(separator.as_str()),
                     _ => None,
                 };
-                tally.see_texts(&text, separator, trains);
-                Ok(tally.refuse_beyond(limit, name)?)
+                counts.see_texts(&text, separator, trains);
+                Ok(counts.refuse_beyond(limit, name)?)
             }
-            (Seen::Tally(tally), _, input) => {
+            (Seen::Counts(counts), _, input) => {
                 let x = numbers(input, rows, name)?;
                 if x.width != 1 {
                     return Err(Fault::Widths { found: x.width, expected: 1 }.into());
                 }
-                tally.see_numbers(&x, trains)?;
-                Ok(tally.refuse_beyond(limit, name)?)
+                counts.see_numbers(&x, trains)?;
+                Ok(counts.refuse_beyond(limit, name)?)
             }
             (Seen::Widths(widths), Transform::Vector { separator, .. }, input) => {
                 vector::widths(&input, separator)?.for_each(|width| *widths.entry(width).or_default() += 1);
@@ -101,11 +101,12 @@ impl Learner {
                 all.iter_mut().zip(&batch).for_each(|(all, batch)| all.merge(batch));
             }
             (Seen::Values(all), Seen::Values(batch)) => {
-                let share = self.scratch.share(batch.len());
-                all.resize_with(all.len().max(batch.len()), || Values::bounded(share.clone()));
+                let share = self.scratch.as_ref().map(|scratch| scratch.share(batch.len()));
+                let new = || share.clone().map_or_else(Values::new, Values::bounded);
+                all.resize_with(all.len().max(batch.len()), new);
                 all.iter_mut().zip(batch).try_for_each(|(all, batch)| all.merge(batch))?;
             }
-            (Seen::Tally(all), Seen::Tally(batch)) => {
+            (Seen::Counts(all), Seen::Counts(batch)) => {
                 all.merge(batch);
                 all.refuse_beyond(limit, name)?;
             }
@@ -120,7 +121,10 @@ impl Learner {
     fn limit(&self) -> Limit {
         let counted =
             matches!(self.transform, Transform::OneHot { top: Some(_) } | Transform::Fill(Fill::Mode));
-        Limit { values: if counted { usize::MAX } else { MOST_VALUES }, memory: self.scratch.memory }
+        Limit {
+            values: if counted { usize::MAX } else { MOST_VALUES },
+            memory: self.scratch.as_ref().map_or(u64::MAX, |scratch| scratch.memory),
+        }
     }
 
     pub(crate) fn finish(self) -> Result<FittedTransform, Fault> {
@@ -134,7 +138,7 @@ impl Learner {
                 let columns: Vec<Sorted> = columns.into_iter().map(Values::into_sorted).collect();
                 from_values(&self.transform, &columns)
             }
-            Seen::Tally(tally) => from_tally(self.transform, tally).ok_or_else(nothing),
+            Seen::Counts(counts) => from_counts(self.transform, counts).ok_or_else(nothing),
             Seen::Widths(widths) => match self.transform {
                 Transform::Vector { separator, .. } => {
                     Ok(FittedTransform::Vector { width: most_frequent(&widths)?, separator, more: false })
@@ -152,8 +156,8 @@ impl Seen {
             Seen::Moments(_) => Seen::Moments(Vec::new()),
             Seen::Extremes(_) => Seen::Extremes(Vec::new()),
             Seen::Values(_) => Seen::Values(Vec::new()),
-            Seen::Tally(Tally::Texts { .. }) => Seen::Tally(Tally::texts()),
-            Seen::Tally(Tally::Numbers(_)) => Seen::Tally(Tally::numbers()),
+            Seen::Counts(Counts::Texts { .. }) => Seen::Counts(Counts::texts()),
+            Seen::Counts(Counts::Numbers(_)) => Seen::Counts(Counts::numbers()),
             Seen::Widths(_) => Seen::Widths(BTreeMap::new()),
         }
     }
@@ -181,7 +185,7 @@ impl Seen {
                 columns.resize_with(x.width, Values::new);
                 present(x, trains, |_, column, value| Ok(columns[column].push(value)?))
             }
-            Seen::Tally(_) | Seen::Widths(_) => Ok(()),
+            Seen::Counts(_) | Seen::Widths(_) => Ok(()),
         }
     }
 
@@ -191,7 +195,7 @@ impl Seen {
             Seen::Moments(columns) => columns.is_empty() || columns.iter().any(Moments::is_empty),
             Seen::Extremes(columns) => columns.is_empty() || columns.iter().any(Extremes::is_empty),
             Seen::Values(columns) => columns.is_empty() || columns.iter().any(Values::is_empty),
-            Seen::Tally(tally) => tally.is_empty(),
+            Seen::Counts(counts) => counts.is_empty(),
             Seen::Widths(_) => false,
         }
     }
@@ -244,9 +248,9 @@ fn start(transform: &Transform, input: &Value) -> Result<Seen, Fault> {
     Ok(match transform {
         Transform::Vector { .. } => Seen::Widths(BTreeMap::new()),
         Transform::MultiHot { .. } if !is_text => return Err(Fault::TextWanted { transform: "multi_hot" }),
-        Transform::OneHot { .. } if !is_text => Seen::Tally(Tally::numbers()),
-        Transform::OneHot { .. } | Transform::MultiHot { .. } => Seen::Tally(Tally::texts()),
-        Transform::Fill(Fill::Mode) if is_text => Seen::Tally(Tally::texts()),
+        Transform::OneHot { .. } if !is_text => Seen::Counts(Counts::numbers()),
+        Transform::OneHot { .. } | Transform::MultiHot { .. } => Seen::Counts(Counts::texts()),
+        Transform::Fill(Fill::Mode) if is_text => Seen::Counts(Counts::texts()),
         Transform::MinMax { .. } => Seen::Extremes(Vec::new()),
         Transform::Standardize | Transform::SumNormalize | Transform::Fill(Fill::Mean) => {
             Seen::Moments(Vec::new())
@@ -301,17 +305,19 @@ fn from_values(transform: &Transform, columns: &[Sorted]) -> Result<FittedTransf
 }
 
 /// None where no training row has a value and one is needed.
-fn from_tally(transform: Transform, tally: Tally) -> Option<FittedTransform> {
+fn from_counts(transform: Transform, counts: Counts) -> Option<FittedTransform> {
     Some(match transform {
         Transform::MultiHot { separator } => {
-            FittedTransform::MultiHot { separator, vocabulary: tally.words().into() }
+            FittedTransform::MultiHot { separator, vocabulary: counts.words().into() }
         }
         Transform::OneHot { top: Some(top) } => {
-            let vocabulary = tally.most_frequent(top);
+            let vocabulary = counts.most_frequent(top);
             (!vocabulary.is_empty()).then_some(FittedTransform::OneHot { vocabulary, others: true })?
         }
-        Transform::OneHot { top: None } => FittedTransform::OneHot { vocabulary: tally.all(), others: false },
-        _ => match tally.most_frequent(1) {
+        Transform::OneHot { top: None } => {
+            FittedTransform::OneHot { vocabulary: counts.all(), others: false }
+        }
+        _ => match counts.most_frequent(1) {
             Vocabulary::Texts(texts) => FittedTransform::FillText { text: texts.into_iter().next()? },
             Vocabulary::Numbers(numbers) => FittedTransform::Fill { values: vec![*numbers.first()?] },
         },

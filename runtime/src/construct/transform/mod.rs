@@ -1,13 +1,14 @@
 //! Transforms with what they have learned, and how they are applied. Applying has one code path, for the tables of a
 //! build and for new ones. What they learn and how is in [`learn`].
 
+mod counts;
 mod date;
 mod hash;
 mod learn;
 mod numeric;
 mod rank;
 mod statistics;
-mod tally;
+
 mod vector;
 mod vocabulary;
 

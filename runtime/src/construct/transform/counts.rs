@@ -11,7 +11,7 @@ use super::hash::told_apart;
 use super::vocabulary::{Vocabulary, sort_as_numbers_or_texts, words};
 
 /// Values with how many training rows have them; 0 for those that only other rows have.
-pub(super) enum Tally {
+pub(super) enum Counts {
     Texts {
         texts: Interner,
         counts: Vec<u64>,
@@ -20,7 +20,7 @@ pub(super) enum Tally {
     Numbers(FxHashMap<u64, u64>),
 }
 
-/// How much a tally may hold.
+/// How much may be held.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     /// Values that will have a column each.
@@ -32,13 +32,13 @@ pub(super) struct Limit {
 /// The most values that may have a column each.
 pub const MOST_VALUES: usize = 65_536;
 
-impl Tally {
+impl Counts {
     pub(super) fn texts() -> Self {
-        Tally::Texts { texts: Interner::new(), counts: Vec::new() }
+        Counts::Texts { texts: Interner::new(), counts: Vec::new() }
     }
 
     pub(super) fn numbers() -> Self {
-        Tally::Numbers(FxHashMap::default())
+        Counts::Numbers(FxHashMap::default())
     }
 
     /// Counts the texts of a column, or the words in them where a separator parts words.
@@ -63,7 +63,7 @@ impl Tally {
     }
 
     pub(super) fn see_numbers(&mut self, x: &Numbers, trains: Option<&[bool]>) -> Result<(), Located> {
-        let Tally::Numbers(counts) = self else { return Ok(()) };
+        let Counts::Numbers(counts) = self else { return Ok(()) };
         for (row, &value) in x.data.iter().enumerate().filter(|(row, _)| !x.is_missing(*row)) {
             let count = counts.entry(told_apart(row, value)?.to_bits()).or_default();
             *count += u64::from(trains.is_none_or(|trains| trains[row]));
@@ -72,20 +72,20 @@ impl Tally {
     }
 
     fn add_text(&mut self, text: &str, count: u64) {
-        let Tally::Texts { texts, counts } = self else { return };
+        let Counts::Texts { texts, counts } = self else { return };
         let Some(code) = texts.intern(text) else { return };
         counts.resize(texts.len(), 0);
         counts[code as usize] += count;
     }
 
-    pub(super) fn merge(&mut self, other: Tally) {
+    pub(super) fn merge(&mut self, other: Counts) {
         match other {
-            Tally::Texts { texts, counts } => {
+            Counts::Texts { texts, counts } => {
                 texts.values().iter().zip(counts).for_each(|(text, count)| self.add_text(text, count));
             }
             #[allow(clippy::iter_over_hash_type, reason = "sums of integers have no order")]
-            Tally::Numbers(other) => {
-                let Tally::Numbers(counts) = self else { return };
+            Counts::Numbers(other) => {
+                let Counts::Numbers(counts) = self else { return };
                 other.into_iter().for_each(|(bits, count)| *counts.entry(bits).or_default() += count);
             }
         }
@@ -93,8 +93,10 @@ impl Tally {
 
     pub(super) fn refuse_beyond(&self, limit: Limit, transform: &'static str) -> Result<(), Fault> {
         let (values, bytes) = match self {
-            Tally::Texts { texts, counts } => (texts.len(), texts.values().bytes().len() + 32 * counts.len()),
-            Tally::Numbers(counts) => (counts.len(), 32 * counts.len()),
+            Counts::Texts { texts, counts } => {
+                (texts.len(), texts.values().bytes().len() + 32 * counts.len())
+            }
+            Counts::Numbers(counts) => (counts.len(), 32 * counts.len()),
         };
         match values {
             values if values > limit.values => Err(Fault::TooManyValues { transform }),
@@ -105,22 +107,22 @@ impl Tally {
 
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Tally::Texts { texts, .. } => texts.is_empty(),
-            Tally::Numbers(counts) => counts.is_empty(),
+            Counts::Texts { texts, .. } => texts.is_empty(),
+            Counts::Numbers(counts) => counts.is_empty(),
         }
     }
 
     /// All values, ascending.
     pub(super) fn all(self) -> Vocabulary {
         match self {
-            Tally::Texts { texts, .. } => texts.values().iter().map(str::to_string).collect(),
-            Tally::Numbers(counts) => counts.into_keys().map(f64::from_bits).collect(),
+            Counts::Texts { texts, .. } => texts.values().iter().map(str::to_string).collect(),
+            Counts::Numbers(counts) => counts.into_keys().map(f64::from_bits).collect(),
         }
     }
 
     /// All words; ascending as numbers if all are, else as texts.
     pub(super) fn words(self) -> Vec<String> {
-        let Tally::Texts { texts, .. } = self else { return Vec::new() };
+        let Counts::Texts { texts, .. } = self else { return Vec::new() };
         let mut words: Vec<String> = texts.values().iter().map(str::to_string).collect();
         sort_as_numbers_or_texts(&mut words);
         words
@@ -129,14 +131,14 @@ impl Tally {
     /// The `n` values that most training rows have, the smaller of equals first chosen; ascending.
     pub(super) fn most_frequent(self, n: usize) -> Vocabulary {
         match self {
-            Tally::Texts { texts, counts } => {
+            Counts::Texts { texts, counts } => {
                 let all = texts.values().iter().zip(counts).filter(|(_, count)| *count > 0);
                 let mut all: Vec<(Reverse<u64>, &str)> =
                     all.map(|(text, count)| (Reverse(count), text)).collect();
                 all.sort_unstable();
                 all.into_iter().take(n).map(|(_, text)| text.to_string()).collect()
             }
-            Tally::Numbers(counts) => {
+            Counts::Numbers(counts) => {
                 let mut all: Vec<(u64, f64)> =
                     counts.into_iter().map(|(bits, count)| (count, f64::from_bits(bits))).collect();
                 all.retain(|(count, _)| *count > 0);
@@ -159,26 +161,26 @@ mod tests {
 
     #[test]
     fn the_most_frequent_of_the_training_rows() {
-        let mut tally = Tally::texts();
+        let mut counts = Counts::texts();
         let mask = [true, true, true, true, false, false];
-        tally.see_texts(&text(&["b", "a", "c", "c", "d", "d"]), None, Some(&mask));
-        tally.see_texts(&text(&["e"]), None, None);
-        assert_eq!(tally.most_frequent(3), Vocabulary::Texts(["a", "b", "c"].map(String::from).to_vec()));
-        let mut tally = Tally::numbers();
+        counts.see_texts(&text(&["b", "a", "c", "c", "d", "d"]), None, Some(&mask));
+        counts.see_texts(&text(&["e"]), None, None);
+        assert_eq!(counts.most_frequent(3), Vocabulary::Texts(["a", "b", "c"].map(String::from).to_vec()));
+        let mut counts = Counts::numbers();
         let x = Numbers { width: 1, data: vec![3.0, 3.0, -0.0, 0.0, 9.0, 9.0], missing: Vec::new() };
-        tally.see_numbers(&x, Some(&mask)).unwrap();
-        assert_eq!(tally.most_frequent(1), Vocabulary::Numbers(vec![0.0]));
+        counts.see_numbers(&x, Some(&mask)).unwrap();
+        assert_eq!(counts.most_frequent(1), Vocabulary::Numbers(vec![0.0]));
     }
 
     #[test]
     fn limits_are_of_values_and_of_bytes() {
-        let mut tally = Tally::texts();
-        tally.see_texts(&text(&["a", "b"]), None, None);
+        let mut counts = Counts::texts();
+        counts.see_texts(&text(&["a", "b"]), None, None);
         let limit = Limit { values: 2, memory: 1_000 };
-        assert_eq!(tally.refuse_beyond(limit, "one_hot"), Ok(()));
-        let few = tally.refuse_beyond(Limit { values: 1, ..limit }, "one_hot").unwrap_err();
+        assert_eq!(counts.refuse_beyond(limit, "one_hot"), Ok(()));
+        let few = counts.refuse_beyond(Limit { values: 1, ..limit }, "one_hot").unwrap_err();
         assert_eq!(few, Fault::TooManyValues { transform: "one_hot" });
-        let small = tally.refuse_beyond(Limit { memory: 60, ..limit }, "one_hot").unwrap_err();
+        let small = counts.refuse_beyond(Limit { memory: 60, ..limit }, "one_hot").unwrap_err();
         assert_eq!(small, Fault::NoRoomForValues { transform: "one_hot", values: 2 });
     }
 }
