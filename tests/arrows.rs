@@ -9,19 +9,20 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// Every crate of the workspace, and the crates of the workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("gsc", &["gsl-compiler", "gsl-plan", "gsl-reference", "gsl-runtime", "gsl-tables"]),
     ("gsl-compiler", &["gsl-plan"]),
     ("gsl-plan", &[]),
-    ("gsl-runtime", &["gsl-plan", "gsl-kernels", "gsl-tables"]),
+    ("gsl-runtime", &["gsl-plan", "gsl-kernels", "gsl-tables", "gsl-text"]),
     ("gsl-kernels", &[]),
     ("gsl-tables", &[]),
+    ("gsl-text", &["gsl-kernels"]),
     ("gsl-reference", &["gsl-plan"]),
     ("debian-tables", &[]),
 ];
 
 /// Libraries, by the beginning of their names, that only these crates may depend on.
-const KEEPERS: [(&str, &[&str]); 10] = [
+const KEEPERS: [(&str, &[&str]); 11] = [
     ("arrow", &["gsl-tables", "debian-tables"]),
     ("cudarc", &["gsl-kernels"]),
     ("dfdx", &["gsl-reference"]),
@@ -31,7 +32,8 @@ const KEEPERS: [(&str, &[&str]); 10] = [
     ("mpi", &["gsl-runtime"]),
     ("parquet", &["gsl-tables", "debian-tables"]),
     ("pest", &["gsl-compiler"]),
-    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables"]),
+    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables", "gsl-text"]),
+    ("tokenizers", &["gsl-text"]),
 ];
 
 #[test]
