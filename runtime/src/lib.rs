@@ -10,6 +10,7 @@ pub mod infer;
 pub mod report;
 pub mod sample;
 pub mod store;
+pub mod text;
 pub mod train;
 pub mod view;
 

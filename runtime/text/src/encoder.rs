@@ -220,10 +220,10 @@ impl Encoder {
 
     fn embed(&self, group: &Group, x: &mut [f32]) {
         let mut inputs = vec![
-            Input::gathered(&self.words, &group.ids),
-            Input::gathered(&self.positions, &group.positions),
+            Input::gathered(&self.words[..], &group.ids),
+            Input::gathered(&self.positions[..], &group.positions),
         ];
-        inputs.extend(self.segments.as_ref().map(|table| Input::gathered(table, &group.types)));
+        inputs.extend(self.segments.as_ref().map(|table| Input::gathered(&table[..], &group.types)));
         inputs.extend(self.norm.inputs());
         let real = group.ids.len() * self.config.hidden;
         run(&self.programs.embed, &inputs, &mut x[..real]);
@@ -241,7 +241,7 @@ impl Encoder {
         layer.output.apply(y, z);
         self.residual(x, z, &layer.attention_norm, y);
         layer.inner.apply(y, wide);
-        run(&self.programs.activation, &[Input::new(wide)], bent);
+        run(&self.programs.activation, &[Input::new(&wide[..])], bent);
         layer.outer.apply(bent, z);
         self.residual(y, z, &layer.norm, x);
     }
@@ -287,18 +287,18 @@ impl Dense {
     }
 }
 
-/// `to × from` to `from × to`.
+/// `to × from` to `from × to`. On one thread: it runs where others wait for it, and a thread that waits may take their work.
 fn transposed(weight: &[f32], from: usize, to: usize) -> Vec<f32> {
     let mut turned = vec![0.0; weight.len()];
-    turned.par_chunks_exact_mut(to).enumerate().for_each(|(column, row)| {
+    for (column, row) in turned.chunks_exact_mut(to).enumerate() {
         row.iter_mut().enumerate().for_each(|(at, x)| *x = weight[at * from + column]);
-    });
+    }
     turned
 }
 
 impl Norm {
     fn inputs(&self) -> [Input<'_>; 2] {
-        [Input::new(&self.scale), Input::new(&self.shift)]
+        [Input::new(&self.scale[..]), Input::new(&self.shift[..])]
     }
 }
 

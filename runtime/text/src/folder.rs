@@ -11,6 +11,9 @@ pub const TOKENIZER: &str = "tokenizer.json";
 pub const CONFIG: &str = "config.json";
 pub const WEIGHTS: &str = "model.safetensors";
 
+/// The files of a model that are read.
+pub const FILES: [&str; 3] = [TOKENIZER, CONFIG, WEIGHTS];
+
 /// Weights in formats that are not read.
 const OTHER_WEIGHTS: [&str; 5] = [
     "model.safetensors.index.json",
@@ -60,7 +63,7 @@ pub fn weights(folder: &Path) -> Result<PathBuf> {
 /// A file cannot be read.
 pub fn fingerprint(folder: &Path) -> Result<[u8; 32]> {
     let mut all = blake3::Hasher::new();
-    for name in [TOKENIZER, CONFIG, WEIGHTS] {
+    for name in FILES {
         let path = folder.join(name);
         if !path.exists() && name != TOKENIZER {
             continue;

@@ -18,6 +18,6 @@ mod tokenize;
 mod weights;
 
 pub use error::{Problem, Result, TextError};
-pub use folder::{About, fingerprint, look};
+pub use folder::{About, FILES, fingerprint, look};
 pub use model::{Embedded, Pool, TextModel};
 pub use tokenize::{Tokenizer, Tokens};

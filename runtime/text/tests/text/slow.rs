@@ -1,43 +1,6 @@
 //! The encoders once more, straight from their papers: one text, one head, one number at a time, in double precision.
 
-use crate::tiny::{HEADS, HIDDEN, Kind, LAYERS, Tensors};
-
-/// Names in a layer: query, key, value, output, the two of the feed-forward part; and the two norms.
-pub struct Names {
-    pub dense: [String; 6],
-    pub norms: [String; 2],
-}
-
-pub fn names(kind: Kind, layer: usize) -> Names {
-    let (stem, dense, norms) = match kind {
-        Kind::DistilBert => (
-            "transformer.layer",
-            [
-                "attention.q_lin",
-                "attention.k_lin",
-                "attention.v_lin",
-                "attention.out_lin",
-                "ffn.lin1",
-                "ffn.lin2",
-            ],
-            ["sa_layer_norm", "output_layer_norm"],
-        ),
-        _ => (
-            "encoder.layer",
-            [
-                "attention.self.query",
-                "attention.self.key",
-                "attention.self.value",
-                "attention.output.dense",
-                "intermediate.dense",
-                "output.dense",
-            ],
-            ["attention.output.LayerNorm", "output.LayerNorm"],
-        ),
-    };
-    let full = |name: &str| format!("{stem}.{layer}.{name}");
-    Names { dense: dense.map(full), norms: norms.map(full) }
-}
+use crate::tiny::{HEADS, HIDDEN, Kind, LAYERS, Names, Tensors, names};
 
 type Rows = Vec<Vec<f64>>;
 

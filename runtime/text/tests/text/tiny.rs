@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::slow;
 use gsl_kernels::random::Key;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -33,6 +32,43 @@ pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 pub fn vocabulary() -> Vec<String> {
     let letters = ('a'..='z').flat_map(|c| [c.to_string(), format!("##{c}")]);
     WORDS.iter().map(|w| w.to_string()).chain(letters).collect()
+}
+
+/// Names in a layer: query, key, value, output, the two of the feed-forward part; and the two norms.
+pub struct Names {
+    pub dense: [String; 6],
+    pub norms: [String; 2],
+}
+
+pub fn names(kind: Kind, layer: usize) -> Names {
+    let (stem, dense, norms) = match kind {
+        Kind::DistilBert => (
+            "transformer.layer",
+            [
+                "attention.q_lin",
+                "attention.k_lin",
+                "attention.v_lin",
+                "attention.out_lin",
+                "ffn.lin1",
+                "ffn.lin2",
+            ],
+            ["sa_layer_norm", "output_layer_norm"],
+        ),
+        _ => (
+            "encoder.layer",
+            [
+                "attention.self.query",
+                "attention.self.key",
+                "attention.self.value",
+                "attention.output.dense",
+                "intermediate.dense",
+                "output.dense",
+            ],
+            ["attention.output.LayerNorm", "output.LayerNorm"],
+        ),
+    };
+    let full = |name: &str| format!("{stem}.{layer}.{name}");
+    Names { dense: dense.map(full), norms: norms.map(full) }
 }
 
 /// The tokenizer of a folder; like those of real models, with truncation and padding of its own.
@@ -103,7 +139,7 @@ pub fn tensors(kind: Kind) -> Tensors {
         }
     }
     for layer in 0..LAYERS {
-        let names = slow::names(kind, layer);
+        let names = names(kind, layer);
         for name in &names.dense[..4] {
             dense(&mut shapes, name, HIDDEN, HIDDEN);
         }
