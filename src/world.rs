@@ -1,7 +1,8 @@
 //! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
 
-use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, World, WorldError};
+use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, TextModel, World, WorldError};
 use gsl_plan::graph::Source;
+use gsl_runtime::text::{Refusal, look};
 use gsl_tables::{ColumnInfo, Problem, TableError};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +37,35 @@ impl World for FileWorld {
         })
     }
 
+    fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
+        let path = self.base.join(folder);
+        if !path.is_dir() {
+            return Err(WorldError::NotFound { path: folder.to_owned(), help: None });
+        }
+        let found = look(&path).map_err(|refusal| refused(folder, refusal))?;
+        Ok(found.map(|about| TextModel {
+            width: about.width,
+            positions: about.positions,
+            pooler: about.pooler,
+        }))
+    }
+
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         std::fs::read_to_string(self.base.join(path)).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => WorldError::NotFound { path: path.into(), help: None },
             _ => WorldError::Unreadable { path: path.into(), reason: e.to_string() },
         })
+    }
+}
+
+fn refused(folder: &str, refusal: Refusal) -> WorldError {
+    let Refusal { missing, reason, help } = refusal;
+    match missing {
+        Some(file) => WorldError::NotFound { path: format!("{folder}/{file}"), help },
+        None => {
+            let reason = help.map_or(reason.clone(), |help| format!("{reason}; {help}"));
+            WorldError::Unreadable { path: folder.to_owned(), reason }
+        }
     }
 }
 

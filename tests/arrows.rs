@@ -9,20 +9,21 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// Every crate of the workspace, and the crates of the workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("gsc", &["gsl-compiler", "gsl-plan", "gsl-reference", "gsl-runtime", "gsl-tables"]),
     ("gsl-compiler", &["gsl-plan"]),
     ("gsl-plan", &[]),
-    ("gsl-runtime", &["gsl-plan", "gsl-kernels", "gsl-tables"]),
+    ("gsl-runtime", &["gsl-plan", "gsl-kernels", "gsl-tables", "gsl-text"]),
     ("gsl-kernels", &[]),
     ("gsl-tables", &[]),
+    ("gsl-text", &["gsl-kernels"]),
     ("gsl-reference", &["gsl-plan"]),
     ("billion-tables", &["gsl-kernels", "gsl-tables"]),
     ("debian-tables", &[]),
 ];
 
 /// Libraries, by the beginning of their names, that only these crates may depend on.
-const KEEPERS: [(&str, &[&str]); 10] = [
+const KEEPERS: [(&str, &[&str]); 11] = [
     ("arrow", &["gsl-tables", "billion-tables", "debian-tables"]),
     ("cudarc", &["gsl-kernels"]),
     ("dfdx", &["gsl-reference"]),
@@ -32,7 +33,8 @@ const KEEPERS: [(&str, &[&str]); 10] = [
     ("mpi", &["gsl-runtime"]),
     ("parquet", &["gsl-tables", "billion-tables", "debian-tables"]),
     ("pest", &["gsl-compiler"]),
-    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables", "billion-tables"]),
+    ("rayon", &["gsc", "gsl-kernels", "gsl-runtime", "gsl-tables", "gsl-text", "billion-tables"]),
+    ("tokenizers", &["gsl-text"]),
 ];
 
 #[test]

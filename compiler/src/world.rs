@@ -15,6 +15,20 @@ pub trait World {
     fn header(&self, source: &Source) -> Result<Header, WorldError>;
     /// Text of another `.gsl` file.
     fn read_module(&self, path: &str) -> Result<String, WorldError>;
+    /// The folder of a language model. `None`: it has a tokenizer and no encoder.
+    fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
+        Err(WorldError::NotFound { path: folder.to_owned(), help: None })
+    }
+}
+
+/// What the headers of a language model say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TextModel {
+    /// Numbers of a vector.
+    pub width: usize,
+    /// Tokens of a text that it can read.
+    pub positions: usize,
+    pub pooler: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -118,6 +132,7 @@ impl fmt::Display for WorldError {
 pub struct TestWorld {
     pub tables: BTreeMap<String, Header>,
     pub modules: BTreeMap<String, String>,
+    pub models: BTreeMap<String, Option<TextModel>>,
 }
 
 impl TestWorld {
@@ -140,6 +155,11 @@ impl TestWorld {
         self
     }
 
+    pub fn model(mut self, folder: &str, model: Option<TextModel>) -> Self {
+        self.models.insert(folder.to_owned(), model);
+        self
+    }
+
     /// Adds the tables that a source declares in comments: `// table data/a.csv: name text, size int64`.
     pub fn with_tables_of(mut self, source: &str) -> Self {
         for line in source.lines() {
@@ -151,7 +171,7 @@ impl TestWorld {
         self
     }
 
-    /// The tables of `examples/debian` in small.
+    /// The tables of `examples/debian` in small, and language models: whole, without a pooler, a tokenizer alone.
     pub fn debian() -> Self {
         Self::new()
             .table(
@@ -162,6 +182,9 @@ impl TestWorld {
             .table("data/maintainers.parquet", "id int64, packages int64")
             .table("data/depends.parquet", "package utf8, target utf8, kind utf8, weight float, day date32")
             .table("data/kept_by.parquet", "package utf8, maintainer int64")
+            .model("models/minilm", Some(TextModel { width: 384, positions: 512, pooler: true }))
+            .model("models/distil", Some(TextModel { width: 768, positions: 512, pooler: false }))
+            .model("models/cut", None)
     }
 }
 
@@ -210,6 +233,11 @@ impl World for TestWorld {
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         let found = self.modules.get(path).cloned();
         found.ok_or_else(|| WorldError::NotFound { path: path.to_owned(), help: None })
+    }
+
+    fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
+        let found = self.models.get(folder).copied();
+        found.ok_or_else(|| WorldError::NotFound { path: folder.to_owned(), help: None })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod report;
 pub mod sample;
 pub mod store;
+pub mod text;
 pub mod train;
 pub mod view;
 

@@ -296,6 +296,32 @@ pub enum Transform {
     Cyclic {
         period: f64,
     },
+    /// Numbers of a text.
+    Text(TextTransform),
+}
+
+/// Transforms of texts. `model` is the folder of a language model, relative to the folder of the `.gsl` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextTransform {
+    /// The identifiers of the first `length` tokens, special ones among them; -1 behind the end and for a missing text.
+    Tokens { model: String, length: usize },
+    /// A vector of `width` numbers; of longer texts, of the first `length` tokens. A missing text is zeros.
+    Embed { model: String, length: usize, pool: Pool, width: usize },
+    /// Counts of words, each in one of so many columns by a hash.
+    BagOfWords { columns: usize },
+    /// One column for each of the words that are in most training texts: count times ln((1 + N) / (1 + df)) + 1, rows of
+    /// Euclidean norm 1.
+    Tfidf { words: usize },
+}
+
+/// How the rows of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pool {
+    Mean,
+    /// The first token.
+    Cls,
+    /// The first token through the model's pooler.
+    Pooler,
 }
 
 /// Intervals closed below and open above; the first and the last have no end.

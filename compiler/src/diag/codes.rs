@@ -129,7 +129,7 @@ codes! {
     NOT_YET_SEVERAL_TYPES     = Error not_yet several_types     "predictions of several node types at once";
     NOT_YET_TIME              = Error not_yet time              "temporal graphs";
     NOT_YET_MANY              = Error not_yet many              "graphs of many small graphs";
-    NOT_YET_TEXT              = Error not_yet text              "language models and text features";
+    NOT_YET_TEXT              = Error not_yet text              "training of language models";
     NOT_YET_NEIGHBOR_FEATURES = Error not_yet neighbor_features "features built from neighbours";
     NOT_YET_EDGE_ENCODER      = Error not_yet edge_encoder      "encoders of edge features";
     NOT_YET_MULTI_LABEL       = Error not_yet multi_label       "labels of several classes";

@@ -43,6 +43,7 @@ pub fn stream_with<S>(
 pub fn frame_of(opened: &Opened, batch: Batch, wanted: &[(String, Want)], kept: Option<Vec<u32>>) -> Frame {
     let rows = batch.columns.first().map_or(0, Column::len);
     let mut frame = Frame::new(kept.as_ref().map_or(rows, Vec::len));
+    frame.models = opened.models.clone();
     let stands = Stands::File(batch.file.to_path_buf(), batch.first_row);
     let origin = Origin { source: opened.source.clone(), stands, rows: kept };
     frame.add(origin, wanted.iter().map(|(_, want)| *want).zip(batch.columns).collect());
@@ -57,6 +58,7 @@ pub fn missing_row(opened: &Opened, wanted: &[(String, Want)]) -> Frame {
         (*want, Column { name: name.clone(), values: nothing(&want.kind(&own)), validity })
     };
     let mut frame = Frame::new(1);
+    frame.models = opened.models.clone();
     let origin = Origin { source: opened.source.clone(), stands: Stands::Nowhere, rows: None };
     frame.add(origin, wanted.iter().map(column).collect());
     frame

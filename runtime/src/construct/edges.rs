@@ -27,6 +27,7 @@ use super::stages::Arrays;
 use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
 use crate::graph::piece::{bytes_of, numbers_of};
+use crate::text::Models;
 
 /// The relations of one declaration, each followed by its reverse. `reverse_of` counts from the first of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -474,6 +475,10 @@ impl Batches for Edges<'_> {
         *self.counts.lock().expect("no thread panics here") = Counts::default();
         stream_with(self.opened, &wanted, &Default::default, &each)?;
         self.refuse()
+    }
+
+    fn models(&self) -> Models {
+        self.opened.models.clone()
     }
 }
 

@@ -121,6 +121,11 @@ pub enum BuildError {
         found: String,
         kind: String,
     },
+    Model {
+        folder: String,
+        reason: String,
+        help: Option<String>,
+    },
 }
 
 /// What a transform refuses, without its place.
@@ -147,6 +152,8 @@ pub enum Fault {
     NotANumber { found: String },
     DateWanted { transform: &'static str },
     SumIsZero,
+    Model { folder: String, reason: String, help: Option<String> },
+    ModelChanged { folder: String },
 }
 
 impl From<TableError> for BuildError {
@@ -178,6 +185,9 @@ impl BuildError {
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => "missing_values",
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => "not_finite",
             BuildError::Feature { fault: Fault::BeyondStorage { .. }, .. } => "beyond_storage",
+            BuildError::Feature { fault: Fault::Model { .. } | Fault::ModelChanged { .. }, .. } => {
+                "text_model"
+            }
             BuildError::Feature { .. } | BuildError::LabelTransform { .. } => "transform",
             BuildError::NoNodes { .. } => "empty_node_type",
             BuildError::TooMany { .. } => "too_many",
@@ -190,6 +200,7 @@ impl BuildError {
             BuildError::KeyInTwoParts { .. } => "key_in_two_parts",
             BuildError::SplitColumn { .. } => "split_column",
             BuildError::BadBound { .. } => "bad_bound",
+            BuildError::Model { .. } => "text_model",
         }
     }
 
@@ -213,6 +224,12 @@ impl BuildError {
             }
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
                 "add `|> fill(0)`, `|> fill(mean)`, `|> fill(median)` or `|> fill(mode)`"
+            }
+            BuildError::Feature { fault: Fault::Model { help, .. }, .. } | BuildError::Model { help, .. } => {
+                return help.clone();
+            }
+            BuildError::Feature { fault: Fault::ModelChanged { .. }, .. } => {
+                "put the files back, or build the graph anew with these"
             }
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => {
                 "guard the expression, for example with `clip`"
@@ -319,6 +336,9 @@ impl fmt::Display for BuildError {
                     "the split of `{ty}.{label}` puts key `{key}` into two parts, the second at {place}"
                 )
             }
+            BuildError::Model { folder, reason, .. } => {
+                write!(f, "the language model `{folder}`: {reason}")
+            }
             BuildError::SplitColumn { file, ty } => {
                 write!(f, "{}: which column holds the keys of `{ty}`?", file.display())
             }
@@ -365,6 +385,10 @@ impl fmt::Display for Fault {
                 write!(f, "the training rows sum to 0, and `sum_normalize` would divide by it")
             }
             Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
+            Fault::Model { folder, reason, .. } => write!(f, "the language model `{folder}`: {reason}"),
+            Fault::ModelChanged { folder } => {
+                write!(f, "the files of the language model `{folder}` have changed since the graph was built")
+            }
             Fault::NoWidth => write!(f, "no row has a list, so its width is not known"),
             Fault::StatedWidth { found, stated } => {
                 write!(f, "rows have {found} numbers, and {stated} are stated")

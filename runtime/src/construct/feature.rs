@@ -10,6 +10,7 @@ use super::frame::Frame;
 use super::storage::{self, Overflow};
 use super::transform::FittedTransform;
 use super::value::{Located, Value, arithmetic, concat, finish, load};
+use crate::text::Models;
 
 /// A feature with what its transforms have learned: stored with the graph, applied to new tables as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ pub fn want_of(kind: ColumnKind) -> Want {
 /// As what a transform reads the column that it stands on.
 pub fn read_as(transform: &Transform, kind: ColumnKind) -> ColumnKind {
     match transform {
-        Transform::MultiHot { .. } => ColumnKind::Text,
+        Transform::MultiHot { .. } | Transform::Text(_) => ColumnKind::Text,
         _ => kind,
     }
 }
@@ -109,6 +110,17 @@ impl FittedExpr {
                 each(transform);
             }
             FittedExpr::Concat(parts) => parts.iter().for_each(|part| part.transforms(each)),
+        }
+    }
+
+    /// Notes which language models it reads.
+    pub(crate) fn sign(&mut self, models: &Models) -> Result<(), Fault> {
+        match self {
+            FittedExpr::Column { .. } | FittedExpr::Const(_) => Ok(()),
+            FittedExpr::Arith { left, right, .. } => left.sign(models).and_then(|()| right.sign(models)),
+            FittedExpr::Apply { transform: FittedTransform::Text(text), .. } => text.sign(models),
+            FittedExpr::Apply { input, .. } => input.sign(models),
+            FittedExpr::Concat(parts) => parts.iter_mut().try_for_each(|part| part.sign(models)),
         }
     }
 
@@ -219,6 +231,9 @@ pub(crate) fn evaluate(expr: &FittedExpr, frame: &Frame) -> Result<Value, Locate
         FittedExpr::Const(x) => Ok(Value::Scalar(*x)),
         FittedExpr::Arith { op, left, right } => {
             arithmetic(*op, evaluate(left, frame)?, evaluate(right, frame)?)
+        }
+        FittedExpr::Apply { transform: FittedTransform::Text(text), input } => {
+            Ok(Value::Numbers(text.apply(&evaluate(input, frame)?, &frame.models)?))
         }
         FittedExpr::Apply { transform, input } => transform.apply(evaluate(input, frame)?, frame.len),
         FittedExpr::Concat(parts) => {

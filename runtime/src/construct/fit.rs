@@ -9,12 +9,13 @@ use gsl_plan::graph::{Arith, ColumnKind, Feature, FeatureExpr, Transform};
 use gsl_tables::Want;
 use rayon::prelude::*;
 
-use super::error::Result;
+use super::error::{Fault, Result};
 use super::feature::{self, FittedExpr, FittedFeature, explain, read_as};
 use super::frame::Frame;
 use super::scratch::Scratch;
 use super::transform::{FittedTransform, Learner};
 use super::value::Located;
+use crate::text::Models;
 
 /// Rows of a table that can be gone through again and again, in batches. `each` may be called by several threads at once, and
 /// batches may come in any order.
@@ -24,6 +25,11 @@ pub trait Batches: Sync {
         columns: &[(String, Want)],
         each: &(dyn Fn(&Frame) -> Result<()> + Sync),
     ) -> Result<()>;
+
+    /// The language models of the features.
+    fn models(&self) -> Models {
+        Models::default()
+    }
 }
 
 /// All rows in one batch.
@@ -34,6 +40,10 @@ impl Batches for Frame {
         each: &(dyn Fn(&Frame) -> Result<()> + Sync),
     ) -> Result<()> {
         each(self)
+    }
+
+    fn models(&self) -> Models {
+        self.models.clone()
     }
 }
 
@@ -62,7 +72,11 @@ pub fn fit_all(
             })
             .collect::<Result<_>>()?;
     }
-    drafts.into_iter().zip(features).map(|(draft, feature)| draft.finish(owner, feature)).collect()
+    drafts
+        .into_iter()
+        .zip(features)
+        .map(|(draft, feature)| draft.finish(owner, feature, &batches.models()))
+        .collect()
 }
 
 /// Computes a fitted feature for the rows of one batch.
@@ -259,9 +273,11 @@ impl Draft {
         })
     }
 
-    fn finish(self, owner: &str, feature: &Feature) -> Result<FittedFeature> {
-        let Draft::Known(expr) = self else { unreachable!("passes go on until all is known") };
-        let width = expr.width().map_err(|fault| explain(owner, feature, fault.into(), None))?;
+    fn finish(self, owner: &str, feature: &Feature, models: &Models) -> Result<FittedFeature> {
+        let Draft::Known(mut expr) = self else { unreachable!("passes go on until all is known") };
+        let wrong = |fault: Fault| explain(owner, feature, fault.into(), None);
+        expr.sign(models).map_err(wrong)?;
+        let width = expr.width().map_err(wrong)?;
         Ok(FittedFeature { name: feature.name.clone(), width, expr })
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use gsl_tables::{Bitmap, Column, FloatList, MISSING, Part, Source, TextColumn, Values, Want};
 
 use super::error::Fault;
+use crate::text::Models;
 
 /// No row: the element has no counterpart in this table.
 pub const ABSENT: u32 = u32::MAX;
@@ -15,6 +16,8 @@ pub struct Frame {
     pub len: usize,
     /// The elements that statistics are learned from; none: all of them.
     pub trains: Option<Vec<bool>>,
+    /// The language models of the features.
+    pub models: Models,
     columns: Vec<(Want, usize, Column)>,
     origins: Vec<Origin>,
 }

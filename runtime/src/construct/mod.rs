@@ -40,6 +40,7 @@ mod tables;
 mod tally;
 mod value;
 mod values;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -63,6 +64,8 @@ use report::{LabelReport, NodeReport, SourceReport, StageTime};
 use rows::{FeatureDone, NodeRows};
 use stages::Stages;
 use tables::Tables;
+
+use crate::text::Models;
 
 /// What a graph has learned from its tables; new tables are treated by it, see [`construct_like`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -89,7 +92,7 @@ pub fn construct_or_reuse(
 ) -> Result<(Graph, BuildReport, bool)> {
     progress("fingerprint", 0, 1);
     let prints = tables::fingerprints(plan, base)?;
-    let key = key_of(plan, &prints);
+    let key = key_of(plan, &prints, &Models::new(base))?;
     let path = graph_path(plan, folder, &key);
     if let Ok(graph) = Graph::open(&path)
         && graph.meta().content_key == key
@@ -107,19 +110,24 @@ pub fn graph_path(plan: &GraphPlan, folder: &Path, content_key: &str) -> PathBuf
     folder.join(format!("{}-{}.h5", plan.name, &content_key[..16.min(content_key.len())]))
 }
 
-/// A hash of the plan, of the names and contents of all its tables, and of the layout's version.
+/// A hash of the plan, of the names and contents of all its tables, of its language models, and of the layout's version.
 pub fn content_key(plan: &GraphPlan, base: &Path) -> Result<String> {
-    Ok(key_of(plan, &tables::fingerprints(plan, base)?))
+    key_of(plan, &tables::fingerprints(plan, base)?, &Models::new(base))
 }
 
-fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)]) -> String {
+fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)], models: &Models) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&LAYOUT_VERSION.to_le_bytes());
     hasher.update(&serde_json::to_vec(plan).unwrap_or_default());
     prints.iter().for_each(|(_, print)| {
         hasher.update(&print.hash);
     });
-    hasher.finalize().to_hex().to_string()
+    let features = plan.nodes.iter().flat_map(|node| &node.features);
+    let features = features.chain(plan.edges.iter().flat_map(|edge| &edge.features));
+    for print in models.prints(features)? {
+        hasher.update(print.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Tables that differ from what a graph was built from, or are gone.
@@ -214,7 +222,7 @@ impl<'a> Builder<'a> {
         let started = Instant::now();
         let tables = Tables::open(plan, base)?;
         let mut report = BuildReport { graph: plan.name.clone(), ..BuildReport::default() };
-        report.content_key = key_of(plan, &prints);
+        report.content_key = key_of(plan, &prints, &tables.models)?;
         report.sources = source_reports(&tables, &prints);
         Ok(Self {
             plan,
@@ -386,8 +394,11 @@ impl<'a> Builder<'a> {
             .features
             .iter()
             .enumerate()
-            .map(|(at, feature)| json!([labels, sources, feature, known.and_then(|known| known.get(at))]))
-            .collect();
+            .map(|(at, feature)| {
+                let models = self.tables.models.prints([feature])?;
+                Ok(json!([labels, sources, feature, known.and_then(|known| known.get(at)), models]))
+            })
+            .collect::<Result<_>>()?;
         let name = |at: usize| format!("features/{}/{}", ty.name, ty.features[at].name);
         let wanted: Vec<usize> =
             (0..ty.features.len()).filter(|&at| !self.stages.knows(&name(at), &depends[at])).collect();
@@ -428,7 +439,8 @@ impl<'a> Builder<'a> {
             let done = (2 * self.plan.nodes.len() + index) as u64;
             progress(edges::name_of(edge), done, steps);
             let known = self.known.and_then(|known| known.edges.get(index)).map(Vec::as_slice);
-            let depends = json!([self.edges_depend_on(edge), known]);
+            let models = self.tables.models.prints(&edge.features)?;
+            let depends = json!([self.edges_depend_on(edge), known, models]);
             let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, self.scratch);
             let related: edges::Related =
                 self.stages.run(&format!("edges/{}", edges::name_of(edge)), &depends, || {

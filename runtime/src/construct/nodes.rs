@@ -446,6 +446,7 @@ pub fn whole_frame(
     columns: &[(String, Want)],
 ) -> Result<Frame> {
     let mut frame = Frame::new(count);
+    frame.models = tables.models.clone();
     for (index, source) in ty.sources.iter().enumerate() {
         let wanted: Vec<(String, Want)> =
             columns.iter().filter(|(name, _)| home_of(ty, tables, name) == index).cloned().collect();

@@ -20,6 +20,7 @@ use super::stages::Arrays;
 use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
 use crate::graph::piece::{bytes_of, numbers_of};
+use crate::text::Models;
 
 /// What is known of a computed feature besides its numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -266,5 +267,9 @@ impl Batches for TableRows<'_> {
         each: &(dyn Fn(&Frame) -> Result<()> + Sync),
     ) -> Result<()> {
         self.each(columns, &|frame, _, _| each(frame))
+    }
+
+    fn models(&self) -> Models {
+        self.opened.models.clone()
     }
 }

@@ -6,21 +6,27 @@ use gsl_plan::graph::{GraphPlan, Source as Declared, Split};
 use gsl_tables::{ColumnKind, Fingerprint, Header, Source, Table, Want};
 
 use super::error::Result;
+use crate::text::Models;
 
 /// A declared source and its files.
 pub struct Opened {
     pub declared: Declared,
     pub source: Source,
     pub header: Header,
+    /// The language models beside it.
+    pub models: Models,
 }
 
 pub struct Tables {
     all: Vec<Opened>,
+    /// The language models beside them.
+    pub models: Models,
 }
 
 impl Tables {
     /// Opens every source of the plan, each once however often it is named.
     pub fn open(plan: &GraphPlan, base: &Path) -> Result<Self> {
+        let models = Models::new(base);
         let mut all: Vec<Opened> = Vec::new();
         for declared in sources_of(plan) {
             if all.iter().any(|opened| opened.declared == *declared) {
@@ -28,9 +34,9 @@ impl Tables {
             }
             let source = Source::open(&declared.paths, base)?;
             let header = source.header()?;
-            all.push(Opened { declared: declared.clone(), source, header });
+            all.push(Opened { declared: declared.clone(), source, header, models: models.clone() });
         }
-        Ok(Self { all })
+        Ok(Self { all, models })
     }
 
     pub fn get(&self, declared: &Declared) -> &Opened {

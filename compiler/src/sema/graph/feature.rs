@@ -3,8 +3,9 @@
 use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Storage, Transform};
 
 use super::table::{Table, is_a};
+use super::text;
 use super::transform::TRANSFORMS;
-use crate::diag::{Diagnostic, codes, one_of};
+use crate::diag::{Diagnostic, codes};
 use crate::sema::cx::{Cx, nearest_or_all};
 use crate::sema::prelude::Prelude;
 use crate::sema::value::{Env, Ty, eval};
@@ -30,9 +31,6 @@ pub enum Kind {
 
 /// The types that a feature can be stated to have.
 const FEATURE_TYPES: [&str; 6] = ["float", "int", "bool", "float16", "bfloat16", "int8"];
-
-/// Transforms that language.md names and this version cannot run.
-const TEXT_TRANSFORMS: &[&str] = &["tokens", "embed", "Bert"];
 
 /// What to do with a date that stands where a number is wanted.
 pub const NAME_A_PART: &str =
@@ -267,6 +265,12 @@ impl FeatureCx<'_, '_> {
     }
 
     fn call(&mut self, expr: &Expr, callee: &Expr, args: &[Arg]) -> Option<Resolved> {
+        if let Some((name @ text::AS_LAYER, model)) = callee.as_call()
+            && let [input] = args
+        {
+            let value = self.expr(&input.value);
+            return self.apply(name, callee.span, model, expr.span, value?, input.value.span);
+        }
         let Some(name) = callee.as_name() else { return self.no_call(expr) };
         if name == "concat" && args.is_empty() {
             let message = "`concat` needs something to put side by side";
@@ -285,7 +289,7 @@ impl FeatureCx<'_, '_> {
             self.cx.error_help(codes::ARGS_MISSING, message, expr.span, "of what?", help);
             return None;
         };
-        let input = if TEXT_TRANSFORMS.contains(&name) { None } else { self.expr(&first.value) };
+        let input = self.expr(&first.value);
         if !self.known(name, callee.span) {
             return None;
         }
@@ -293,11 +297,7 @@ impl FeatureCx<'_, '_> {
     }
 
     fn no_call(&mut self, stage: &Expr) -> Option<Resolved> {
-        if let ExprKind::Call { callee, .. } = &stage.kind
-            && matches!(callee.kind, ExprKind::Call { .. })
-        {
-            self.cx.not_yet_text(stage.span);
-        } else if !stage.is_bad() {
+        if !stage.is_bad() {
             let help = "write a transform: `x |> standardize`";
             self.cx.error_help(codes::SCHEMA_FEATURE, "this is no transform", stage.span, "", help);
         }
@@ -325,12 +325,8 @@ impl FeatureCx<'_, '_> {
     }
 
     fn known(&mut self, name: &str, span: Span) -> bool {
-        if TRANSFORMS.contains(&name) {
+        if TRANSFORMS.contains(&name) || name == text::AS_LAYER {
             return true;
-        }
-        if TEXT_TRANSFORMS.contains(&name) {
-            self.cx.not_yet_text(span);
-            return false;
         }
         let diagnostic = Diagnostic::new(codes::NAMES_TRANSFORM, format!("there is no transform `{name}`"))
             .at(span, "not a transform")
@@ -351,6 +347,7 @@ impl FeatureCx<'_, '_> {
         if !self.known(name, name_span) {
             return None;
         }
+        let name = if name == text::AS_LAYER { "embed" } else { name };
         let signature = self.prelude.signature(name)?.clone();
         let args = signature.bind(self.cx, self.env, args, call, &[])?;
         self.fits(name, &input, &args, input_span)?;
@@ -361,12 +358,9 @@ impl FeatureCx<'_, '_> {
 
 impl Cx<'_> {
     pub fn not_yet_text(&mut self, span: Span) {
-        let help = format!(
-            "compute the vectors once, store them as a column of float lists and read it with `vector`; or use {}",
-            one_of(&["one_hot", "multi_hot"])
-        );
-        let message = "language models and text features do not run yet";
-        self.error_help(codes::NOT_YET_TEXT, message, span, "needs a language model", help);
+        let help = "read its vectors as a feature: `feature text = embed(abstract, \"models/minilm\")`";
+        let message = "training a language model does not run yet";
+        self.error_help(codes::NOT_YET_TEXT, message, span, "a language model", help);
     }
 }
 

@@ -7,6 +7,7 @@ pub mod label;
 pub mod leak;
 pub mod merge;
 pub mod table;
+mod text;
 mod transform;
 
 use std::collections::BTreeSet;

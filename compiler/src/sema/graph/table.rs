@@ -105,7 +105,8 @@ fn path(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<String> {
     }
 }
 
-fn report(cx: &mut Cx, error: WorldError, span: Span) {
+/// Says that something of the world is not there, or cannot be read.
+pub fn report(cx: &mut Cx, error: WorldError, span: Span) {
     let message = error.to_string();
     let diagnostic = match error {
         WorldError::NotFound { help, .. } => {

@@ -36,6 +36,10 @@ pub const TRANSFORMS: &[&str] = &[
     "days",
     "seconds",
     "cyclic",
+    "tokens",
+    "embed",
+    "bag_of_words",
+    "tfidf",
 ];
 
 /// The most columns that values, buckets or hashes may have.
@@ -54,6 +58,7 @@ impl FeatureCx<'_, '_> {
                 (*kind == Kind::Text, "text that holds several numbers, where a separator is given")
             }
             "vector" => (matches!(kind, Kind::Vector(_)), "a list of floats"),
+            "tokens" | "embed" | "bag_of_words" | "tfidf" => (*kind == Kind::Text, "text"),
             "normalize_rows" => (several, "several numbers"),
             "fill" if matches!(args.get("value"), Value::Text(_)) => {
                 (*kind == Kind::Text, "text, where a text is filled in")
@@ -150,6 +155,7 @@ impl FeatureCx<'_, '_> {
                 (Transform::Clip { low, high }, as_wide(input))
             }
             "fill" => fill(args.get("value"), input)?,
+            "tokens" | "embed" | "bag_of_words" | "tfidf" => return self.text(name, args, call),
             "normalize_rows" => match args.int("p") {
                 Some(p @ (1 | 2)) => (Transform::NormalizeRows { p: p as u8 }, Kind::Wide(width)),
                 _ => {

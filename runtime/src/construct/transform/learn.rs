@@ -7,16 +7,17 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use gsl_plan::graph::{Buckets, Fill, Transform};
+use gsl_plan::graph::{Buckets, Fill, TextTransform, Transform};
 
 use super::super::error::Fault;
 use super::super::scratch::Scratch;
 use super::super::value::{Located, Numbers, Value, numbers};
 use super::super::values::{Sorted, Values};
 use super::counts::{Counts, Limit, MOST_VALUES};
+use super::super::words::Frequencies;
 use super::statistics::{Extremes, Moments, present};
 use super::vocabulary::Vocabulary;
-use super::{FittedTransform, Ranks, rank, vector};
+use super::{FittedText, FittedTransform, Ranks, rank, vector};
 
 /// A transform that has yet to learn, with what it has seen.
 pub(crate) struct Learner {
@@ -33,6 +34,7 @@ enum Seen {
     Extremes(Vec<Extremes>),
     Values(Vec<Values>),
     Counts(Counts),
+    Words(Frequencies),
     /// How many rows have lists of which width.
     Widths(BTreeMap<usize, u64>),
 }
@@ -75,6 +77,10 @@ impl Learner {
                 counts.see_numbers(&x, trains)?;
                 Ok(counts.refuse_beyond(limit, name)?)
             }
+            (Seen::Words(words), _, Value::Text(text)) => {
+                words.see(&text, trains);
+                Ok(words.refuse_beyond(limit.memory, name)?)
+            }
             (Seen::Widths(widths), Transform::Vector { separator, .. }, input) => {
                 vector::widths(&input, separator)?.for_each(|width| *widths.entry(width).or_default() += 1);
                 Ok(())
@@ -110,6 +116,10 @@ impl Learner {
                 all.merge(batch);
                 all.refuse_beyond(limit, name)?;
             }
+            (Seen::Words(all), Seen::Words(batch)) => {
+                all.merge(batch);
+                all.refuse_beyond(limit.memory, name)?;
+            }
             (Seen::Widths(all), Seen::Widths(batch)) => {
                 batch.into_iter().for_each(|(width, rows)| *all.entry(width).or_default() += rows);
             }
@@ -139,6 +149,13 @@ impl Learner {
                 from_values(&self.transform, &columns)
             }
             Seen::Counts(counts) => from_counts(self.transform, counts).ok_or_else(nothing),
+            Seen::Words(words) => match self.transform {
+                Transform::Text(TextTransform::Tfidf { words: most }) => {
+                    let weights = words.weights(most).ok_or_else(nothing)?;
+                    Ok(FittedTransform::Text(FittedText::Tfidf(weights)))
+                }
+                _ => Err(nothing()),
+            },
             Seen::Widths(widths) => match self.transform {
                 Transform::Vector { separator, .. } => {
                     Ok(FittedTransform::Vector { width: most_frequent(&widths)?, separator, more: false })
@@ -158,6 +175,7 @@ impl Seen {
             Seen::Values(_) => Seen::Values(Vec::new()),
             Seen::Counts(Counts::Texts { .. }) => Seen::Counts(Counts::texts()),
             Seen::Counts(Counts::Numbers(_)) => Seen::Counts(Counts::numbers()),
+            Seen::Words(_) => Seen::Words(Frequencies::default()),
             Seen::Widths(_) => Seen::Widths(BTreeMap::new()),
         }
     }
@@ -186,6 +204,7 @@ impl Seen {
                 present(x, trains, |_, column, value| Ok(columns[column].push(value)?))
             }
             Seen::Counts(_) | Seen::Widths(_) => Ok(()),
+            Seen::Words(_) => Err(Fault::TextWanted { transform: "tfidf" }.into()),
         }
     }
 
@@ -196,7 +215,7 @@ impl Seen {
             Seen::Extremes(columns) => columns.is_empty() || columns.iter().any(Extremes::is_empty),
             Seen::Values(columns) => columns.is_empty() || columns.iter().any(Values::is_empty),
             Seen::Counts(counts) => counts.is_empty(),
-            Seen::Widths(_) => false,
+            Seen::Words(_) | Seen::Widths(_) => false,
         }
     }
 }
@@ -229,6 +248,7 @@ fn known(transform: &Transform) -> Option<FittedTransform> {
         }
         Transform::Part(part) => FittedTransform::Part(*part),
         Transform::Cyclic { period } => FittedTransform::Cyclic { period: *period },
+        Transform::Text(text) => FittedTransform::Text(FittedText::known(text)?),
         Transform::Standardize
         | Transform::MinMax { .. }
         | Transform::SumNormalize
@@ -248,6 +268,8 @@ fn start(transform: &Transform, input: &Value) -> Result<Seen, Fault> {
     Ok(match transform {
         Transform::Vector { .. } => Seen::Widths(BTreeMap::new()),
         Transform::MultiHot { .. } if !is_text => return Err(Fault::TextWanted { transform: "multi_hot" }),
+        Transform::Text(_) if !is_text => return Err(Fault::TextWanted { transform: "tfidf" }),
+        Transform::Text(_) => Seen::Words(Frequencies::default()),
         Transform::OneHot { .. } if !is_text => Seen::Counts(Counts::numbers()),
         Transform::OneHot { .. } | Transform::MultiHot { .. } => Seen::Counts(Counts::texts()),
         Transform::Fill(Fill::Mode) if is_text => Seen::Counts(Counts::texts()),
@@ -343,6 +365,7 @@ fn name(transform: &Transform) -> &'static str {
         Transform::MultiHot { .. } => "multi_hot",
         Transform::Fill(_) => "fill",
         Transform::Vector { .. } => "vector",
+        Transform::Text(TextTransform::Tfidf { .. }) => "tfidf",
         known_to_learn_nothing => known(known_to_learn_nothing).map_or("feature", |known| known.name()),
     }
 }

@@ -8,7 +8,7 @@ mod learn;
 mod numeric;
 mod rank;
 mod statistics;
-
+mod text;
 mod vector;
 mod vocabulary;
 
@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Fault;
 use super::value::{Located, Numbers, Value, numbers};
+use crate::text::Models;
 
 pub(crate) use learn::Learner;
 pub use rank::{KNOTS, Ranks};
+pub use text::{FittedText, Model};
 pub use vocabulary::{Lexicon, Vocabulary, sort_as_numbers_or_texts, used_texts};
 
 /// A transform with what it has learned. Where a list is of columns it has one entry per column, or one for all.
@@ -85,6 +87,7 @@ pub enum FittedTransform {
     Cyclic {
         period: f64,
     },
+    Text(FittedText),
 }
 
 impl FittedTransform {
@@ -124,6 +127,7 @@ impl FittedTransform {
                 vector::of_lists(&lists, *width, *more)?
             }
             (FittedTransform::Part(part), input) => date::part(*part, input)?,
+            (FittedTransform::Text(text), input) => text.apply(&input, &Models::default())?,
             (_, input) => self.apply_to_numbers(numbers(input, rows, self.name())?)?,
         }))
     }
@@ -172,7 +176,8 @@ impl FittedTransform {
             | FittedTransform::MultiHot { .. }
             | FittedTransform::Hash { .. }
             | FittedTransform::FillText { .. }
-            | FittedTransform::Part(_) => Err(Fault::TextWanted { transform: self.name() }.into()),
+            | FittedTransform::Part(_)
+            | FittedTransform::Text(_) => Err(Fault::TextWanted { transform: self.name() }.into()),
         }
     }
 
@@ -188,6 +193,7 @@ impl FittedTransform {
             },
             FittedTransform::Vector { width, .. } => *width,
             FittedTransform::Cyclic { .. } => 2 * input,
+            FittedTransform::Text(text) => text.width(),
             _ => input,
         }
     }
@@ -222,6 +228,7 @@ impl FittedTransform {
             FittedTransform::Vector { .. } => "vector",
             FittedTransform::Part(part) => date::name(*part),
             FittedTransform::Cyclic { .. } => "cyclic",
+            FittedTransform::Text(text) => text.name(),
         }
     }
 }
