@@ -100,7 +100,7 @@ pub struct FileArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct BuildingArgs {
     /// Memory for building the graph, such as 512MB or 8GB [default: 60 % of what is free].
-    #[arg(long, value_name = "SIZE", value_parser = gsl_runtime::construct::parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<u64>,
     /// Folder for what does not fit into memory while the graph is built [default: scratch in the cache folder].
     #[arg(long, value_name = "DIR")]
@@ -140,6 +140,14 @@ pub struct NewArgs {
     /// Replace the file if it exists.
     #[arg(long)]
     pub force: bool,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = gsl_runtime::construct::parse_bytes(text)?;
+    match bytes < gsl_runtime::construct::LEAST_MEMORY {
+        true => Err("at least 64MB are needed".into()),
+        false => Ok(bytes),
+    }
 }
 
 #[derive(Debug, Clone, Args)]

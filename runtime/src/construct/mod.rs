@@ -54,7 +54,7 @@ pub use error::{BuildError, Result};
 pub use feature::FittedFeature;
 pub use label::FittedLabel;
 pub use report::BuildReport;
-pub use scratch::{Scratch, default_memory, parse_bytes};
+pub use scratch::{LEAST_MEMORY, Scratch, default_memory, parse_bytes};
 pub use transform::FittedTransform;
 
 use crate::graph::piece::Piece;
@@ -101,6 +101,7 @@ pub fn construct_or_reuse(
         let report = graph.report().clone();
         return Ok((graph, report, true));
     }
+    [folder, &scratch.folder].into_iter().for_each(scratch::sweep);
     let report = build(plan, base, &path, prints, None, Some(folder), scratch, progress)?;
     Ok((Graph::open(&path)?, report, false))
 }

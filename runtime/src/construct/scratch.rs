@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A folder for what does not fit into memory, made when it is first used, and how many bytes may be held before that.
@@ -57,6 +57,25 @@ impl Scratch {
     }
 }
 
+/// Removes the temporary files of processes that were killed: those with the number of a process that is no more.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if owner(&name).is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process that made a temporary file `.NAME.PROCESS-SERIAL.tmp`.
+fn owner(name: &str) -> Option<u32> {
+    let (process, serial) =
+        name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?.1.split_once('-')?;
+    serial.parse::<u64>().ok()?;
+    process.parse().ok()
+}
+
 /// 60 % of the memory that is free, of the machine or of the control group if that is less, in bytes.
 pub fn default_memory() -> u64 {
     let free = [machine_free(), group_free()].into_iter().flatten().min().unwrap_or(UNKNOWN_MEMORY);
@@ -105,6 +124,19 @@ mod tests {
         assert_eq!(parse_bytes("1.5k"), Ok(1536));
         assert_eq!(parse_bytes("77"), Ok(77));
         assert!(parse_bytes("8 apples").is_err() && parse_bytes("GB").is_err());
+    }
+
+    #[test]
+    fn temporary_files_of_the_dead_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mine = format!(".a.h5.{}-0.tmp", std::process::id());
+        for name in [".a.h5.4194305-3.tmp", &mine, ".a.h5.4194305-3.tm", "a.4194305-3.tmp", ".spill.x-1.tmp"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        sweep(folder.path());
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.len() == 4 && !left.iter().any(|name| name == ".a.h5.4194305-3.tmp"), "{left:?}");
     }
 
     #[test]

@@ -121,6 +121,10 @@ impl Mapped {
         }
     }
 
+    pub fn hash(&self, name: &str) -> Option<String> {
+        self.extents.get(name).map(|extent| extent.hash.clone())
+    }
+
     /// Bytes that a section or an array of a stage has; none where they are not all there.
     pub fn bytes(&self, offset: usize, bytes: usize) -> &[u8] {
         offset.checked_add(bytes).and_then(|end| self.map.get(offset..end)).unwrap_or_default()

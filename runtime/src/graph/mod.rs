@@ -263,6 +263,11 @@ impl Graph {
         self.mapped.piece(&array.dataset, array.element, array.width)
     }
 
+    /// The stored hash of a dataset's bytes, in hexadecimal.
+    pub fn hash(&self, dataset: &str) -> Option<String> {
+        self.mapped.hash(dataset)
+    }
+
     /// Checks every dataset against its stored hash. Reads the whole file.
     pub fn verify(&self) -> Result<(), GraphError> {
         map::verify(&self.path, &self.mapped)
