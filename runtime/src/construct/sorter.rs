@@ -6,6 +6,7 @@
 //!
 //! Cost: each record is copied twice in memory and, beyond the limit, written and read once.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -40,6 +41,14 @@ pub struct Sorter {
     held: AtomicU64,
     room: Arc<Room>,
     spill: Mutex<Spill>,
+}
+
+/// Where the records of a bucket begin, and the records of a batch bucket by bucket. Kept by each thread: fresh pages cost more
+/// than filling them.
+type Buffers = (Vec<usize>, Vec<u8>);
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 /// Memory that several sorters share.
@@ -150,25 +159,34 @@ impl Sorter {
 
     /// Adds one record for each key; `payload` holds theirs one after the other.
     pub fn push(&self, keys: &[u64], payload: &[u8]) -> Result<()> {
+        BUFFERS.with_borrow_mut(|buffers| self.push_through(keys, payload, buffers))?;
+        self.spill_when_full()
+    }
+
+    fn push_through(&self, keys: &[u64], payload: &[u8], (next, dealt): &mut Buffers) -> Result<()> {
         let size = self.record - KEY;
         assert_eq!(payload.len(), keys.len() * size, "each key has a payload");
-        let mut next = vec![0usize; self.buckets.len() + 1];
+        next.clear();
+        next.resize(self.buckets.len() + 1, 0);
+        if dealt.len() < keys.len() * self.record {
+            dealt.resize(keys.len() * self.record, 0);
+        }
+        let dealt = &mut dealt[..keys.len() * self.record];
         keys.iter().for_each(|&key| next[self.bucket_of(key) + 1] += 1);
         for bucket in 1..next.len() {
             next[bucket] += next[bucket - 1];
         }
         let bounds = next.clone();
-        let mut dealt = vec![0u8; keys.len() * self.record];
         match size {
-            4 => self.deal::<4>(keys, payload, &mut next, &mut dealt),
-            _ => self.deal_any(keys, payload, &mut next, &mut dealt),
+            4 => self.deal::<4>(keys, payload, next, dealt),
+            _ => self.deal_any(keys, payload, next, dealt),
         }
         for (bucket, range) in bounds.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]) {
             self.append(bucket, &dealt[range[0] * self.record..range[1] * self.record]);
         }
         self.held.fetch_add(dealt.len() as u64, Ordering::Relaxed);
         self.room.held.fetch_add(dealt.len() as u64, Ordering::Relaxed);
-        self.spill_when_full()
+        Ok(())
     }
 
     fn deal<const SIZE: usize>(&self, keys: &[u64], payload: &[u8], next: &mut [usize], dealt: &mut [u8]) {

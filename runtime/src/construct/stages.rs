@@ -52,6 +52,7 @@ struct KeptArray {
     element: Element,
     width: Option<usize>,
     bytes: u64,
+    hash: String,
 }
 
 impl Stages {
@@ -115,7 +116,9 @@ impl Stages {
         }
         let open = |array: KeptArray| {
             let path = self.folder.join(array.file);
-            Piece::open(&path, array.element, array.width, array.bytes).ok().map(|piece| (array.name, piece))
+            Piece::open(&path, array.element, array.width, array.bytes, &array.hash)
+                .ok()
+                .map(|piece| (array.name, piece))
         };
         Some(Done {
             record: manifest.record,
@@ -123,7 +126,7 @@ impl Stages {
         })
     }
 
-    /// Arrays first, then the manifest: a stage is there whole or not at all.
+    /// Arrays first, then the manifest with their hashes: a stage is there whole or not at all.
     fn keep(&self, done: &mut Done) -> Result<()> {
         let failed = |error| BuildError::Scratch { file: self.folder.clone(), error };
         fs::create_dir_all(&self.folder).map_err(failed)?;
@@ -132,7 +135,8 @@ impl Stages {
             let file = format!("{}.{index}", short(&done.record.key));
             piece.keep_as(&self.folder.join(&file)).map_err(failed)?;
             let (element, width, bytes) = (piece.element, piece.width, piece.bytes());
-            arrays.push(KeptArray { name: name.clone(), file, element, width, bytes });
+            let hash = piece.hash().map_err(failed)?.to_hex().to_string();
+            arrays.push(KeptArray { name: name.clone(), file, element, width, bytes, hash });
         }
         let manifest = Manifest { record: done.record.clone(), arrays };
         let text = serde_json::to_vec(&manifest).map_err(|error| failed(error.into()))?;
@@ -214,6 +218,10 @@ mod tests {
         for entry in fs::read_dir(folder.path().join("g.stages")).unwrap() {
             let path = entry.unwrap().path();
             let whole = fs::read(&path).unwrap();
+            let mut other = whole.clone();
+            *other.last_mut().unwrap() ^= 1;
+            fs::write(&path, &other).unwrap();
+            assert!(!stages(folder.path()).knows("s", &1), "{} is changed", path.display());
             fs::write(&path, &whole[..whole.len() - 1]).unwrap();
             assert!(!stages(folder.path()).knows("s", &1), "{} is cut", path.display());
             fs::write(&path, &whole).unwrap();

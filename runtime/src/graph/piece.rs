@@ -1,7 +1,7 @@
 //! An array of a graph before it is in the graph file: in memory, in a scratch file, or in the file of an earlier graph.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct Piece {
     pub width: Option<usize>,
     bytes: u64,
     data: Data,
+    /// Of the bytes, where it was computed as they were written.
+    hash: Option<blake3::Hash>,
 }
 
 #[derive(Clone)]
@@ -64,7 +66,7 @@ impl Piece {
     }
 
     pub fn of_bytes(element: Element, width: Option<usize>, data: Vec<u8>) -> Self {
-        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(data)) }
+        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(data)), hash: None }
     }
 
     pub(super) fn of_graph(
@@ -74,21 +76,26 @@ impl Piece {
         offset: usize,
         bytes: u64,
     ) -> Self {
-        Self { element, width, bytes, data: Data::Graph { mapped, offset } }
+        Self { element, width, bytes, data: Data::Graph { mapped, offset }, hash: None }
     }
 
-    /// A piece that an earlier process left in a file of `bytes` bytes.
-    pub fn open(path: &Path, element: Element, width: Option<usize>, bytes: u64) -> io::Result<Self> {
+    /// A piece that an earlier process left in a file of these bytes.
+    pub fn open(
+        path: &Path,
+        element: Element,
+        width: Option<usize>,
+        bytes: u64,
+        hash: &str,
+    ) -> io::Result<Self> {
         let file = File::open(path)?;
-        if file.metadata()?.len() != bytes {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has another length"));
+        let found = file.metadata()?.len();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&file)?;
+        if found != bytes || hasher.finalize().to_hex().as_str() != hash {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has other bytes"));
         }
-        Ok(Self {
-            element,
-            width,
-            bytes,
-            data: Data::File { file: Arc::new(file), path: path.to_path_buf() },
-        })
+        let data = Data::File { file: Arc::new(file), path: path.to_path_buf() };
+        Ok(Self { element, width, bytes, data, hash: Some(hasher.finalize()) })
     }
 
     pub fn bytes(&self) -> u64 {
@@ -108,17 +115,26 @@ impl Piece {
         matches!(self.data, Data::Memory(_))
     }
 
-    /// Gives the file of the piece the name `path`, writing it first if it has none. Afterwards its bytes are on the disk.
+    /// The hash of its bytes. Reads them where it is not known.
+    pub fn hash(&self) -> io::Result<blake3::Hash> {
+        if let Some(hash) = self.hash {
+            return Ok(hash);
+        }
+        let mut hasher = blake3::Hasher::new();
+        self.for_each(&mut |bytes| -> io::Result<()> {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        Ok(hasher.finalize())
+    }
+
+    /// Gives the file of the piece the name `path`, writing it first if it has none.
     pub fn keep_as(&mut self, path: &Path) -> io::Result<()> {
         match &self.data {
-            Data::File { file, path: old } => {
-                file.sync_data()?;
-                std::fs::rename(old, path)?;
-            }
+            Data::File { path: old, .. } => std::fs::rename(old, path)?,
             Data::Memory(_) | Data::Graph { .. } => {
                 let mut out = File::create(path)?;
                 self.for_each(&mut |bytes| out.write_all(bytes))?;
-                out.sync_data()?;
             }
         }
         let file = Arc::new(File::open(path)?);
@@ -210,15 +226,18 @@ pub struct PieceWriter {
     element: Element,
     width: Option<usize>,
     path: PathBuf,
+    /// What is not in the file.
     memory: Vec<u8>,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
     bytes: u64,
+    hasher: blake3::Hasher,
 }
 
 impl PieceWriter {
     /// `path` is used when the piece is large.
     pub fn new(element: Element, width: Option<usize>, path: PathBuf) -> Self {
-        Self { element, width, path, memory: Vec::new(), file: None, bytes: 0 }
+        let hasher = blake3::Hasher::new();
+        Self { element, width, path, memory: Vec::new(), file: None, bytes: 0, hasher }
     }
 
     pub fn path(&self) -> &Path {
@@ -232,35 +251,35 @@ impl PieceWriter {
 
     pub fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
-        if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY_BYTES {
+        self.memory.extend_from_slice(bytes);
+        if self.memory.len() > MEMORY_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
             if let Some(folder) = self.path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            let options =
-                File::options().read(true).write(true).create(true).truncate(true).open(&self.path)?;
-            let mut file = BufWriter::with_capacity(1 << 20, options);
-            file.write_all(&self.memory)?;
-            self.memory = Vec::new();
-            self.file = Some(file);
+            let mut options = File::options();
+            self.file = Some(options.read(true).write(true).create(true).truncate(true).open(&self.path)?);
         }
-        match &mut self.file {
-            Some(file) => file.write_all(bytes),
-            None => {
-                self.memory.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
+        self.hasher.update(&self.memory);
+        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.memory));
+        self.memory.clear();
+        written
     }
 
     pub fn finish(mut self) -> io::Result<Piece> {
-        let data = match self.file.take() {
-            None => Data::Memory(Arc::new(std::mem::take(&mut self.memory))),
-            Some(file) => {
-                let file = file.into_inner().map_err(|error| error.into_error())?;
-                Data::File { file: Arc::new(file), path: std::mem::take(&mut self.path) }
-            }
+        let data = if self.file.is_some() {
+            self.flush()?;
+            let file = self.file.take().expect("it is there");
+            Data::File { file: Arc::new(file), path: std::mem::take(&mut self.path) }
+        } else {
+            self.hasher.update(&self.memory);
+            Data::Memory(Arc::new(std::mem::take(&mut self.memory)))
         };
-        Ok(Piece { element: self.element, width: self.width, bytes: self.bytes, data })
+        let hash = Some(self.hasher.finalize());
+        Ok(Piece { element: self.element, width: self.width, bytes: self.bytes, data, hash })
     }
 }
 
@@ -301,11 +320,13 @@ mod tests {
             assert_eq!(piece.load::<u32>().unwrap(), numbers);
             let kept = folder.path().join("kept");
             piece.keep_as(&kept).unwrap();
+            let hash = piece.hash().unwrap().to_hex();
             drop(piece);
             assert!(!path.exists());
-            let again = Piece::open(&kept, Element::U32, None, u64::from(count) * 4).unwrap();
-            assert_eq!(again.load::<u32>().unwrap(), numbers);
-            assert!(Piece::open(&kept, Element::U32, None, 1).is_err());
+            let open = |bytes: u64, hash: &str| Piece::open(&kept, Element::U32, None, bytes, hash);
+            let again = open(u64::from(count) * 4, &hash).unwrap();
+            assert_eq!((again.load::<u32>().unwrap(), again.hash().unwrap().to_hex()), (numbers, hash));
+            assert!(open(1, &hash).is_err() && open(u64::from(count) * 4, "00").is_err());
         }
     }
 }

@@ -99,11 +99,9 @@ impl GraphWriter {
             .no_chunk()
             .shape(shape.clone())
             .create(name)?;
-        let mut hasher = blake3::Hasher::new();
         let (width, mut rows) = (piece.width.unwrap_or(1), 0);
         let mut rest: Vec<T> = Vec::new();
         piece.for_each(&mut |bytes| -> std::result::Result<(), ArrayError> {
-            hasher.update(bytes);
             rest.extend(numbers_of::<T>(bytes));
             let whole = rest.len() / width.max(1);
             let view = ArrayView::from_shape((whole, width), &rest[..whole * width])
@@ -116,7 +114,7 @@ impl GraphWriter {
             rest.drain(..whole * width);
             Ok(())
         })?;
-        self.hash(&dataset, &hasher.finalize())?;
+        self.hash(&dataset, &piece.hash()?)?;
         Ok(())
     }
 
