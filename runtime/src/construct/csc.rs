@@ -184,9 +184,14 @@ impl CscWriter {
     }
 }
 
+/// Pieces that are smaller never see the disk, unless memory is scarce.
+const MOST_IN_MEMORY: u64 = 1 << 26;
+const LEAST_IN_MEMORY: u64 = 1 << 20;
+
 /// A writer of a piece of its own in the scratch folder.
 pub fn writer(scratch: &Scratch, element: Element, width: Option<usize>) -> PieceWriter {
-    PieceWriter::new(element, width, scratch.unique("piece"))
+    let limit = (scratch.memory / 64).clamp(LEAST_IN_MEMORY, MOST_IN_MEMORY) as usize;
+    PieceWriter::new(element, width, scratch.unique("piece"), limit)
 }
 
 /// Does something with a writer; what fails is the scratch file.

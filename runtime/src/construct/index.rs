@@ -98,7 +98,7 @@ impl TextIndex {
         while first < keys.len() {
             let upto = keys.len().min(first + GROUP);
             for id in first..upto {
-                hashes[id - first] = hash(keys.get(id as u32));
+                hashes[id - first] = hash(text_at(keys.bytes(), keys.offsets(), id));
                 prefetch(&raw const index.slots[index.slot(hashes[id - first])]);
             }
             for id in first..upto {
@@ -137,28 +137,31 @@ impl TextIndex {
     /// Adds to `ids` the ids of the texts from `ids.len()` on, [`ABSENT`] where there is none. `keys` are those that the index is of.
     pub fn find_rest(&self, keys: &TextValues, texts: &TextValues, ids: &mut Vec<u32>) {
         ids.reserve(texts.len() - ids.len());
+        let (key_bytes, key_offsets) = (keys.bytes(), keys.offsets());
+        let (bytes, offsets) = (texts.bytes(), texts.offsets());
         let (mut hashes, mut slots) = ([0; GROUP], [0; GROUP]);
         let mut first = ids.len();
         while first < texts.len() {
             let count = GROUP.min(texts.len() - first);
             for at in 0..count {
-                hashes[at] = hash(texts.get((first + at) as u32));
+                hashes[at] = hash(text_at(bytes, offsets, first + at));
                 prefetch(&raw const self.slots[self.slot(hashes[at])]);
             }
             for at in 0..count {
                 slots[at] = self.candidate(self.slot(hashes[at]), hashes[at]);
                 if self.slots[slots[at]] != FREE {
-                    prefetch(&raw const keys.offsets()[self.slots[slots[at]] as u32 as usize]);
+                    prefetch(&raw const key_offsets[self.slots[slots[at]] as u32 as usize]);
                 }
             }
             for &slot in &slots[..count] {
                 if self.slots[slot] != FREE {
-                    let start = keys.offsets()[self.slots[slot] as u32 as usize];
-                    prefetch(keys.bytes().as_ptr().wrapping_add(start as usize));
+                    let start = key_offsets[self.slots[slot] as u32 as usize];
+                    prefetch(key_bytes.as_ptr().wrapping_add(start as usize));
                 }
             }
             for at in 0..count {
-                ids.push(self.confirm(keys, slots[at], hashes[at], texts.get((first + at) as u32)));
+                let text = text_at(bytes, offsets, first + at);
+                ids.push(self.confirm(|id| text_at(key_bytes, key_offsets, id), slots[at], hashes[at], text));
             }
             first += count;
         }
@@ -171,13 +174,13 @@ impl TextIndex {
         ids
     }
 
-    fn confirm(&self, keys: &TextValues, mut slot: usize, hash: u64, text: &str) -> u32 {
+    fn confirm<'a>(&self, key: impl Fn(usize) -> &'a [u8], mut slot: usize, hash: u64, text: &[u8]) -> u32 {
         loop {
             if self.slots[slot] == FREE {
                 return ABSENT;
             }
             let id = self.slots[slot] as u32;
-            if keys.get(id) == text {
+            if key(id as usize) == text {
                 return id;
             }
             slot = self.candidate((slot + 1) & (self.slots.len() - 1), hash);
@@ -190,9 +193,14 @@ fn tag(hash: u64) -> u64 {
     hash << 32
 }
 
-fn hash(text: &str) -> u64 {
+/// Text `index` of those that stand end to end in `bytes`.
+fn text_at<'a>(bytes: &'a [u8], offsets: &[u64], index: usize) -> &'a [u8] {
+    &bytes[offsets[index] as usize..offsets[index + 1] as usize]
+}
+
+fn hash(text: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(text.as_bytes());
+    hasher.write(text);
     spread(hasher.finish())
 }
 
@@ -232,7 +240,8 @@ mod tests {
         index.slots.iter_mut().filter(|slot| **slot != FREE).for_each(|slot| *slot &= u64::from(u32::MAX));
         // Every tag is zero now, so a text of tag zero meets every key of its run of slots.
         for (slot, other) in ["other", "key-5000", ""].iter().enumerate() {
-            assert_eq!(index.confirm(&texts, slot * 997, 0, other), ABSENT);
+            let key = |id: usize| text_at(texts.bytes(), texts.offsets(), id);
+            assert_eq!(index.confirm(key, slot * 997, 0, other.as_bytes()), ABSENT);
         }
     }
 }

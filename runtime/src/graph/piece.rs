@@ -55,8 +55,6 @@ enum Data {
     Graph { mapped: Arc<Mapped>, offset: usize },
 }
 
-/// Below this many bytes a piece stays in memory.
-const MEMORY_BYTES: usize = 1 << 23;
 const COPY_BYTES: usize = 1 << 23;
 
 impl Piece {
@@ -229,15 +227,16 @@ pub struct PieceWriter {
     /// What is not in the file.
     memory: Vec<u8>,
     file: Option<File>,
+    limit: usize,
     bytes: u64,
     hasher: blake3::Hasher,
 }
 
 impl PieceWriter {
-    /// `path` is used when the piece is large.
-    pub fn new(element: Element, width: Option<usize>, path: PathBuf) -> Self {
+    /// `path` is used when the piece has more than `limit` bytes.
+    pub fn new(element: Element, width: Option<usize>, path: PathBuf, limit: usize) -> Self {
         let hasher = blake3::Hasher::new();
-        Self { element, width, path, memory: Vec::new(), file: None, bytes: 0, hasher }
+        Self { element, width, path, memory: Vec::new(), file: None, limit, bytes: 0, hasher }
     }
 
     pub fn path(&self) -> &Path {
@@ -252,7 +251,7 @@ impl PieceWriter {
     pub fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > MEMORY_BYTES { self.flush() } else { Ok(()) }
+        if self.memory.len() > self.limit { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -312,7 +311,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for count in [0u32, 10, 3_000_000] {
             let path = folder.path().join("a.tmp");
-            let mut writer = PieceWriter::new(Element::U32, None, path.clone());
+            let mut writer = PieceWriter::new(Element::U32, None, path.clone(), 1 << 20);
             let numbers: Vec<u32> = (0..count).collect();
             numbers.chunks(999_983).for_each(|some| writer.put(some).unwrap());
             let mut piece = writer.finish().unwrap();
