@@ -49,6 +49,8 @@ pub enum ColumnKind {
     Vector {
         width: Option<usize>,
     },
+    /// Lists of texts.
+    TextList,
     /// Can be named in a message, and not read.
     Other,
 }
@@ -99,6 +101,7 @@ impl fmt::Display for ColumnKind {
             ColumnKind::Date => "date",
             ColumnKind::Time => "time",
             ColumnKind::Vector { .. } => "list of floats",
+            ColumnKind::TextList => "list of texts",
             ColumnKind::Other => "value of another kind",
         })
     }
@@ -187,6 +190,7 @@ fn kind_of(type_name: &str) -> ColumnKind {
         "utf8" | "text" => ColumnKind::Text,
         "date32" | "date" => ColumnKind::Date,
         "time" | "timestamp" => ColumnKind::Time,
+        "text[]" => ColumnKind::TextList,
         other => match other.strip_prefix("float[").and_then(|rest| rest.strip_suffix(']')) {
             Some(width) => ColumnKind::Vector { width: width.parse().ok() },
             None => ColumnKind::Other,

@@ -1,6 +1,6 @@
 //! What every check carries: the world, the messages so far, and the file that the spans are of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gsl_plan::graph::Source;

@@ -85,7 +85,10 @@ fn whole(array: &ArrayRef, kind: &ColumnKind) -> Result<Option<Values>, Problem>
     Ok(match kind {
         ColumnKind::Text => match stored {
             DataType::Utf8 => Some(Values::Text(plain_texts(array.as_string())?)),
-            DataType::FixedSizeBinary(_) => Some(Values::Text(plain_texts(&texts_of(array)?)?)),
+            DataType::FixedSizeBinary(_) | DataType::Binary => {
+                let texts = Some(texts_of(array)?).filter(|texts| texts.null_count() == array.null_count());
+                texts.map(|texts| plain_texts(&texts).map(Values::Text)).transpose()?
+            }
             _ => None,
         },
         ColumnKind::Int if stored.is_integer() => cast_to::<Int64Type>(array)?.map(Values::Int),

@@ -42,13 +42,21 @@ fn is_whole(decimal: &DataType) -> bool {
     matches!(decimal, Decimal32(_, 0) | Decimal64(_, 0) | Decimal128(_, 0) | Decimal256(_, 0))
 }
 
+/// Bytes of any length, which may not be text.
+pub fn is_bytes(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Dictionary(_, value) => is_bytes(value),
+        _ => false,
+    }
+}
+
 /// Texts, and bytes of any length, which old writers use for texts.
 pub fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
+        other => is_bytes(other),
     }
 }
 

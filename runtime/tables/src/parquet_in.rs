@@ -19,7 +19,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use crate::arrow_columns::Decoder;
-use crate::arrow_kinds::{is_text, kind_of, type_name};
+use crate::arrow_kinds::{is_bytes, is_text, kind_of, type_name};
 use crate::column::{Column, ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
 use crate::source::Wanted;
@@ -247,13 +247,12 @@ fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T
 fn as_decoded(schema: &Schema, metadata: &ParquetMetaData) -> Schema {
     let dictionary = |value| DataType::Dictionary(Box::new(DataType::Int32), Box::new(value));
     let fields = schema.fields().iter().enumerate().map(|(root, field)| {
+        let stored = stored_as_dictionary(metadata, root);
         let kind = match field.data_type() {
-            kind if is_text(kind) && !stored_as_dictionary(metadata, root) => DataType::Utf8,
-            DataType::FixedSizeBinary(width) if stored_as_dictionary(metadata, root) => {
-                dictionary(DataType::FixedSizeBinary(*width))
-            }
-            DataType::FixedSizeBinary(_) => return field.clone(),
-            kind if is_text(kind) => dictionary(DataType::Utf8),
+            DataType::FixedSizeBinary(width) if stored => dictionary(DataType::FixedSizeBinary(*width)),
+            kind if is_text(kind) && stored => dictionary(DataType::Utf8),
+            kind if is_bytes(kind) => DataType::Binary,
+            kind if is_text(kind) => DataType::Utf8,
             _ => return field.clone(),
         };
         Arc::new(field.as_ref().clone().with_data_type(kind))

@@ -248,25 +248,20 @@ impl Source {
     /// The row (from 0) of one of the files, and its line.
     pub fn place_in(&self, file: &Path, row: u64) -> Place {
         let input = self.files.iter().find(|input| input.path == file);
-        let line = match input.map(|input| input.format) {
-            Some(Format::Delimited { delimiter, gzip }) => delimited::line_of(file, delimiter, gzip, row + 1),
-            _ => None,
-        };
+        let line = input.and_then(|input| match &input.format {
+            Format::Delimited(dialect) => delimited::line_of(input, *dialect, row + 1),
+            Format::JsonLines => json_lines::line_of(input, row + 1),
+            Format::Parquet | Format::Hdf5 { .. } => None,
+        });
         Place { file: file.to_path_buf(), row: row + 1, line }
     }
 
     /// The file, row and line of a row of the table (from 0).
     pub fn locate(&self, parts: &[Part], row: u64) -> Place {
         let mut before = 0;
-        for (part, input) in parts.iter().zip(&self.files) {
+        for part in parts {
             if row < before + part.rows {
-                let row = row - before + 1;
-                let line = match &input.format {
-                    Format::Delimited(dialect) => delimited::line_of(input, *dialect, row),
-                    Format::JsonLines => json_lines::line_of(input, row),
-                    Format::Parquet | Format::Hdf5 { .. } => None,
-                };
-                return Place { file: part.file.clone(), row, line };
+                return self.place_in(&part.file, row - before);
             }
             before += part.rows;
         }

@@ -208,7 +208,7 @@ fn bytes_of_parquet_that_are_no_text_are_named() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let error = read(folder.path(), "plain.parquet", &[("bad", Want::Auto)]).unwrap_err();
-    assert_eq!((error.code(), error.column.as_deref()), ("not_utf8", Some("bad")));
+    assert_eq!((error.code(), error.row, error.column.as_deref()), ("not_utf8", Some(2), Some("bad")));
 }
 
 fn opened(folder: &Path, name: &str, format: Format) -> Source {
