@@ -20,7 +20,7 @@ impl FileWorld {
 impl World for FileWorld {
     fn header(&self, source: &Source) -> Result<Header, WorldError> {
         let name = source.paths.join(", ");
-        let found = gsl_tables::Source::open(&source.paths, &self.base)
+        let found = gsl_runtime::construct::open_source(source, &self.base)
             .and_then(|table| table.header())
             .map_err(|e| world_error(&name, &e))?;
         if found.sampled && found.columns.iter().all(|c| c.type_name == "empty") {
@@ -88,6 +88,7 @@ fn column(info: &ColumnInfo, guessed: bool) -> ColumnHeader {
         Found::Date => ColumnKind::Date,
         Found::Time => ColumnKind::Time,
         Found::FloatList(width) => ColumnKind::Vector { width },
+        Found::TextList => ColumnKind::TextList,
         Found::Other(_) => ColumnKind::Other,
     };
     ColumnHeader {

@@ -63,6 +63,8 @@ pub enum ColumnKind {
     Vector {
         width: Option<usize>,
     },
+    /// Lists of texts.
+    TextList,
     /// Can be named in a message, and not read.
     Other,
 }
@@ -113,6 +115,7 @@ impl fmt::Display for ColumnKind {
             ColumnKind::Date => "date",
             ColumnKind::Time => "time",
             ColumnKind::Vector { .. } => "list of floats",
+            ColumnKind::TextList => "list of texts",
             ColumnKind::Other => "value of another kind",
         })
     }
@@ -210,6 +213,7 @@ fn kind_of(type_name: &str) -> ColumnKind {
         "utf8" | "text" => ColumnKind::Text,
         "date32" | "date" => ColumnKind::Date,
         "time" | "timestamp" => ColumnKind::Time,
+        "text[]" => ColumnKind::TextList,
         other => match other.strip_prefix("float[").and_then(|rest| rest.strip_suffix(']')) {
             Some(width) => ColumnKind::Vector { width: width.parse().ok() },
             None => ColumnKind::Other,

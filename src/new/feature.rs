@@ -50,6 +50,7 @@ pub fn line(column: &Profile, gaps: u64) -> Line {
     match &column.kind {
         ColumnKind::FloatList(_) => vector(column, gaps),
         ColumnKind::Date | ColumnKind::Time => date(column),
+        ColumnKind::TextList => skipped("it holds lists of texts"),
         ColumnKind::Other(kind) => skipped(&format!("values of type {kind} cannot be used")),
         _ if distinct == 1 && gaps == 0 => skipped("the same in every row"),
         ColumnKind::Bool => flag(column, gaps),

@@ -77,6 +77,7 @@ impl Profile {
                 }
             }
             Values::FloatList(list) => self.list(column, list),
+            Values::TextList(_) => {}
         }
         self.missing += missing;
     }
@@ -179,6 +180,6 @@ pub fn hash_at(column: &Column, row: usize) -> Option<u64> {
         Values::Float(values) => (!values[row].is_nan()).then(|| hash_float(values[row])),
         Values::Bool(values) => Some(hash_int(values[row].into())),
         Values::Text(texts) => texts.get(row).map(hash_text),
-        Values::FloatList(_) => None,
+        Values::FloatList(_) | Values::TextList(_) => None,
     }
 }

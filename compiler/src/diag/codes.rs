@@ -63,6 +63,7 @@ codes! {
     NAMES_FEATURE        = Error names feature        "a feature that does not exist";
     NAMES_LABEL          = Error names label          "a label that does not exist";
     NAMES_TRANSFORM      = Error names transform      "a transform that does not exist";
+    NAMES_FORMAT         = Error names format         "a table format that does not exist";
     NAMES_LAYER          = Error names layer          "a layer or module that does not exist";
     NAMES_FUNCTION       = Error names function       "a loss, metric, sampler or optimizer that does not exist";
     NAMES_SETTING        = Error names setting        "a setting that does not exist";

@@ -1,6 +1,6 @@
 //! What every check carries: the world, the messages so far, and the file that the spans are of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gsl_plan::graph::Source;
@@ -18,7 +18,7 @@ pub struct Cx<'w> {
     /// The file at hand; `None` is the file being compiled.
     file: Option<Arc<SourceFile>>,
     lines: LineIndex,
-    headers: BTreeMap<Vec<String>, Result<Arc<Header>, WorldError>>,
+    headers: Vec<(Source, Result<Arc<Header>, WorldError>)>,
     /// Imported names that something referred to.
     pub used: BTreeSet<String>,
     /// Calls of layers in the model at hand: names of compositions double what they name, and this ends it.
@@ -36,7 +36,7 @@ impl<'w> Cx<'w> {
             diags: Diagnostics::new(),
             file: None,
             lines: LineIndex::new(source),
-            headers: BTreeMap::new(),
+            headers: Vec::new(),
             used: BTreeSet::new(),
             lost: BTreeSet::new(),
             calls: 0,
@@ -130,11 +130,11 @@ impl<'w> Cx<'w> {
 
     /// The header of a source; asked for once.
     pub fn header(&mut self, source: &Source) -> Result<Arc<Header>, WorldError> {
-        if let Some(known) = self.headers.get(&source.paths) {
+        if let Some((_, known)) = self.headers.iter().find(|(known, _)| known == source) {
             return known.clone();
         }
         let header = self.world.header(source).map(Arc::new);
-        self.headers.insert(source.paths.clone(), header.clone());
+        self.headers.push((source.clone(), header.clone()));
         header
     }
 }

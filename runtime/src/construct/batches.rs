@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use gsl_tables::{Batch, Column, ColumnKind, FloatList, MISSING, Part, TextColumn, TextValues, Values, Want};
+use gsl_tables::{
+    Batch, Column, ColumnKind, FloatList, MISSING, Part, TextColumn, TextList, TextValues, Values, Want,
+};
 
 use super::error::{BuildError, Fault, Offender, Result};
 use super::frame::{Frame, Origin, Stands};
@@ -74,6 +76,11 @@ fn nothing(kind: &ColumnKind) -> Values {
         ColumnKind::FloatList(_) => {
             Values::FloatList(FloatList::Ragged { offsets: vec![0, 0], values: Vec::new() })
         }
+        ColumnKind::TextList => Values::TextList(TextList {
+            offsets: vec![0, 0],
+            codes: Vec::new(),
+            values: TextValues::default(),
+        }),
         _ => Values::Text(TextColumn { codes: vec![MISSING], values: TextValues::default() }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gsl_tables::{Bitmap, Column, FloatList, MISSING, Part, Source, TextColumn, Values, Want};
+use gsl_tables::{Bitmap, Column, FloatList, MISSING, Part, Source, TextColumn, TextList, Values, Want};
 
 use super::error::Fault;
 use crate::text::Models;
@@ -113,8 +113,20 @@ pub fn take(column: &Column, rows: &[u32]) -> Column {
             Values::Text(TextColumn { codes: pick(&text.codes, rows, MISSING), values: text.values.clone() })
         }
         Values::FloatList(list) => Values::FloatList(take_lists(list, rows)),
+        Values::TextList(list) => Values::TextList(take_texts(list, rows)),
     };
     Column { name: column.name.clone(), values, validity }
+}
+
+fn take_texts(list: &TextList, rows: &[u32]) -> TextList {
+    let mut taken = TextList { offsets: vec![0], codes: Vec::new(), values: list.values.clone() };
+    for &row in rows {
+        if row != ABSENT {
+            taken.codes.extend_from_slice(list.row(row as usize));
+        }
+        taken.offsets.push(taken.codes.len() as u64);
+    }
+    taken
 }
 
 fn pick<T: Copy>(values: &[T], rows: &[u32], absent: T) -> Vec<T> {

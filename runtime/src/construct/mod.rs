@@ -55,6 +55,7 @@ pub use feature::FittedFeature;
 pub use label::FittedLabel;
 pub use report::BuildReport;
 pub use scratch::{LEAST_MEMORY, Scratch, default_memory, parse_bytes};
+pub use tables::open_source;
 pub use transform::FittedTransform;
 
 use crate::graph::piece::Piece;
@@ -135,7 +136,7 @@ fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)], models: &Models) -
 pub fn changed_tables(graph: &Graph, base: &Path) -> Vec<PathBuf> {
     let mut changed = Vec::new();
     for (declared, before) in &graph.meta().fingerprints {
-        match gsl_tables::Source::open(&declared.paths, base).and_then(|source| source.fingerprint()) {
+        match open_source(declared, base).and_then(|source| source.fingerprint()) {
             Ok(now) => changed.extend(now.changed_since(before)),
             Err(error) => changed.push(error.file),
         }

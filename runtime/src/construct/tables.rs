@@ -2,11 +2,26 @@
 
 use std::path::Path;
 
-use gsl_plan::graph::{GraphPlan, Source as Declared, Split};
-use gsl_tables::{ColumnKind, Fingerprint, Header, Source, Table, Want};
+use gsl_plan::graph::{Format as Stated, GraphPlan, Source as Declared, Split};
+use gsl_tables::{ColumnKind, Dialect, Fingerprint, Format, Header, Source, Table, TableError, Want};
 
 use super::error::Result;
 use crate::text::Models;
+
+/// The files of a declared source, read as their extensions or the declaration say.
+pub fn open_source(declared: &Declared, base: &Path) -> Result<Source, TableError> {
+    let format = match &declared.format {
+        None => None,
+        Some(Stated::Csv { separator, quote, header }) => {
+            let dialect = Dialect::new(*separator, *quote, *header).map_err(|p| TableError::new(base, p))?;
+            Some(Format::Delimited(dialect))
+        }
+        Some(Stated::JsonLines) => Some(Format::JsonLines),
+        Some(Stated::Parquet) => Some(Format::Parquet),
+        Some(Stated::Hdf5 { group }) => Some(Format::Hdf5 { group: group.clone() }),
+    };
+    Source::open_as(&declared.paths, base, format.as_ref())
+}
 
 /// A declared source and its files.
 pub struct Opened {
@@ -32,7 +47,7 @@ impl Tables {
             if all.iter().any(|opened| opened.declared == *declared) {
                 continue;
             }
-            let source = Source::open(&declared.paths, base)?;
+            let source = open_source(declared, base)?;
             let header = source.header()?;
             all.push(Opened { declared: declared.clone(), source, header, models: models.clone() });
         }
@@ -76,7 +91,7 @@ pub fn fingerprints(plan: &GraphPlan, base: &Path) -> Result<Vec<(Declared, Fing
     let mut all: Vec<(Declared, Fingerprint)> = Vec::new();
     for declared in sources_of(plan) {
         if !all.iter().any(|(known, _)| known == declared) {
-            all.push((declared.clone(), Source::open(&declared.paths, base)?.fingerprint()?));
+            all.push((declared.clone(), open_source(declared, base)?.fingerprint()?));
         }
     }
     Ok(all)

@@ -130,6 +130,7 @@ pub fn load(column: &Column) -> Result<Value, Located> {
         Values::Bool(v) => numbers(v.iter().map(|&x| f64::from(u8::from(x))).collect()),
         Values::Text(text) => Value::Text(text.clone()),
         Values::FloatList(list) => Value::Lists(Lists { list: list.clone(), missing: gaps() }),
+        Values::TextList(_) => return Err(Fault::NumberWanted { transform: "a feature" }.into()),
     })
 }
 

@@ -4,16 +4,14 @@
 //! cell, in [`arrow_cells`](crate::arrow_cells).
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type,
-};
-use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_schema::DataType;
 
-use crate::arrow_cells::{append, cast};
+use crate::arrow_cells::{append, cast, items_of, micros_of, numbers, texts_of, unfit};
+use crate::arrow_kinds::kind_of;
 use crate::builder::Builder;
-use crate::column::{Bitmap, Column, ColumnKind, MISSING, TextColumn, Values};
+use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, Values};
 use crate::error::Problem;
 use crate::intern::TextValues;
 use crate::parquet_in::corrupt;
@@ -54,66 +52,79 @@ impl Decoder {
         kind: &ColumnKind,
     ) -> Result<Column, (usize, Problem)> {
         self.known = 0;
-        let whole = self.whole(array, kind).map_err(|problem| (0, problem))?;
-        let Some(values) = whole else { return by_cell(array, name, kind) };
+        let values = match (kind, array.data_type()) {
+            (ColumnKind::Text, DataType::Dictionary(..)) => Some(Values::Text(self.texts_of(array)?)),
+            _ => whole(array, kind).map_err(|problem| (0, problem))?,
+        };
+        let Some(values) = values else { return by_cell(array, name, kind) };
         Ok(Column { name: name.to_string(), values, validity: validity(array) })
     }
 
-    fn whole(&mut self, array: &ArrayRef, kind: &ColumnKind) -> Result<Option<Values>, Problem> {
-        Ok(Some(match (kind, array.data_type()) {
-            (ColumnKind::Text, DataType::Dictionary(..)) => Values::Text(self.texts_of(array)?),
-            (ColumnKind::Text, DataType::Utf8) => Values::Text(plain_texts(array.as_string())?),
-            (ColumnKind::Int, DataType::Int64) => Values::Int(zeroed::<Int64Type, _>(array)),
-            (ColumnKind::Int, DataType::Int32) => Values::Int(zeroed::<Int32Type, _>(array)),
-            (ColumnKind::Int, DataType::Int16) => Values::Int(zeroed::<Int16Type, _>(array)),
-            (ColumnKind::Int, DataType::Int8) => Values::Int(zeroed::<Int8Type, _>(array)),
-            (ColumnKind::Int, DataType::UInt32) => Values::Int(zeroed::<UInt32Type, _>(array)),
-            (ColumnKind::Int, DataType::UInt16) => Values::Int(zeroed::<UInt16Type, _>(array)),
-            (ColumnKind::Int, DataType::UInt8) => Values::Int(zeroed::<UInt8Type, _>(array)),
-            (ColumnKind::Float, DataType::Float64) => Values::Float(zeroed::<Float64Type, _>(array)),
-            (ColumnKind::Float, DataType::Float32) => Values::Float(zeroed::<Float32Type, _>(array)),
-            _ => return Ok(None),
-        }))
-    }
-
-    fn texts_of(&mut self, array: &ArrayRef) -> Result<TextColumn, Problem> {
-        let keys = match array.data_type() {
-            DataType::Dictionary(key, _) if **key == DataType::Int32 => array.clone(),
-            _ => cast(array, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?,
-        };
+    fn texts_of(&mut self, array: &ArrayRef) -> Result<TextColumn, (usize, Problem)> {
+        let DataType::Dictionary(_, value) = array.data_type() else { return Ok(TextColumn::default()) };
+        let wide = DataType::Dictionary(Box::new(DataType::Int32), value.clone());
+        let keys = cast(array, &wide).map_err(|problem| (0, problem))?;
         let array = keys.as_dictionary::<Int32Type>();
         let limit = self.limit;
         let same = |known: &&mut Dictionary| {
             known.stored.to_data().ptr_eq(&array.values().to_data()) && known.values.len() <= limit
         };
         if self.dictionary.as_mut().filter(same).is_none() {
-            self.dictionary = Some(Dictionary::new(array.values())?);
+            let begun = Dictionary::new(array.values()).map_err(|problem| (0, problem))?;
+            self.dictionary = Some(begun);
         }
         let Some(dictionary) = &mut self.dictionary else { return Ok(TextColumn::default()) };
         self.known = dictionary.values.len();
-        Ok(TextColumn { codes: dictionary.translate(array), values: dictionary.values.clone() })
+        Ok(TextColumn { codes: dictionary.translate(array)?, values: dictionary.values.clone() })
     }
+}
+
+/// All cells at once; none where that would need a look at each.
+fn whole(array: &ArrayRef, kind: &ColumnKind) -> Result<Option<Values>, Problem> {
+    let stored = array.data_type();
+    Ok(match kind {
+        ColumnKind::Text => match stored {
+            DataType::Utf8 => Some(Values::Text(plain_texts(array.as_string())?)),
+            DataType::FixedSizeBinary(_) | DataType::Binary => {
+                let texts = Some(texts_of(array)?).filter(|texts| texts.null_count() == array.null_count());
+                texts.map(|texts| plain_texts(&texts).map(Values::Text)).transpose()?
+            }
+            _ => None,
+        },
+        ColumnKind::Int if stored.is_integer() => cast_to::<Int64Type>(array)?.map(Values::Int),
+        ColumnKind::Float if stored.is_numeric() => cast_to::<Float64Type>(array)?.map(Values::Float),
+        ColumnKind::Bool if *stored == DataType::Boolean => Some(Values::Bool(bools(array.as_boolean()))),
+        ColumnKind::Date if *stored == DataType::Date32 => {
+            cast_to::<Int64Type>(&cast(array, &DataType::Int32)?)?.map(Values::Date)
+        }
+        ColumnKind::Time if kind_of(stored) == ColumnKind::Time => {
+            complete::<Int64Type>(array, &micros_of(array)?).map(Values::Time)
+        }
+        ColumnKind::FloatList(_) if matches!(kind_of(stored), ColumnKind::FloatList(_)) => {
+            lists(array)?.map(Values::FloatList)
+        }
+        _ => None,
+    })
 }
 
 impl Dictionary {
     fn new(stored: &ArrayRef) -> Result<Self, Problem> {
-        let texts = cast(stored, &DataType::Utf8)?.as_string::<i32>().clone();
+        let texts = texts_of(stored)?;
         let codes = vec![MISSING; texts.len()];
         Ok(Self { stored: stored.clone(), texts, codes, values: TextValues::default() })
     }
 
-    /// The codes of the rows, new ones in the order in which they first appear.
-    fn translate(&mut self, array: &DictionaryArray<Int32Type>) -> Vec<u32> {
-        let gaps = array.null_count() > 0 || self.texts.null_count() > 0;
-        match gaps {
-            false => array.keys().values().iter().map(|&key| self.code(key as usize)).collect(),
-            true => (0..array.len())
-                .map(|row| match array.key(row).filter(|&key| self.texts.is_valid(key)) {
-                    Some(key) => self.code(key),
-                    None => MISSING,
-                })
-                .collect(),
+    /// The codes of the rows, new ones in the order in which they first appear; or the row whose text is none.
+    fn translate(&mut self, array: &DictionaryArray<Int32Type>) -> Result<Vec<u32>, (usize, Problem)> {
+        if array.null_count() == 0 && self.texts.null_count() == 0 {
+            return Ok(array.keys().values().iter().map(|&key| self.code(key as usize)).collect());
         }
+        let code = |row: usize| match array.key(row).filter(|&key| self.stored.is_valid(key)) {
+            None => Ok(MISSING),
+            Some(key) if self.texts.is_null(key) => Err((row, unfit(&self.stored, key))),
+            Some(key) => Ok(self.code(key)),
+        };
+        (0..array.len()).map(code).collect()
     }
 
     #[inline]
@@ -153,13 +164,43 @@ fn plain_texts(array: &StringArray) -> Result<TextColumn, Problem> {
     Ok(TextColumn { codes: (0..array.len() as u32).collect(), values })
 }
 
-/// The values, zero where one is missing.
-fn zeroed<T: ArrowPrimitiveType, N: From<T::Native> + Default>(array: &ArrayRef) -> Vec<N> {
-    let array: &PrimitiveArray<T> = array.as_primitive();
-    match array.null_count() {
-        0 => array.values().iter().map(|&value| N::from(value)).collect(),
-        _ => array.iter().map(|value| value.map(N::from).unwrap_or_default()).collect(),
+/// The values as another type; none if one of them does not fit.
+fn cast_to<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<Option<Vec<T::Native>>, Problem> {
+    Ok(complete::<T>(array, &cast(array, &T::DATA_TYPE)?))
+}
+
+/// The values of `converted`, zero where one is missing; none if one is missing that `array` has.
+fn complete<T: ArrowPrimitiveType>(array: &ArrayRef, converted: &ArrayRef) -> Option<Vec<T::Native>> {
+    let values: &PrimitiveArray<T> = converted.as_primitive();
+    match values.null_count() {
+        0 => Some(values.values().to_vec()),
+        gaps if gaps == array.null_count() => Some(values.iter().map(Option::unwrap_or_default).collect()),
+        _ => None,
     }
+}
+
+fn bools(array: &BooleanArray) -> Vec<bool> {
+    array.iter().map(Option::unwrap_or_default).collect()
+}
+
+/// Lists without gaps, in one copy.
+fn lists(array: &ArrayRef) -> Result<Option<FloatList>, Problem> {
+    let (items, bounds) = items_of(array);
+    if array.null_count() > 0 || items.null_count() > 0 || bounds.is_empty() {
+        return Ok(None);
+    }
+    let items = numbers(&items)?;
+    let (first, last) = (bounds[0].0, bounds[bounds.len() - 1].1);
+    if items.null_count() > 0 || bounds.windows(2).any(|pair| pair[0].1 != pair[1].0) {
+        return Ok(None);
+    }
+    let values = items.values()[first..last].to_vec();
+    let width = bounds[0].1 - first;
+    if bounds.iter().all(|(from, to)| to - from == width) {
+        return Ok(Some(FloatList::Fixed { rows: bounds.len(), width, values }));
+    }
+    let ends = bounds.iter().map(|(_, to)| (to - first) as u64);
+    Ok(Some(FloatList::Ragged { offsets: std::iter::once(0).chain(ends).collect(), values }))
 }
 
 fn validity(array: &ArrayRef) -> Option<Bitmap> {

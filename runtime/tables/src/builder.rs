@@ -2,11 +2,11 @@
 
 use std::mem;
 
-use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, Values};
+use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, TextList, Values};
 use crate::error::Problem;
-use crate::intern::Interner;
+use crate::intern::{Interner, TextValues};
 use crate::parse::{
-    is_missing_word, parse_bool, parse_date, parse_float, parse_floats, parse_int, parse_time,
+    is_missing_word, parse_bool, parse_date, parse_float, parse_floats, parse_int, parse_texts, parse_time,
 };
 
 pub struct Builder {
@@ -23,6 +23,7 @@ pub enum Data {
     Date(Vec<i64>),
     Time(Vec<i64>),
     FloatList { offsets: Vec<u64>, values: Vec<f32> },
+    TextList { offsets: Vec<u64>, codes: Vec<u32>, interner: Interner, lookups: Lookups },
 }
 
 /// Whether texts are numbered by looking them up.
@@ -46,7 +47,7 @@ impl Builder {
     /// A builder for one batch of many: a text may get several codes where looking it up does not pay.
     pub fn of_batch(name: &str, kind: &ColumnKind) -> Self {
         let mut builder = Self::new(name, kind);
-        if let Data::Text { lookups, .. } = &mut builder.data {
+        if let Data::Text { lookups, .. } | Data::TextList { lookups, .. } = &mut builder.data {
             *lookups = Lookups::WhileTheyPay;
         }
         builder
@@ -63,6 +64,7 @@ impl Builder {
             Data::Bool(v) => v.push(false),
             Data::Text { codes, .. } => codes.push(MISSING),
             Data::FloatList { offsets, values } => offsets.push(values.len() as u64),
+            Data::TextList { offsets, codes, .. } => offsets.push(codes.len() as u64),
         }
         self.valid.push(false);
     }
@@ -81,9 +83,7 @@ impl Builder {
             self.push_missing();
             return Ok(());
         }
-        self.parse(cell)?;
-        self.valid.push(true);
-        Ok(())
+        self.parse(cell)
     }
 
     fn parse(&mut self, cell: &str) -> Result<(), Problem> {
@@ -97,8 +97,13 @@ impl Builder {
                 parse_floats(cell, values)?;
                 offsets.push(values.len() as u64);
             }
+            Data::TextList { .. } => {
+                let texts = parse_texts(cell)?;
+                return self.push_texts(texts.iter().map(String::as_str));
+            }
             Data::Text { .. } => unreachable!("texts are not parsed"),
         }
+        self.valid.push(true);
         Ok(())
     }
 
@@ -139,6 +144,31 @@ impl Builder {
         }
     }
 
+    pub fn push_texts<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
+        if let Data::TextList { offsets, codes, interner, lookups } = &mut self.data {
+            for text in texts {
+                codes.push(lookups.number(interner, text, codes.len())?);
+            }
+            offsets.push(codes.len() as u64);
+            self.valid.push(true);
+        }
+        Ok(())
+    }
+
+    /// What a cell should be, for messages.
+    pub fn expected(&self) -> &'static str {
+        match &self.data {
+            Data::Int(_) => "an integer",
+            Data::Float(_) => "a number",
+            Data::Bool(_) => "true or false",
+            Data::Text { .. } => "a text",
+            Data::Date(_) => "a date",
+            Data::Time(_) => "a time",
+            Data::FloatList { .. } => "a list of numbers",
+            Data::TextList { .. } => "a list of texts",
+        }
+    }
+
     /// The column so far; the builder is empty afterwards.
     pub fn take(&mut self) -> Column {
         let kind = self.data.kind();
@@ -152,8 +182,8 @@ impl Builder {
 
 impl Lookups {
     fn number(&mut self, interner: &mut Interner, text: &str, row: usize) -> Result<u32, Problem> {
-        if *self == Lookups::WhileTheyPay && row == TRIAL_ROWS && interner.len() * 2 > row {
-            *self = Lookups::Never;
+        if *self == Lookups::WhileTheyPay && row >= TRIAL_ROWS {
+            *self = if interner.len() * 2 > row { Lookups::Never } else { Lookups::Always };
         }
         let code = match self {
             Lookups::Never => interner.append(text),
@@ -175,6 +205,12 @@ impl Data {
             ColumnKind::Date => Data::Date(Vec::new()),
             ColumnKind::Time => Data::Time(Vec::new()),
             ColumnKind::FloatList(_) => Data::FloatList { offsets: vec![0], values: Vec::new() },
+            ColumnKind::TextList => Data::TextList {
+                offsets: vec![0],
+                codes: Vec::new(),
+                interner: Interner::new(),
+                lookups: Lookups::Always,
+            },
         }
     }
 
@@ -187,6 +223,7 @@ impl Data {
             Data::Date(_) => ColumnKind::Date,
             Data::Time(_) => ColumnKind::Time,
             Data::FloatList { .. } => ColumnKind::FloatList(None),
+            Data::TextList { .. } => ColumnKind::TextList,
         }
     }
 
@@ -201,6 +238,9 @@ impl Data {
             Data::Date(v) => Values::Date(v),
             Data::Time(v) => Values::Time(v),
             Data::FloatList { offsets, values } => Values::FloatList(square(offsets, values, validity)),
+            Data::TextList { offsets, codes, interner, .. } => {
+                Values::TextList(TextList { offsets, codes, values: interner.into_values() })
+            }
         }
     }
 }
@@ -230,7 +270,7 @@ fn square(offsets: Vec<u64>, values: Vec<f32>, validity: Option<&Bitmap>) -> Flo
 pub fn concat(mut parts: Vec<Column>, name: &str, kind: &ColumnKind) -> Result<Column, Problem> {
     match parts.len() {
         0 => return Ok(Builder::new(name, kind).take()),
-        1 if *kind != ColumnKind::Text => return Ok(parts.remove(0)),
+        1 if !matches!(kind, ColumnKind::Text | ColumnKind::TextList) => return Ok(parts.remove(0)),
         _ => {}
     }
     let validity = join_validity(&parts);
@@ -249,6 +289,11 @@ fn join_validity(parts: &[Column]) -> Option<Bitmap> {
         .then(|| parts.iter().flat_map(|part| (0..part.len()).map(|row| part.is_valid(row))).collect())
 }
 
+/// The codes that the texts of another column have here.
+fn renumber(interner: &mut Interner, texts: &TextValues) -> Result<Vec<u32>, Problem> {
+    texts.iter().map(|text| interner.intern(text).ok_or(Problem::TooManyValues)).collect()
+}
+
 impl Data {
     fn append(&mut self, values: Values, validity: Option<&Bitmap>) -> Result<(), Problem> {
         match (self, values) {
@@ -258,14 +303,16 @@ impl Data {
             (Data::Float(all), Values::Float(more)) => all.extend(more),
             (Data::Bool(all), Values::Bool(more)) => all.extend(more),
             (Data::Text { codes, interner, .. }, Values::Text(more)) => {
-                let renumbered: Vec<u32> = more
-                    .values
-                    .iter()
-                    .map(|text| interner.intern(text).ok_or(Problem::TooManyValues))
-                    .collect::<Result<_, _>>()?;
+                let renumbered = renumber(interner, &more.values)?;
                 codes.extend(
                     more.codes.iter().map(|&c| if c == MISSING { MISSING } else { renumbered[c as usize] }),
                 );
+            }
+            (Data::TextList { offsets, codes, interner, .. }, Values::TextList(more)) => {
+                let renumbered = renumber(interner, &more.values)?;
+                let before = codes.len() as u64;
+                codes.extend(more.codes.iter().map(|&code| renumbered[code as usize]));
+                offsets.extend(more.offsets[1..].iter().map(|end| before + end));
             }
             (Data::FloatList { offsets, values }, Values::FloatList(list)) => {
                 for row in 0..list.len() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::intern::TextValues;
 
 /// A column of a table: `values` has one entry per row; where `validity` is false the value is missing and its entry
-/// is a zero, an empty list, or [`MISSING`] for a text.
+/// is a zero, an empty list (zeros in a list of one width), or [`MISSING`] for a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub name: String,
@@ -25,6 +25,7 @@ pub enum Values {
     /// Microseconds since 1970-01-01T00:00:00 UTC.
     Time(Vec<i64>),
     FloatList(FloatList),
+    TextList(TextList),
 }
 
 /// The code of a missing text.
@@ -45,6 +46,14 @@ pub enum FloatList {
     Ragged { offsets: Vec<u64>, values: Vec<f32> },
 }
 
+/// Lists of texts: row `i` has the codes `codes[offsets[i]..offsets[i + 1]]`, none of which is [`MISSING`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextList {
+    pub offsets: Vec<u64>,
+    pub codes: Vec<u32>,
+    pub values: TextValues,
+}
+
 /// Kinds of values that a column can hold. `Other` can be named in a message, and not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
@@ -55,6 +64,7 @@ pub enum ColumnKind {
     Date,
     Time,
     FloatList(Option<usize>),
+    TextList,
     Other(String),
 }
 
@@ -70,12 +80,13 @@ pub enum Want {
     Date,
     Time,
     FloatList,
+    TextList,
 }
 
 /// What is known without reading the data.
 ///
-/// Parquet: from the footer, exact. Delimited text: names from the first line, kinds and missing values from a sample
-/// of at most 1,000 rows of the first file and 200 rows of up to eight others.
+/// Parquet, HDF5: from the file's own description, exact. Text: names from the header line or the keys of objects, kinds
+/// and missing values from a sample of at most 1,000 rows of the first file and 200 rows of up to eight others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     pub columns: Vec<ColumnInfo>,
@@ -118,6 +129,7 @@ impl fmt::Display for ColumnKind {
             ColumnKind::Time => write!(f, "time"),
             ColumnKind::FloatList(Some(width)) => write!(f, "float[{width}]"),
             ColumnKind::FloatList(None) => write!(f, "float[]"),
+            ColumnKind::TextList => write!(f, "text[]"),
             ColumnKind::Other(name) => write!(f, "{name}"),
         }
     }
@@ -135,6 +147,7 @@ impl Want {
             Want::Date => ColumnKind::Date,
             Want::Time => ColumnKind::Time,
             Want::FloatList => ColumnKind::FloatList(None),
+            Want::TextList => ColumnKind::TextList,
         }
     }
 }
@@ -169,6 +182,7 @@ impl Values {
             Values::Bool(v) => v.len(),
             Values::Text(text) => text.codes.len(),
             Values::FloatList(list) => list.len(),
+            Values::TextList(list) => list.len(),
         }
     }
 
@@ -185,6 +199,7 @@ impl Values {
             Values::Date(_) => ColumnKind::Date,
             Values::Time(_) => ColumnKind::Time,
             Values::FloatList(list) => ColumnKind::FloatList(list.width()),
+            Values::TextList(_) => ColumnKind::TextList,
         }
     }
 }
@@ -193,6 +208,25 @@ impl TextColumn {
     pub fn get(&self, row: usize) -> Option<&str> {
         let code = self.codes[row];
         (code != MISSING).then(|| self.values.get(code))
+    }
+}
+
+impl TextList {
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The codes of a row, in the order of its list.
+    pub fn row(&self, row: usize) -> &[u32] {
+        &self.codes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    pub fn texts(&self, row: usize) -> impl ExactSizeIterator<Item = &str> {
+        self.row(row).iter().map(|&code| self.values.get(code))
     }
 }
 

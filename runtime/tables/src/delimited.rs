@@ -1,18 +1,16 @@
 //! Comma- and tab-separated tables: the header line, a sample to guess kinds from, and the cells.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::read::MultiGzDecoder;
-
 use crate::builder::Builder;
 use crate::column::{ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
+use crate::format::{Dialect, InputFile};
 use crate::lines::{Chunk, Lines};
 use crate::parse::{guess, is_missing_word, join_kinds};
-use crate::records::{Fault, Quoting, Record, Records};
+use crate::records::{Fault, Record, Records};
 use crate::source::Wanted;
 use crate::stream::Rows;
 
@@ -24,17 +22,14 @@ struct Reader<'a, R> {
     row: u64,
 }
 
-fn input(path: &Path, gzip: bool) -> Result<Box<dyn Read + Send>> {
-    let file = File::open(path).map_err(|error| TableError::io(path, error))?;
-    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
-}
-
-/// Reads the header line.
-fn names<R: Read>(path: &Path, records: &mut Records<R>) -> Result<Vec<String>> {
+/// The names in the first record, or as many as it has fields.
+fn names<R: Read>(path: &Path, header: bool, records: &mut Records<R>) -> Result<Vec<String>> {
     let names: Vec<String> = match records.next() {
+        Ok(Some(record)) if !header => (1..=record.len()).map(|i| format!("c{i}")).collect(),
         Ok(Some(record)) if !record.is_blank() => {
             (0..record.len()).map(|i| record.field(i).0.trim().to_string()).collect()
         }
+        Ok(None) if !header => return Err(TableError::new(path, Problem::NoRows)),
         Ok(_) => return Err(TableError::new(path, Problem::NoHeader)),
         Err(fault) => return Err(located(path, &[], fault, None)),
     };
@@ -82,10 +77,9 @@ fn located(path: &Path, names: &[String], fault: Fault, row: Option<u64>) -> Tab
 }
 
 /// Kinds and shares of missing cells as the first `limit` rows show them.
-pub fn sample(path: &Path, delimiter: u8, gzip: bool, limit: u64) -> Result<Vec<ColumnInfo>> {
-    let mut records = Records::new(input(path, gzip)?, delimiter);
-    let names = names(path, &mut records)?;
-    let mut reader = Reader { path, names: &names, records, row: 0 };
+pub fn sample(file: &InputFile, dialect: Dialect, limit: u64) -> Result<Vec<ColumnInfo>> {
+    let (names, records) = open(file, dialect)?;
+    let mut reader = Reader { path: &file.path, names: &names, records, row: 0 };
     let mut kinds: Vec<Option<ColumnKind>> = vec![None; names.len()];
     let mut missing = vec![0u64; names.len()];
     let mut rows = 0;
@@ -118,10 +112,18 @@ fn info(name: &str, kind: Option<ColumnKind>, missing: u64, rows: u64) -> Column
     }
 }
 
+/// The names of the columns, and the records of the rows.
+fn open(file: &InputFile, dialect: Dialect) -> Result<(Vec<String>, Records<Box<dyn Read + Send>>)> {
+    let mut records = Records::new(file.text()?, dialect);
+    let names = names(&file.path, dialect.header, &mut records)?;
+    let records = if dialect.header { records } else { Records::new(file.text()?, dialect) };
+    Ok((names, records))
+}
+
 /// The rows of a file, cut into blocks: reading and cutting go on here, parsing in [`Block::read`].
 pub struct Blocks<'a> {
     path: &'a Path,
-    delimiter: u8,
+    dialect: Dialect,
     names: Arc<[String]>,
     fields: Arc<[usize]>,
     lines: Lines<Box<dyn Read + Send>>,
@@ -132,7 +134,7 @@ pub struct Blocks<'a> {
 /// Some lines of a file, not yet parsed.
 pub struct Block<'a> {
     path: &'a Path,
-    delimiter: u8,
+    dialect: Dialect,
     names: Arc<[String]>,
     fields: Arc<[usize]>,
     chunk: Chunk,
@@ -140,18 +142,16 @@ pub struct Block<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    pub fn open(
-        path: &'a Path,
-        (delimiter, gzip): (u8, bool),
-        wanted: &[Wanted],
-        batch_rows: usize,
-    ) -> Result<Self> {
-        let mut lines = Lines::new(input(path, gzip)?, Some(Quoting { separator: delimiter, quote: b'"' }));
-        let header = lines.next(1, false).map_err(|fault| located(path, &[], fault, None))?;
-        let header = header.map_or_else(Vec::new, |chunk| chunk.bytes);
-        let names = names(path, &mut Records::of_block(header, delimiter, 1))?;
+    pub fn open(file: &'a InputFile, dialect: Dialect, wanted: &[Wanted], batch_rows: usize) -> Result<Self> {
+        let path = file.path.as_path();
+        let mut lines = Lines::new(file.text()?, Some(dialect));
+        let first = lines.peek().map_err(|fault| located(path, &[], fault, None))?.to_vec();
+        let names = names(path, dialect.header, &mut Records::of_block(first, dialect, 1))?;
+        if dialect.header {
+            lines.next(1, false).map_err(|fault| located(path, &[], fault, None))?;
+        }
         let fields = positions(path, &names, wanted)?;
-        Ok(Self { path, delimiter, names: names.into(), fields: fields.into(), lines, batch_rows, rows: 0 })
+        Ok(Self { path, dialect, names: names.into(), fields: fields.into(), lines, batch_rows, rows: 0 })
     }
 
     pub fn next(&mut self) -> Result<Option<Block<'a>>> {
@@ -160,9 +160,9 @@ impl<'a> Blocks<'a> {
         let chunk = chunk.map_err(|fault| located(self.path, &self.names, fault, Some(self.rows + 1)))?;
         let first_row = self.rows;
         self.rows += chunk.as_ref().map_or(0, |chunk| chunk.records);
-        let (path, delimiter) = (self.path, self.delimiter);
+        let (path, dialect) = (self.path, self.dialect);
         let (names, fields) = (self.names.clone(), self.fields.clone());
-        Ok(chunk.map(|chunk| Block { path, delimiter, names, fields, chunk, first_row }))
+        Ok(chunk.map(|chunk| Block { path, dialect, names, fields, chunk, first_row }))
     }
 
     /// Rows given so far.
@@ -174,7 +174,7 @@ impl<'a> Blocks<'a> {
 impl Block<'_> {
     pub fn read(self, wanted: &[Wanted]) -> Result<Rows> {
         let (path, first_row) = (self.path, self.first_row);
-        let records = Records::of_block(self.chunk.bytes, self.delimiter, self.chunk.line);
+        let records = Records::of_block(self.chunk.bytes, self.dialect, self.chunk.line);
         let mut reader = Reader { path, names: &self.names, records, row: first_row };
         let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::of_batch(&w.name, &w.kind)).collect();
         while let Some(record) = reader.next()? {
@@ -203,10 +203,9 @@ fn positions(path: &Path, names: &[String], wanted: &[Wanted]) -> Result<Vec<usi
 }
 
 /// The line on which row `row` (from 1) begins.
-pub fn line_of(path: &Path, delimiter: u8, gzip: bool, row: u64) -> Option<u64> {
-    let mut records = Records::new(input(path, gzip).ok()?, delimiter);
-    let names = names(path, &mut records).ok()?;
-    let mut reader = Reader { path, names: &names, records, row: 0 };
+pub fn line_of(file: &InputFile, dialect: Dialect, row: u64) -> Option<u64> {
+    let (names, records) = open(file, dialect).ok()?;
+    let mut reader = Reader { path: &file.path, names: &names, records, row: 0 };
     for _ in 1..row {
         reader.next().ok()??;
     }

@@ -9,55 +9,19 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Problem, Result, TableError};
+use crate::format::{Compression, Format, InputFile};
 use crate::suggest::closest;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputFile {
-    pub path: PathBuf,
-    pub format: Format,
-}
-
-/// Table formats by extension. Not all of them can be read yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Format {
-    Delimited { delimiter: u8, gzip: bool },
-    Parquet,
-    JsonLines,
-    Hdf5,
-}
-
-impl Format {
-    pub fn of(path: &Path) -> Option<Format> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let (stem, gzip) = name.strip_suffix(".gz").map_or((name.as_str(), false), |stem| (stem, true));
-        match (stem.rsplit_once('.')?.1, gzip) {
-            ("csv", gzip) => Some(Format::Delimited { delimiter: b',', gzip }),
-            ("tsv" | "tab", gzip) => Some(Format::Delimited { delimiter: b'\t', gzip }),
-            ("parquet" | "pq", false) => Some(Format::Parquet),
-            ("jsonl" | "ndjson" | "json", _) => Some(Format::JsonLines),
-            ("h5" | "hdf5", false) => Some(Format::Hdf5),
-            _ => None,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Delimited { delimiter: b'\t', .. } => "TSV",
-            Format::Delimited { .. } => "CSV",
-            Format::Parquet => "Parquet",
-            Format::JsonLines => "JSON lines",
-            Format::Hdf5 => "HDF5",
-        }
-    }
-}
-
-/// All files of a source, of one format.
-pub fn discover<P: AsRef<Path>>(patterns: &[P], base: &Path) -> Result<Vec<InputFile>> {
+/// All files of a source, of one format: the stated one, or that of their extensions.
+pub fn discover<P: AsRef<Path>>(
+    patterns: &[P],
+    base: &Path,
+    stated: Option<&Format>,
+) -> Result<Vec<InputFile>> {
     let mut files: Vec<InputFile> = Vec::new();
     for pattern in patterns {
-        for path in expand(&base.join(pattern))? {
-            let file = input_file(path)?;
+        for path in expand(&base.join(pattern), stated)? {
+            let file = input_file(path, stated)?;
             if !files.iter().any(|known| known.path == file.path) {
                 files.push(file);
             }
@@ -67,12 +31,9 @@ pub fn discover<P: AsRef<Path>>(patterns: &[P], base: &Path) -> Result<Vec<Input
     Ok(files)
 }
 
-fn input_file(path: PathBuf) -> Result<InputFile> {
-    match Format::of(&path) {
-        Some(format @ (Format::JsonLines | Format::Hdf5)) => {
-            Err(TableError::new(path, Problem::NotYet { format: format.name() }))
-        }
-        Some(format) => Ok(InputFile { path, format }),
+fn input_file(path: PathBuf, stated: Option<&Format>) -> Result<InputFile> {
+    match stated.cloned().or_else(|| Format::of(&path)) {
+        Some(format) => Ok(InputFile { compression: Compression::of(&path, &format), path, format }),
         None => {
             let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
             Err(TableError::new(path, Problem::UnknownFormat { extension }))
@@ -95,11 +56,11 @@ fn refuse_mixed(files: &[InputFile]) -> Result<()> {
     }
 }
 
-fn expand(path: &Path) -> Result<Vec<PathBuf>> {
+fn expand(path: &Path, stated: Option<&Format>) -> Result<Vec<PathBuf>> {
     match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => tables_in(path),
+        Ok(meta) if meta.is_dir() => tables_in(path, stated),
         Ok(_) => Ok(vec![path.to_path_buf()]),
-        Err(_) if has_wildcard(&path.to_string_lossy()) => matching(path),
+        Err(_) if has_wildcard(&path.to_string_lossy()) => matching(path, stated),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(missing(path))
         }
@@ -125,14 +86,15 @@ fn names_in(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The tables of a folder, without what begins with a dot or an underscore.
-fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The tables of a folder, without what begins with a dot or an underscore: all files if the format is stated, else
+/// those whose extension is that of a table.
+fn tables_in(folder: &Path, stated: Option<&Format>) -> Result<Vec<PathBuf>> {
     let names = names_in(folder).map_err(|error| TableError::io(folder, error))?;
     let tables: Vec<PathBuf> = names
         .iter()
         .filter(|name| !name.starts_with(['.', '_']))
         .map(|name| folder.join(name))
-        .filter(|path| Format::of(path).is_some() && path.is_file())
+        .filter(|path| is_table(path, stated) && path.is_file())
         .collect();
     match tables.is_empty() {
         true => Err(TableError::new(folder, Problem::EmptyFolder)),
@@ -140,19 +102,23 @@ fn tables_in(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
+fn is_table(path: &Path, stated: Option<&Format>) -> bool {
+    stated.is_some() || Format::of(path).is_some()
+}
+
 fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+fn matching(pattern: &Path, stated: Option<&Format>) -> Result<Vec<PathBuf>> {
     let components: Vec<Component> = pattern.components().collect();
     let mut found = Vec::new();
     walk(PathBuf::new(), &components, &mut found)?;
     let mut files: Vec<PathBuf> = Vec::new();
     for path in found {
         match path.is_dir() {
-            true => files.extend(tables_in(&path)?),
-            false if Format::of(&path).is_some() => files.push(path),
+            true => files.extend(tables_in(&path, stated)?),
+            false if is_table(&path, stated) => files.push(path),
             false => {}
         }
     }

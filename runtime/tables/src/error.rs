@@ -22,9 +22,15 @@ pub enum Problem {
     EmptyFolder,
     MixedFormats { first: PathBuf, first_format: &'static str, format: &'static str },
     UnknownFormat { extension: String },
-    NotYet { format: &'static str },
     Io(std::io::Error),
+    BadDialect,
     NoHeader,
+    NoRows,
+    NotJson { reason: String, character: usize },
+    JsonArray,
+    NoGroup { name: String, available: Vec<String> },
+    NoDatasets { groups: Vec<String> },
+    UnequalColumns { rows: u64, other: String, other_rows: u64 },
     DuplicateColumn { name: String },
     NoSuchColumn { name: String, suggestion: Option<String>, available: Vec<String> },
     Ragged { found: usize, expected: usize },
@@ -79,9 +85,14 @@ impl TableError {
             Problem::EmptyFolder => "empty_folder",
             Problem::MixedFormats { .. } => "mixed_formats",
             Problem::UnknownFormat { .. } => "unknown_format",
-            Problem::NotYet { .. } => "not_yet",
             Problem::Io(_) => "io",
+            Problem::BadDialect => "bad_dialect",
             Problem::NoHeader => "no_header",
+            Problem::NoRows => "no_rows",
+            Problem::NotJson { .. } | Problem::JsonArray => "not_json_lines",
+            Problem::NoGroup { .. } => "no_such_group",
+            Problem::NoDatasets { .. } => "no_columns",
+            Problem::UnequalColumns { .. } => "unequal_columns",
             Problem::DuplicateColumn { .. } => "duplicate_column",
             Problem::NoSuchColumn { .. } => "no_such_column",
             Problem::Ragged { .. } => "ragged_row",
@@ -109,12 +120,34 @@ impl TableError {
             Problem::NoSuchColumn { suggestion: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             Problem::NoSuchColumn { available, .. } => Some(format!("it has {}", list(available))),
             Problem::UnknownFormat { .. } | Problem::EmptyFolder => {
-                Some("tables are .csv, .tsv (also .gz) or .parquet".into())
+                Some("tables are .csv, .tsv, .jsonl (each also .gz or .zst), .parquet or .h5; of others say what they are: csv(\"a.txt\", separator: \";\")".into())
             }
-            Problem::NotYet { .. } => Some("write the table as .parquet or .csv".into()),
             Problem::MixedFormats { .. } => Some("a source is of one format; narrow it with a glob".into()),
             Problem::UnclosedQuote | Problem::RecordTooLong { .. } => {
                 Some("close the quote, or write a quote inside a quoted field twice".into())
+            }
+            Problem::NoHeader => Some("of a file without column names say csv(…, header: false)".into()),
+            Problem::NotJson { .. } => {
+                Some("each line is one object; NaN and Infinity are not JSON, missing is null".into())
+            }
+            Problem::JsonArray => Some("write each object of the array on a line: jq -c '.[]' FILE".into()),
+            Problem::NoGroup { available, .. } if !available.is_empty() => {
+                Some(format!("it has {}", list(available)))
+            }
+            Problem::NoDatasets { groups } if !groups.is_empty() => {
+                Some(format!("say which group: hdf5(…, group: \"{}\"); it has {}", groups[0], list(groups)))
+            }
+            Problem::UnequalColumns { .. } => Some(
+                "the data sets of one group are the columns of one table; put those of others in other groups".into(),
+            ),
+            Problem::MixedKinds { .. } => {
+                Some("write the column with one type in all files, or use it as text where it is one".into())
+            }
+            Problem::Unsupported { found } if found == "struct" || found == "object" || found == "compound" => {
+                Some("write each of its fields as a column of its own".into())
+            }
+            Problem::Unsupported { .. } => {
+                Some("a column holds numbers, texts, truth values, dates, times, or lists of numbers or texts".into())
             }
             Problem::QuoteInField { .. } => {
                 Some("put the whole field in quotes and write the inner quote twice".into())
@@ -175,9 +208,23 @@ impl fmt::Display for Problem {
                 write!(f, "a table without an extension: its format is not known")
             }
             Problem::UnknownFormat { extension } => write!(f, "`.{extension}` is not a table format"),
-            Problem::NotYet { format } => write!(f, "{format} tables cannot be read yet"),
             Problem::Io(error) => write!(f, "{error}"),
+            Problem::BadDialect => {
+                write!(f, "separator and quote must be two different characters of ASCII, and no line breaks")
+            }
             Problem::NoHeader => write!(f, "the file is empty: expected a line of column names"),
+            Problem::NoRows => write!(f, "the file is empty"),
+            Problem::NotJson { reason, character } => {
+                write!(f, "not an object of JSON: {reason} at character {character}")
+            }
+            Problem::JsonArray => {
+                write!(f, "the file is one array of JSON, expected one object on each line")
+            }
+            Problem::NoGroup { name, .. } => write!(f, "no group `{name}`"),
+            Problem::NoDatasets { .. } => write!(f, "no data sets to be columns"),
+            Problem::UnequalColumns { rows, other, other_rows } => {
+                write!(f, "{rows} rows here, but {other_rows} in column `{other}`")
+            }
             Problem::DuplicateColumn { name } => write!(f, "two columns are named `{name}`"),
             Problem::NoSuchColumn { name, .. } => write!(f, "no column `{name}`"),
             Problem::Ragged { found, expected } => write!(f, "found {found} fields, expected {expected}"),
@@ -187,8 +234,13 @@ impl fmt::Display for Problem {
                 write!(f, "found `{found}` after a closing quote, expected the separator")
             }
             Problem::RecordTooLong { bytes } => {
-                write!(f, "a row longer than {} MiB: a quoted field that is never closed?", bytes >> 20)
+                write!(
+                    f,
+                    "a row longer than {} MiB, perhaps a quoted field that is never closed",
+                    bytes >> 20
+                )
             }
+            Problem::NotUtf8 { found } if found.is_empty() => write!(f, "found bytes that are not UTF-8"),
             Problem::NotUtf8 { found } => write!(f, "found bytes that are not UTF-8: `{found}`"),
             Problem::NotA { expected, found } => write!(f, "found `{found}`, expected {expected}"),
             Problem::NotAsSampled { kind, found } => {

@@ -12,11 +12,15 @@ mod arrow_columns;
 mod arrow_kinds;
 mod builder;
 mod column;
+mod convert;
 mod delimited;
 mod discover;
 mod error;
 mod fingerprint;
+mod format;
+mod hdf5_in;
 mod intern;
+mod json_lines;
 mod lines;
 mod parquet_in;
 mod parquet_out;
@@ -28,11 +32,11 @@ mod stream;
 mod suggest;
 
 pub use column::{
-    Bitmap, Column, ColumnInfo, ColumnKind, FloatList, Header, MISSING, TextColumn, Values, Want,
+    Bitmap, Column, ColumnInfo, ColumnKind, FloatList, Header, MISSING, TextColumn, TextList, Values, Want,
 };
-pub use discover::Format;
 pub use error::{Problem, Result, TableError};
 pub use fingerprint::{FileStamp, Fingerprint};
+pub use format::{Compression, Dialect, Format};
 pub use intern::{Interner, TextValues};
 pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
 pub use parse::{civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};

@@ -8,10 +8,18 @@ use std::io::{ErrorKind, Read};
 use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::error::Problem;
-use crate::records::{Fault, LONGEST_RECORD, Quoting};
+use crate::format::Dialect;
+use crate::records::{Fault, LONGEST_RECORD};
 
 /// A block ends with the record that reaches this size, if not sooner.
 pub const BLOCK_BYTES: usize = 4 << 20;
+
+/// What parts fields, and what surrounds those that hold it.
+#[derive(Clone, Copy)]
+struct Quoting {
+    separator: u8,
+    quote: u8,
+}
 
 /// Cuts a stream of bytes.
 pub struct Lines<R> {
@@ -40,8 +48,10 @@ struct Scan {
 }
 
 impl<R: Read> Lines<R> {
-    /// Without `quoting`, every line is a record.
-    pub fn new(input: R, quoting: Option<Quoting>) -> Self {
+    /// Where the dialect has no quote, or without a dialect, every line is a record.
+    pub fn new(input: R, dialect: Option<Dialect>) -> Self {
+        let quoting = dialect
+            .and_then(|Dialect { separator, quote, .. }| quote.map(|quote| Quoting { separator, quote }));
         Self { input, quoting, held: Vec::new(), start: 0, at_end: false, line: 1 }
     }
 
@@ -56,6 +66,12 @@ impl<R: Read> Lines<R> {
         self.line += memchr_iter(b'\n', &chunk.bytes).count() as u64;
         self.start = end;
         Ok(Some(chunk))
+    }
+
+    /// The bytes of the next record, which [`Lines::next`] will give again.
+    pub fn peek(&mut self) -> Result<&[u8], Fault> {
+        let (end, _) = self.find(1, false)?;
+        Ok(&self.held[self.start..end])
     }
 
     /// The end of the block that begins at `start`, and how many records it has.
@@ -173,10 +189,8 @@ impl<R: Read> Lines<R> {
 mod tests {
     use super::*;
 
-    const CSV: Quoting = Quoting { separator: b',', quote: b'"' };
-
     fn cut(text: &str, records: usize) -> Vec<(String, u64, u64)> {
-        let mut lines = Lines::new(text.as_bytes(), Some(CSV));
+        let mut lines = Lines::new(text.as_bytes(), Some(Dialect::CSV));
         let mut chunks = Vec::new();
         while let Some(chunk) = lines.next(records, true).unwrap() {
             chunks.push((String::from_utf8(chunk.bytes).unwrap(), chunk.line, chunk.records));
@@ -216,7 +230,7 @@ mod tests {
     #[test]
     fn an_endless_record_is_refused() {
         let text = format!("a\n\"{}", "x\n".repeat(LONGEST_RECORD / 2 + BLOCK_BYTES * 2));
-        let mut lines = Lines::new(text.as_bytes(), Some(CSV));
+        let mut lines = Lines::new(text.as_bytes(), Some(Dialect::CSV));
         lines.next(1, true).unwrap();
         let fault = lines.next(usize::MAX, true).err().unwrap();
         assert!(matches!(fault.problem, Problem::RecordTooLong { .. }) && fault.line == 2);

@@ -19,7 +19,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use crate::arrow_columns::Decoder;
-use crate::arrow_kinds::{is_text, kind_of, type_name};
+use crate::arrow_kinds::{is_bytes, is_text, kind_of, type_name};
 use crate::column::{Column, ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
 use crate::source::Wanted;
@@ -114,7 +114,9 @@ impl<'a> ParquetFile<'a> {
         let mut batches = self.batches(piece, &roots, batch_rows)?;
         let mut decoders: Vec<Decoder> = wanted.iter().map(|_| Decoder::new(batch_rows)).collect();
         let mut first_row = piece.first_row;
-        while let Some(batch) = guarded(self.path, || batches.next().transpose())? {
+        loop {
+            let batch = guarded(self.path, || batches.next().transpose());
+            let Some(batch) = batch.map_err(|error| self.blame(piece, wanted, error))? else { break };
             let rows = batch.num_rows();
             let (mut columns, mut known) = (Vec::with_capacity(wanted.len()), Vec::new());
             for (want, decoder) in wanted.iter().zip(&mut decoders) {
@@ -125,6 +127,18 @@ impl<'a> ParquetFile<'a> {
             first_row += rows as u64;
         }
         Ok(())
+    }
+
+    /// The decoder does not say which column it failed in: the first that cannot be read alone.
+    fn blame(&self, piece: Piece, wanted: &[Wanted], error: TableError) -> TableError {
+        let fails = |want: &&Wanted| -> Result<()> {
+            let batches = self.batches(piece, &self.roots(std::slice::from_ref(*want))?, PIECE_ROWS)?;
+            guarded(self.path, || batches.map(|batch| batch.map(drop)).collect())
+        };
+        match wanted.iter().find(|want| fails(want).is_err()) {
+            Some(want) => error.in_column(&want.name),
+            None => error,
+        }
     }
 
     fn decode(
@@ -149,7 +163,7 @@ impl<'a> ParquetFile<'a> {
             let at = names.iter().position(|name| *name == want.name);
             let at = at.ok_or_else(|| crate::source::no_such_column(self.path, &want.name, &names))?;
             match kind_of(self.metadata.schema().field(at).data_type()) {
-                ColumnKind::Other(found) if found != "null" => {
+                ColumnKind::Other(found) => {
                     Err(TableError::new(self.path, Problem::Unsupported { found }).in_column(&want.name))
                 }
                 _ => Ok(at),
@@ -211,11 +225,19 @@ pub fn corrupt(reason: &str) -> Problem {
     Problem::Corrupt { reason: reason.to_string() }
 }
 
+/// What the decoder complains of: it has no error of its own for bytes that are no text.
+fn of_decoder(complaint: &str) -> Problem {
+    match complaint.to_ascii_lowercase().contains("utf") {
+        true => Problem::NotUtf8 { found: String::new() },
+        false => corrupt(complaint),
+    }
+}
+
 /// Runs a step of the decoder; its errors and panics become one kind of error.
 fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(TableError::new(path, corrupt(&error.to_string()))),
+        Ok(Err(error)) => Err(TableError::new(path, of_decoder(&error.to_string()))),
         Err(_) => Err(TableError::new(path, corrupt("the decoder gave up"))),
     }
 }
@@ -225,13 +247,12 @@ fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T
 fn as_decoded(schema: &Schema, metadata: &ParquetMetaData) -> Schema {
     let dictionary = |value| DataType::Dictionary(Box::new(DataType::Int32), Box::new(value));
     let fields = schema.fields().iter().enumerate().map(|(root, field)| {
+        let stored = stored_as_dictionary(metadata, root);
         let kind = match field.data_type() {
-            kind if is_text(kind) && !stored_as_dictionary(metadata, root) => DataType::Utf8,
-            DataType::FixedSizeBinary(width) if stored_as_dictionary(metadata, root) => {
-                dictionary(DataType::FixedSizeBinary(*width))
-            }
-            DataType::FixedSizeBinary(_) => return field.clone(),
-            kind if is_text(kind) => dictionary(DataType::Utf8),
+            DataType::FixedSizeBinary(width) if stored => dictionary(DataType::FixedSizeBinary(*width)),
+            kind if is_text(kind) && stored => dictionary(DataType::Utf8),
+            kind if is_bytes(kind) => DataType::Binary,
+            kind if is_text(kind) => DataType::Utf8,
             _ => return field.clone(),
         };
         Arc::new(field.as_ref().clone().with_data_type(kind))

@@ -57,7 +57,7 @@ impl<'a> OutputColumn<'a> {
         Self { name, values, validity: None }
     }
 
-    /// `None` for lists of unequal lengths, which are not written.
+    /// `None` for lists of unequal lengths and lists of texts, which are not written.
     pub fn of(column: &'a Column) -> Option<Self> {
         let values = match &column.values {
             Values::Int(v) => Output::Int(v),
@@ -69,7 +69,7 @@ impl<'a> OutputColumn<'a> {
             Values::FloatList(FloatList::Fixed { width, values, .. }) => {
                 Output::FloatList { width: *width, values }
             }
-            Values::FloatList(FloatList::Ragged { .. }) => return None,
+            Values::FloatList(FloatList::Ragged { .. }) | Values::TextList(_) => return None,
         };
         Some(Self { name: &column.name, values, validity: column.validity.as_ref() })
     }

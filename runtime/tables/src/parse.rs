@@ -65,6 +65,11 @@ pub fn parse_floats(text: &str, into: &mut Vec<f32>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// `["red", "blue"]`: a list of texts as JSON writes it.
+pub fn parse_texts(text: &str) -> Result<Vec<String>, Problem> {
+    serde_json::from_str(text).map_err(|_| not_a("a list of texts such as [\"a\", \"b\"]", text))
+}
+
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -193,17 +198,22 @@ pub fn guess(text: &str) -> ColumnKind {
     if listed && parse_floats(text, &mut values).is_ok() {
         return ColumnKind::FloatList(Some(values.len()));
     }
+    if listed && parse_texts(text).is_ok() {
+        return ColumnKind::TextList;
+    }
     ColumnKind::Text
 }
 
-/// The narrowest kind that holds both.
+/// The narrowest kind that holds both. A list without items is one of any kind.
 pub fn join_kinds(a: ColumnKind, b: ColumnKind) -> ColumnKind {
-    use ColumnKind::{Date, Float, FloatList, Int, Text, Time};
+    use ColumnKind::{Date, Float, FloatList, Int, Other, Text, TextList, Time};
     match (a, b) {
         (a, b) if a == b => a,
         (Int, Float) | (Float, Int) => Float,
         (Date, Time) | (Time, Date) => Time,
         (FloatList(_), FloatList(_)) => FloatList(None),
+        (FloatList(Some(0)), TextList) | (TextList, FloatList(Some(0))) => TextList,
+        (Other(found), _) | (_, Other(found)) => Other(found),
         _ => Text,
     }
 }

@@ -1,7 +1,7 @@
 //! RFC 4180 records from bytes: fields, quotes, line breaks inside quotes, and where each record begins.
 //!
-//! In comma-separated text a quote may stand only at both ends of a field. In tab-separated text, which has no
-//! quoting of its own, a quote in the middle of a field is an ordinary character.
+//! A quote may stand only at both ends of a field. In tab-separated text, which has no quoting of its own, a quote in the
+//! middle of a field is an ordinary character; where the dialect has no quote, everywhere.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
@@ -9,21 +9,15 @@ use std::io::{ErrorKind, Read};
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use crate::error::Problem;
+use crate::format::Dialect;
 use crate::parse::shorten;
 
 const CHUNK: usize = 1 << 20;
 pub const LONGEST_RECORD: usize = 64 << 20;
 
-/// What parts fields, and what surrounds those that hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quoting {
-    pub separator: u8,
-    pub quote: u8,
-}
-
 pub struct Records<R> {
     input: R,
-    delimiter: u8,
+    dialect: Dialect,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -45,6 +39,7 @@ struct Field {
 pub struct Record<'a> {
     text: &'a str,
     fields: &'a [Field],
+    quote: char,
     pub line: u64,
 }
 
@@ -72,7 +67,7 @@ impl Record<'_> {
         let field = self.fields[index];
         let text = &self.text[field.start..field.end];
         match field.escaped {
-            true => (Cow::Owned(text.replace("\"\"", "\"")), true),
+            true => (Cow::Owned(text.replace(&format!("{0}{0}", self.quote), &self.quote.to_string())), true),
             false => (Cow::Borrowed(text), field.quoted),
         }
     }
@@ -83,11 +78,11 @@ impl Record<'_> {
 }
 
 impl<R: Read> Records<R> {
-    pub fn new(input: R, delimiter: u8) -> Self {
+    pub fn new(input: R, dialect: Dialect) -> Self {
         let buffer = vec![0; CHUNK];
         Self {
             input,
-            delimiter,
+            dialect,
             buffer,
             start: 0,
             end: 0,
@@ -117,7 +112,7 @@ impl<R: Read> Records<R> {
         self.line += if quoted { memchr_iter(b'\n', bytes).count() as u64 } else { 1 };
         self.last = (start, next, line);
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(Record { text, fields: &self.fields, line })),
+            Ok(text) => Ok(Some(Record { text, fields: &self.fields, quote: self.quote(), line })),
             Err(error) => Err(self.not_utf8(bytes, error.valid_up_to(), line)),
         }
     }
@@ -126,7 +121,11 @@ impl<R: Read> Records<R> {
     pub fn current(&self) -> Record<'_> {
         let (start, end, line) = self.last;
         let text = std::str::from_utf8(&self.buffer[start..end]).unwrap_or_default();
-        Record { text, fields: &self.fields, line }
+        Record { text, fields: &self.fields, quote: self.quote(), line }
+    }
+
+    fn quote(&self) -> char {
+        self.dialect.quote.map_or('"', char::from)
     }
 
     fn not_utf8(&self, bytes: &[u8], at: usize, line: u64) -> Fault {
@@ -150,8 +149,8 @@ impl<R: Read> Records<R> {
             if at == self.end && !self.at_end {
                 return Attempt::More;
             }
-            let step = match self.buffer[at..self.end].first() {
-                Some(b'"') => self.quoted_field(at),
+            let step = match (self.buffer[at..self.end].first(), self.dialect.quote) {
+                (Some(&byte), Some(quote)) if byte == quote => self.quoted_field(at, quote),
                 _ => self.plain_field(at),
             };
             match step {
@@ -159,7 +158,7 @@ impl<R: Read> Records<R> {
                     let (start, end) = (field.start - self.start, field.end - self.start);
                     self.fields.push(Field { start, end, ..field });
                     match self.buffer[..self.end].get(after) {
-                        Some(&byte) if byte == self.delimiter => at = after + 1,
+                        Some(&byte) if byte == self.dialect.separator => at = after + 1,
                         Some(b'\r') => return Attempt::Done { next: (after + 2).min(self.end) },
                         Some(_) => return Attempt::Done { next: after + 1 },
                         None => return Attempt::Done { next: after },
@@ -173,16 +172,18 @@ impl<R: Read> Records<R> {
     /// A field without quotes: ends before the separator, the line break or the end of the file.
     fn plain_field(&self, at: usize) -> Result<(Field, usize), Attempt> {
         let rest = &self.buffer[at..self.end];
-        let stop = match self.delimiter {
-            b'\t' => memchr2(b'\t', b'\n', rest),
-            delimiter => memchr3(delimiter, b'\n', b'"', rest),
+        let Dialect { separator, quote, .. } = self.dialect;
+        let quote = quote.filter(|_| separator != b'\t');
+        let stop = match quote {
+            None => memchr2(separator, b'\n', rest),
+            Some(quote) => memchr3(separator, b'\n', quote, rest),
         };
         let Some(length) = stop.or_else(|| self.at_end.then_some(rest.len())) else {
             return Err(Attempt::More);
         };
         let mut end = at + length;
         match rest.get(length) {
-            Some(b'"') => {
+            Some(byte) if Some(*byte) == quote => {
                 let found = shorten(&String::from_utf8_lossy(&rest[..(length + 20).min(rest.len())]));
                 return Err(Attempt::Bad { problem: Problem::QuoteInField { found }, at: end });
             }
@@ -193,14 +194,14 @@ impl<R: Read> Records<R> {
         Ok((Field { start: at, end, quoted: false, escaped: false }, after))
     }
 
-    fn quoted_field(&self, at: usize) -> Result<(Field, usize), Attempt> {
+    fn quoted_field(&self, at: usize, quote: u8) -> Result<(Field, usize), Attempt> {
         let mut escaped = false;
         let mut from = at + 1;
         let close = loop {
-            match memchr(b'"', &self.buffer[from..self.end]) {
+            match memchr(quote, &self.buffer[from..self.end]) {
                 None if self.at_end => return Err(Attempt::Bad { problem: Problem::UnclosedQuote, at }),
                 None => return Err(Attempt::More),
-                Some(length) if self.buffer[..self.end].get(from + length + 1) == Some(&b'"') => {
+                Some(length) if self.buffer[..self.end].get(from + length + 1) == Some(&quote) => {
                     escaped = true;
                     from += length + 2;
                 }
@@ -214,7 +215,7 @@ impl<R: Read> Records<R> {
             [] | [b'\r'] if !self.at_end => Err(Attempt::More),
             [] | [b'\n', ..] | [b'\r', b'\n', ..] => Ok((field, after)),
             [b'\r'] => Ok((field, after)),
-            [byte, ..] if *byte == self.delimiter => Ok((field, after)),
+            [byte, ..] if *byte == self.dialect.separator => Ok((field, after)),
             _ => {
                 let found = shorten(&String::from_utf8_lossy(&rest[..rest.len().min(20)]));
                 Err(Attempt::Bad { problem: Problem::TextAfterQuote { found }, at: after })
@@ -255,11 +256,11 @@ impl<R: Read> Records<R> {
 
 impl Records<std::io::Empty> {
     /// The records of a block of text that begins on line `line`.
-    pub fn of_block(bytes: Vec<u8>, delimiter: u8, line: u64) -> Self {
+    pub fn of_block(bytes: Vec<u8>, dialect: Dialect, line: u64) -> Self {
         let end = bytes.len();
         Self {
             input: std::io::empty(),
-            delimiter,
+            dialect,
             buffer: bytes,
             start: 0,
             end,
@@ -278,6 +279,8 @@ impl Fault {
             ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
                 Problem::Corrupt { reason: error.to_string() }
             }
+            // Decoders of compressed text have errors of their own, which the system knows nothing of.
+            _ if error.raw_os_error().is_none() => Problem::Corrupt { reason: error.to_string() },
             _ => Problem::Io(error),
         };
         Fault { problem, line, field: None }
@@ -288,8 +291,8 @@ impl Fault {
 mod tests {
     use super::*;
 
-    fn rows(text: &str, delimiter: u8) -> Result<Vec<Vec<String>>, Fault> {
-        let mut records = Records::new(text.as_bytes(), delimiter);
+    fn rows(text: &str, dialect: Dialect) -> Result<Vec<Vec<String>>, Fault> {
+        let mut records = Records::new(text.as_bytes(), dialect);
         let mut rows = Vec::new();
         while let Some(record) = records.next()? {
             rows.push((0..record.len()).map(|i| record.field(i).0.into_owned()).collect());
@@ -301,26 +304,34 @@ mod tests {
     fn quotes_breaks_and_line_ends() {
         let text = "\u{feff}a,b\r\n\"x,\"\"y\"\"\",\"two\nlines\"\n1,\n\"\",2";
         let expected = [["a", "b"], ["x,\"y\"", "two\nlines"], ["1", ""], ["", "2"]];
-        assert_eq!(rows(text, b',').unwrap(), expected);
-        assert_eq!(rows("a\tb\n1\"\t\"2\"\r\n", b'\t').unwrap(), [["a", "b"], ["1\"", "2"]]);
-        assert_eq!(rows("a,b\n\"1\",\"2\"\r", b',').unwrap(), [["a", "b"], ["1", "2"]]);
+        assert_eq!(rows(text, Dialect::CSV).unwrap(), expected);
+        assert_eq!(rows("a\tb\n1\"\t\"2\"\r\n", Dialect::TSV).unwrap(), [["a", "b"], ["1\"", "2"]]);
+        assert_eq!(rows("a,b\n\"1\",\"2\"\r", Dialect::CSV).unwrap(), [["a", "b"], ["1", "2"]]);
+    }
+
+    #[test]
+    fn dialects() {
+        let semicolons = Dialect { separator: b';', quote: Some(b'\''), header: true };
+        assert_eq!(rows("a;b\n'1;''x''';\"2,\n", semicolons).unwrap(), [["a", "b"], ["1;'x'", "\"2,"]]);
+        let unquoted = Dialect { quote: None, ..Dialect::CSV };
+        assert_eq!(rows("a,b\n\"1,5\" nail\n", unquoted).unwrap(), [["a", "b"], ["\"1", "5\" nail"]]);
     }
 
     #[test]
     fn a_record_longer_than_the_buffer_is_whole() {
         let long = "é".repeat(CHUNK);
         let text = format!("a,b\n1,\"{long}\"\n2,{long}\n");
-        let rows = rows(&text, b',').unwrap();
+        let rows = rows(&text, Dialect::CSV).unwrap();
         assert_eq!((rows.len(), rows[1][1] == long, rows[2][1] == long), (3, true, true));
     }
 
     #[test]
     fn bad_quoting_names_its_line() {
-        let fault = rows("a,b\n1,2\n3,\"4\n5,6\n", b',').unwrap_err();
+        let fault = rows("a,b\n1,2\n3,\"4\n5,6\n", Dialect::CSV).unwrap_err();
         assert!(matches!(fault.problem, Problem::UnclosedQuote) && fault.line == 3 && fault.field == Some(1));
-        let fault = rows("a,b\n\"1\n\"x,2\n", b',').unwrap_err();
+        let fault = rows("a,b\n\"1\n\"x,2\n", Dialect::CSV).unwrap_err();
         assert!(matches!(fault.problem, Problem::TextAfterQuote { .. }) && fault.line == 3);
-        let fault = rows("a,b\n1,5\" pipe\n", b',').unwrap_err();
+        let fault = rows("a,b\n1,5\" pipe\n", Dialect::CSV).unwrap_err();
         assert!(matches!(fault.problem, Problem::QuoteInField { .. }) && fault.line == 2);
     }
 }

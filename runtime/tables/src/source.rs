@@ -1,16 +1,19 @@
 //! A source: the files of one table, read as one.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
 use crate::builder::concat;
 use crate::column::{Column, ColumnInfo, ColumnKind, Header, Want};
 use crate::delimited;
-use crate::discover::{Format, InputFile, discover};
+use crate::discover::discover;
 use crate::error::{Problem, Result, TableError};
 use crate::fingerprint::Fingerprint;
+use crate::format::{Format, InputFile};
+use crate::hdf5_in::Hdf5File;
+use crate::json_lines;
 use crate::parquet_in::ParquetFile;
 use crate::parse::join_kinds;
 use crate::suggest::closest;
@@ -22,9 +25,10 @@ const SAMPLED_OTHERS: usize = 8;
 const BATCH_ROWS: usize = 1 << 17;
 
 /// The files of one table, in reading order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     files: Vec<InputFile>,
+    header: Arc<OnceLock<Header>>,
 }
 
 /// Whole columns, and how many rows came from each file.
@@ -84,9 +88,15 @@ impl Wanted {
 }
 
 impl Source {
-    /// Finds the files of `patterns` (paths, folders, globs; relative ones below `base`).
+    /// Finds the files of `patterns` (paths, folders, globs; relative ones below `base`), whose extensions say what they
+    /// are.
     pub fn open<P: AsRef<Path>>(patterns: &[P], base: &Path) -> Result<Self> {
-        Ok(Self { files: discover(patterns, base)? })
+        Self::open_as(patterns, base, None)
+    }
+
+    /// As [`Source::open`], where the user may have stated the format of all files.
+    pub fn open_as<P: AsRef<Path>>(patterns: &[P], base: &Path, stated: Option<&Format>) -> Result<Self> {
+        Ok(Self { files: discover(patterns, base, stated)?, header: Arc::default() })
     }
 
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
@@ -97,8 +107,16 @@ impl Source {
         Fingerprint::of(&self.files().collect::<Vec<_>>())
     }
 
-    /// Columns and their kinds, without reading the data; see [`Header`] for what is sampled.
+    /// Columns and their kinds, without reading the data; see [`Header`] for what is sampled. Looked up once.
     pub fn header(&self) -> Result<Header> {
+        if let Some(header) = self.header.get() {
+            return Ok(header.clone());
+        }
+        let header = self.look_all()?;
+        Ok(self.header.get_or_init(|| header).clone())
+    }
+
+    fn look_all(&self) -> Result<Header> {
         let looked_at = self.looked_at();
         let columns: Vec<(Vec<ColumnInfo>, Option<u64>)> =
             looked_at.par_iter().map(|&index| self.look(index)).collect::<Result<_>>()?;
@@ -113,15 +131,15 @@ impl Source {
             self.join(first, &mut joined, seen, index, columns, rows.unwrap_or(0))?;
             seen += rows.unwrap_or(0);
         }
-        let sampled = matches!(self.files[first].format, Format::Delimited { .. });
+        let sampled = self.files[first].format.is_text();
         Ok(Header { columns: joined, rows, files: self.files().map(Path::to_path_buf).collect(), sampled })
     }
 
-    /// All Parquet files; the first text file and some others, evenly spread.
+    /// All files that describe themselves; the first text file and some others, evenly spread.
     fn looked_at(&self) -> Vec<usize> {
         let n = self.files.len();
-        match self.files.first().map(|file| file.format) {
-            Some(Format::Delimited { .. }) if n > SAMPLED_OTHERS + 1 => {
+        match self.files.first() {
+            Some(first) if first.format.is_text() && n > SAMPLED_OTHERS + 1 => {
                 (0..=SAMPLED_OTHERS).map(|i| i * (n - 1) / SAMPLED_OTHERS).collect()
             }
             _ => (0..n).collect(),
@@ -129,38 +147,55 @@ impl Source {
     }
 
     fn look(&self, index: usize) -> Result<(Vec<ColumnInfo>, Option<u64>)> {
-        let InputFile { path, format } = &self.files[index];
+        let file = &self.files[index];
         let limit = if index == 0 { SAMPLE_ROWS } else { SAMPLE_ROWS_OF_OTHERS };
-        match *format {
-            Format::Delimited { delimiter, gzip } => {
-                Ok((delimited::sample(path, delimiter, gzip, limit)?, None))
+        Ok(match &file.format {
+            Format::Delimited(dialect) => (delimited::sample(file, *dialect, limit)?, None),
+            Format::JsonLines => (json_lines::sample(file, limit)?, None),
+            Format::Parquet => {
+                let file = ParquetFile::open(&file.path)?;
+                (file.columns(), Some(file.rows()))
             }
-            _ => {
-                let file = ParquetFile::open(path)?;
-                Ok((file.columns(), Some(file.rows())))
+            Format::Hdf5 { group } => {
+                let file = Hdf5File::open(&file.path, group.as_deref())?;
+                (file.columns(), Some(file.rows()))
             }
-        }
+        })
     }
 
-    /// Every file must have the columns of the first, of kinds that fit.
+    /// Every file must have the columns of the first, of kinds that fit. Objects may lack any key.
     fn join(
         &self,
         first: usize,
-        joined: &mut [ColumnInfo],
+        joined: &mut Vec<ColumnInfo>,
         seen: u64,
         index: usize,
         columns: Vec<ColumnInfo>,
         rows: u64,
     ) -> Result<()> {
         let path = &self.files[index].path;
-        for known in joined {
+        let objects = self.files[first].format == Format::JsonLines;
+        if objects {
+            let new = |column: &&ColumnInfo| joined.iter().all(|known| known.name != column.name);
+            let new: Vec<ColumnInfo> = columns.iter().filter(new).cloned().collect();
+            joined.extend(new.into_iter().map(|column| ColumnInfo {
+                missing: None,
+                nullable: true,
+                ..column
+            }));
+        }
+        for known in joined.iter_mut() {
             let Some(other) = columns.iter().find(|column| column.name == known.name) else {
+                if objects {
+                    (known.missing, known.nullable) = (None, true);
+                    continue;
+                }
                 let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
                 return Err(no_such_column(path, &known.name, &names));
             };
             known.missing = weighted(known.missing, seen, other.missing, rows);
             known.nullable |= other.nullable;
-            let text = matches!(self.files[first].format, Format::Delimited { .. });
+            let text = self.files[first].format.is_text();
             known.kind = fit(known, other, text).ok_or_else(|| {
                 let first = self.files[first].path.clone();
                 let (first_kind, kind) = (known.type_name.clone(), other.type_name.clone());
@@ -192,12 +227,8 @@ impl Source {
         Ok(self.header()?.rows)
     }
 
-    pub(crate) fn path(&self, file: usize) -> &Path {
-        &self.files[file].path
-    }
-
-    pub(crate) fn format(&self, file: usize) -> Format {
-        self.files[file].format
+    pub(crate) fn file(&self, file: usize) -> &InputFile {
+        &self.files[file]
     }
 
     pub(crate) fn wanted(&self, columns: &[(&str, Want)]) -> Result<Vec<Wanted>> {
@@ -217,26 +248,20 @@ impl Source {
     /// The row (from 0) of one of the files, and its line.
     pub fn place_in(&self, file: &Path, row: u64) -> Place {
         let input = self.files.iter().find(|input| input.path == file);
-        let line = match input.map(|input| input.format) {
-            Some(Format::Delimited { delimiter, gzip }) => delimited::line_of(file, delimiter, gzip, row + 1),
-            _ => None,
-        };
+        let line = input.and_then(|input| match &input.format {
+            Format::Delimited(dialect) => delimited::line_of(input, *dialect, row + 1),
+            Format::JsonLines => json_lines::line_of(input, row + 1),
+            Format::Parquet | Format::Hdf5 { .. } => None,
+        });
         Place { file: file.to_path_buf(), row: row + 1, line }
     }
 
     /// The file, row and line of a row of the table (from 0).
     pub fn locate(&self, parts: &[Part], row: u64) -> Place {
         let mut before = 0;
-        for (part, input) in parts.iter().zip(&self.files) {
+        for part in parts {
             if row < before + part.rows {
-                let row = row - before + 1;
-                let line = match input.format {
-                    Format::Delimited { delimiter, gzip } => {
-                        delimited::line_of(&part.file, delimiter, gzip, row)
-                    }
-                    _ => None,
-                };
-                return Place { file: part.file.clone(), row, line };
+                return self.place_in(&part.file, row - before);
             }
             before += part.rows;
         }

@@ -7,6 +7,7 @@
 //!
 //! Memory: a batch and a page of each column per thread, or for text a block of 4 MiB and its columns.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,9 +17,11 @@ use std::vec::IntoIter;
 use rayon::prelude::*;
 
 use crate::column::{Column, Want};
-use crate::delimited::{Block, Blocks};
-use crate::discover::Format;
+use crate::delimited;
 use crate::error::{Result, TableError};
+use crate::format::Format;
+use crate::hdf5_in::Hdf5File;
+use crate::json_lines;
 use crate::parquet_in::{ParquetFile, Piece};
 use crate::source::{Batch, Part, Source, Wanted};
 
@@ -68,7 +71,7 @@ impl Source {
             }
             let mut state = state();
             let done = task.map_err(E::from).and_then(|task| {
-                let (file, before) = (self.path(task.file), task.before);
+                let (file, before) = (self.file(task.file).path.as_path(), task.before);
                 task.scan(&wanted, rows.max(1), &mut |part: Rows| each(&mut state, part.of(file, before)))
             });
             if let Err(error) = done {
@@ -91,7 +94,7 @@ impl Source {
         let wanted = self.wanted(columns)?;
         for task in Tasks::new(self, &wanted, rows.max(1)) {
             let task = task?;
-            let (file, before) = (self.path(task.file), task.before);
+            let (file, before) = (self.file(task.file).path.as_path(), task.before);
             task.scan(&wanted, rows.max(1), &mut |part: Rows| each(part.of(file, before)))?;
         }
         Ok(())
@@ -150,7 +153,9 @@ struct Task<'a> {
 
 enum Work<'a> {
     Groups(Arc<ParquetFile<'a>>, Piece),
-    Lines(Block<'a>),
+    Lines(delimited::Block<'a>),
+    Objects(json_lines::Block<'a>),
+    Slice(Arc<Hdf5File<'a>>, Range<u64>),
 }
 
 impl Task<'_> {
@@ -163,6 +168,8 @@ impl Task<'_> {
         match self.work {
             Work::Groups(file, piece) => file.scan(piece, wanted, rows, sink),
             Work::Lines(block) => sink(block.read(wanted)?),
+            Work::Objects(block) => sink(block.read(wanted)?),
+            Work::Slice(file, slice) => file.scan(slice, wanted, rows, sink),
         }
     }
 }
@@ -181,7 +188,9 @@ struct Tasks<'a> {
 /// The file that tasks are taken from.
 enum Open<'a> {
     Parquet(Arc<ParquetFile<'a>>, IntoIter<Piece>),
-    Text(Blocks<'a>),
+    Delimited(delimited::Blocks<'a>),
+    JsonLines(json_lines::Blocks<'a>),
+    Hdf5(Arc<Hdf5File<'a>>, IntoIter<Range<u64>>),
 }
 
 impl<'a> Tasks<'a> {
@@ -206,7 +215,7 @@ impl<'a> Tasks<'a> {
 
     fn close(&mut self) {
         let rows = self.open.take().map_or(0, |open| open.rows());
-        let file = self.source.path(self.parts.len()).to_path_buf();
+        let file = self.source.file(self.parts.len()).path.clone();
         self.parts.push(Part { file, rows });
         self.before += rows;
     }
@@ -227,31 +236,41 @@ impl<'a> Iterator for Tasks<'a> {
 
 impl<'a> Open<'a> {
     fn file(source: &'a Source, file: usize, wanted: &'a [Wanted], batch_rows: usize) -> Result<Self> {
-        let path = source.path(file);
-        Ok(match source.format(file) {
-            Format::Delimited { delimiter, gzip } => {
-                Open::Text(Blocks::open(path, (delimiter, gzip), wanted, batch_rows)?)
+        let file = source.file(file);
+        Ok(match &file.format {
+            Format::Delimited(dialect) => {
+                Open::Delimited(delimited::Blocks::open(file, *dialect, wanted, batch_rows)?)
             }
-            _ => {
-                let file = ParquetFile::open(path)?;
+            Format::JsonLines => Open::JsonLines(json_lines::Blocks::open(file, batch_rows)?),
+            Format::Parquet => {
+                let file = ParquetFile::open(&file.path)?;
                 let pieces = file.pieces(wanted)?;
                 Open::Parquet(Arc::new(file), pieces.into_iter())
+            }
+            Format::Hdf5 { group } => {
+                let file = Hdf5File::open(&file.path, group.as_deref())?;
+                let slices = file.slices(wanted, batch_rows)?;
+                Open::Hdf5(Arc::new(file), slices.into_iter())
             }
         })
     }
 
     fn next(&mut self) -> Result<Option<Work<'a>>> {
-        match self {
-            Open::Parquet(file, pieces) => Ok(pieces.next().map(|piece| Work::Groups(file.clone(), piece))),
-            Open::Text(blocks) => Ok(blocks.next()?.map(Work::Lines)),
-        }
+        Ok(match self {
+            Open::Delimited(blocks) => blocks.next()?.map(Work::Lines),
+            Open::JsonLines(blocks) => blocks.next()?.map(Work::Objects),
+            Open::Parquet(file, pieces) => pieces.next().map(|piece| Work::Groups(file.clone(), piece)),
+            Open::Hdf5(file, slices) => slices.next().map(|slice| Work::Slice(file.clone(), slice)),
+        })
     }
 
     /// Rows of the whole file, once all tasks are taken.
     fn rows(&self) -> u64 {
         match self {
+            Open::Delimited(blocks) => blocks.rows(),
+            Open::JsonLines(blocks) => blocks.rows(),
             Open::Parquet(file, _) => file.rows(),
-            Open::Text(blocks) => blocks.rows(),
+            Open::Hdf5(file, _) => file.rows(),
         }
     }
 }

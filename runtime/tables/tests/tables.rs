@@ -108,12 +108,6 @@ fn missing_files_and_columns_are_answered_with_the_nearest_name() {
     assert_eq!(Source::open(&["empty"], folder.path()).unwrap_err().code(), "empty_folder");
     put(folder.path(), "t.xlsx", "");
     assert_eq!(Source::open(&["t.xlsx"], folder.path()).unwrap_err().code(), "unknown_format");
-    put(folder.path(), "t.jsonl", "{}");
-    assert_eq!(Source::open(&["t.jsonl"], folder.path()).unwrap_err().code(), "not_yet");
-    assert_eq!(
-        Source::open(&["t.jsonl"], folder.path()).unwrap_err().to_string().split(": ").last(),
-        Some("JSON lines tables cannot be read yet")
-    );
 }
 
 #[test]

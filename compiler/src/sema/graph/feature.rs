@@ -211,7 +211,7 @@ impl FeatureCx<'_, '_> {
             world::ColumnKind::Vector { width } => (ColumnKind::Vector { width }, Kind::Vector(width)),
             world::ColumnKind::Date => (ColumnKind::Date, Kind::Date),
             world::ColumnKind::Time => (ColumnKind::Time, Kind::Time),
-            world::ColumnKind::Other => {
+            world::ColumnKind::TextList | world::ColumnKind::Other => {
                 let message = format!("{}, which no feature can read", is_a(&column));
                 self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, "cannot be read");
                 return None;

@@ -287,6 +287,7 @@ fn noun(kind: &ColumnKind) -> &'static str {
         ColumnKind::Date => "a date",
         ColumnKind::Time => "a time",
         ColumnKind::Vector { .. } => "a list of floats",
+        ColumnKind::TextList => "a list of texts",
         ColumnKind::Other => "of a type that is not read",
     }
 }

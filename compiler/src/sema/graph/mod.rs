@@ -6,6 +6,7 @@ pub mod feature;
 pub mod label;
 pub mod leak;
 pub mod merge;
+pub mod source;
 pub mod table;
 mod text;
 mod transform;

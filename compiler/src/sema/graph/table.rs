@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use gsl_plan::graph::Source;
 
+use super::source::source_of;
 use crate::diag::{Diagnostic, codes, did_you_mean};
 use crate::sema::cx::{Cx, and_list};
-use crate::sema::value::{Env, Ty, Value, eval};
+use crate::sema::value::Env;
 use crate::syntax::ast::{Expr, Ident, SourceKind, Span};
 use crate::world::{ColumnHeader, ColumnKind, Header, WorldError};
 
@@ -32,12 +33,10 @@ impl Table {
     }
 
     fn add(&mut self, cx: &mut Cx, env: &Env, files: &[Expr], span: Span) {
-        let paths = files.iter().map(|e| path(cx, env, e)).collect::<Option<Vec<_>>>();
-        let Some(paths) = paths.filter(|p| !p.is_empty()) else {
+        let Some(source) = source_of(cx, env, files).filter(|source| !source.paths.is_empty()) else {
             self.complete = false;
             return;
         };
-        let source = Source::of(paths);
         match cx.header(&source) {
             Ok(header) => self.headers.push(header),
             Err(error) => {
@@ -90,19 +89,11 @@ impl Table {
 
 /// The paths of `files(train: "a.csv", …)`.
 pub fn files_source(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<Source> {
-    let path = path(cx, env, expr)?;
-    let source = Source::of(vec![path]);
+    let source = source_of(cx, env, std::slice::from_ref(expr))?;
     if let Err(error) = cx.header(&source) {
         report(cx, error, expr.span);
     }
     Some(source)
-}
-
-fn path(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<String> {
-    match eval(cx, env, expr, &Ty::Path, false)? {
-        Value::Text(path) => Some(path),
-        _ => None,
-    }
 }
 
 /// Says that something of the world is not there, or cannot be read.
