@@ -21,6 +21,9 @@ impl Builder<'_> {
         }
         for (index, facts) in self.facts.relations.iter().enumerate() {
             writer.relation(index, facts)?;
+            if facts.reverse_of.is_none() && !self.plan.edges[facts.declared_by].candidates.is_empty() {
+                writer.candidates(index)?;
+            }
         }
         for (done, record) in self.stages.done().iter().zip(&stages) {
             for ((_, piece), array) in done.arrays.iter().zip(&record.arrays) {
@@ -105,6 +108,7 @@ fn array_of<'a>(arrays: &'a Arrays, relation: usize, name: &str) -> &'a Piece {
 
 fn dataset_of(kind: &str, rest: &str, array: &str, first: usize) -> String {
     match kind {
+        "graph" | "time" => format!("nodes/{rest}/{kind}"),
         "labels" => format!("nodes/{rest}/labels/{array}"),
         "features" => {
             let (ty, feature) = rest.split_once('/').unwrap_or((rest, ""));

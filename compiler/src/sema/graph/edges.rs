@@ -309,7 +309,7 @@ impl Resolver<'_, '_> {
         let span = feature.value.as_ref().map_or(name.span, |v| v.span);
         let Some(args) = signature.bind(self.cx, self.env, rest, span, &[]) else { return };
         let Some(header) = self.candidate_column(&column.value, table, dst) else { return };
-        let separator = args.word("separator").filter(|s| *s != "none").map(str::to_owned);
+        let separator = args.word("separator").map(str::to_owned);
         if separator.as_ref().is_some_and(|s| s.is_empty() || header.kind != ColumnKind::Text) {
             let message = "a separator has at least one character, and parts keys in a text";
             self.cx.error(codes::SCHEMA_CANDIDATES, message, span, "");
@@ -330,7 +330,6 @@ impl Resolver<'_, '_> {
         let fits = match header.kind {
             ColumnKind::Text => true,
             ColumnKind::Int => is_int || header.guessed,
-            ColumnKind::Vector { .. } => is_int,
             _ => false,
         };
         if !fits {
