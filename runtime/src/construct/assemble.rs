@@ -97,11 +97,12 @@ impl Builder<'_> {
     }
 }
 
-fn relations_in(arrays: &Arrays) -> usize {
-    arrays.iter().filter(|(name, _)| name.ends_with("/indptr")).count()
+pub(super) fn relations_in(arrays: &Arrays) -> usize {
+    let is_list = |name: &str| name.split_once('/').is_some_and(|(_, array)| array == "indptr");
+    arrays.iter().filter(|(name, _)| is_list(name)).count()
 }
 
-fn array_of<'a>(arrays: &'a Arrays, relation: usize, name: &str) -> &'a Piece {
+pub(super) fn array_of<'a>(arrays: &'a Arrays, relation: usize, name: &str) -> &'a Piece {
     let wanted = format!("{relation}/{name}");
     &arrays.iter().find(|(known, _)| *known == wanted).expect("every relation has it").1
 }

@@ -28,9 +28,10 @@ impl Edges<'_> {
         let mut read = around.columns();
         self.edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut read));
         let time = self.edge.time.as_ref().map(|time| (time.clone(), want_of_time(self.opened, time)));
-        let is_number = |name: &String| name != self.count && self.edge.time.as_ref() != Some(name);
+        // A split by the time is by the latest of the rows.
+        let is_latest = |(name, want): &(String, Want)| *want == Want::Auto && self.edge.time.as_ref() == Some(name);
         let mut numbers: Vec<(String, Want)> = Vec::new();
-        for (name, _) in read.iter().filter(|(name, _)| is_number(name)) {
+        for (name, _) in read.iter().filter(|read| read.0 != self.count && !is_latest(read)) {
             let is_bool = self.opened.kind(name) == Some(&ColumnKind::Bool);
             add(&mut numbers, name, if is_bool { Want::Bool } else { Want::Float });
         }

@@ -130,6 +130,7 @@ impl Columns {
         };
         let one = |(name, want): &(String, Want)| -> Option<(Want, Column)> {
             let column = match at(name) {
+                _ if self.is_latest(name, *want) => return None,
                 _ if *name == self.count => {
                     let counts = self.words(records, 3).into_iter().map(f64::from).collect();
                     column_of(name, counts, *want)
@@ -156,10 +157,15 @@ impl Columns {
         }
     }
 
+    /// Whether the column is asked for as the time that splits compare.
+    fn is_latest(&self, name: &str, want: Want) -> bool {
+        want == Want::Auto && self.time.as_ref().is_some_and(|(time, _)| time == name)
+    }
+
     /// The times as the column that they come from, for splits by it.
     fn time_column(&self, records: &[u8], wanted: &[(String, Want)]) -> Option<(Want, Column)> {
         let (name, kind) = self.time.as_ref()?;
-        let (_, want) = wanted.iter().find(|(wanted, _)| wanted == name)?;
+        let (_, want) = wanted.iter().find(|(wanted, want)| wanted == name && self.is_latest(wanted, *want))?;
         let times = self.times(records);
         let values = match kind {
             Want::Date | Want::Time => Values::Time(times),

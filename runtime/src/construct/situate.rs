@@ -3,13 +3,13 @@
 use gsl_plan::graph::{Feature, NodeType, Structure};
 use serde_json::json;
 
+use super::assemble::{array_of, relations_in};
 use super::batches::Offenders;
 use super::computed::Lists;
 use super::error::{BuildError, Result};
 use super::lowered::{column_name, lowered, structures};
 use super::membership::{Sides, arrays, members, stay_inside};
 use super::nodes::{home_of, whole_frame};
-use super::stages::Arrays;
 use super::times::{refuse_missing, times, want_of};
 use super::{Alignments, Builder};
 use crate::graph::piece::Piece;
@@ -87,14 +87,10 @@ impl Builder<'_> {
     /// The lists of all relations, by their index.
     fn lists(&self) -> Vec<(&Piece, &Piece)> {
         let edges = self.stages.done().iter().filter(|done| done.record.name.starts_with("edges/"));
-        let of = |arrays: &'_ Arrays, name: &str| -> Vec<usize> {
-            (0..arrays.len()).filter(|&at| arrays[at].0.ends_with(name)).collect()
-        };
         let mut lists = Vec::new();
         for done in edges {
-            for (indptr, src) in of(&done.arrays, "/indptr").into_iter().zip(of(&done.arrays, "/src")) {
-                lists.push((&done.arrays[indptr].1, &done.arrays[src].1));
-            }
+            let of = |own| (array_of(&done.arrays, own, "indptr"), array_of(&done.arrays, own, "src"));
+            lists.extend((0..relations_in(&done.arrays)).map(of));
         }
         lists
     }

@@ -251,8 +251,8 @@ impl<'w> Resolver<'_, 'w> {
         };
         if source.kind == SourceKind::Edges {
             self.tableless.insert(index);
-            self.check_tableless(node);
             self.push_node(node, Table::default(), key_ident(&node.body));
+            self.check_tableless(node);
             return;
         }
         let table = Table::open(self.cx, self.env, source);
@@ -267,9 +267,21 @@ impl<'w> Resolver<'_, 'w> {
         self.cx.error(codes::NAMES_DUPLICATE, message, name.span, "the second one");
     }
 
+    /// Without a table there are no columns: features follow from edges, and there are no labels.
     fn check_tableless(&mut self, node: &Node) {
+        let found = self.plan.nodes.last().map(|n| n.features.clone()).unwrap_or_default();
+        let reads = |name: &str| {
+            let mut columns = Vec::new();
+            found.iter().filter(|f| f.name == name).for_each(|f| feature::columns(&f.expr, &mut columns));
+            !columns.is_empty()
+        };
         for stmt in &node.body {
-            if let SchemaStmt::Feature(_) | SchemaStmt::Label(_) | SchemaStmt::Split(_) = stmt {
+            let misplaced = match stmt {
+                SchemaStmt::Feature(feature) => reads(&feature.name.text),
+                SchemaStmt::Label(_) | SchemaStmt::Split(_) | SchemaStmt::Time { .. } => true,
+                _ => false,
+            };
+            if misplaced {
                 let message = format!("`{}` has no table to take columns from", node.name);
                 let help = "give it a table: `from \"table.csv\"`";
                 self.cx.error_help(codes::SCHEMA_MISPLACED, message, stmt.span(), "needs a table", help);
