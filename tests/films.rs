@@ -8,7 +8,10 @@ use support::{Folder, root};
 fn the_example_of_edges_builds_and_runs() {
     let folder = Folder::new();
     for name in ["films.gsl", "data/films.csv", "data/saw.csv", "data/friends.csv"] {
-        folder.write(name, std::fs::read(root().join("examples/films").join(name)).expect("a file of the example"));
+        folder.write(
+            name,
+            std::fs::read(root().join("examples/films").join(name)).expect("a file of the example"),
+        );
     }
     for command in ["check", "build", "run"] {
         folder.gsc(&[command, "films.gsl"]).ok();

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use gsl_plan::graph::{Key as KeyColumn, *};
-use gsl_runtime::construct::{BuildError, BuildReport, Scratch, construct, construct_like, construct_or_reuse};
+use gsl_runtime::construct::{
+    BuildError, BuildReport, Scratch, construct, construct_like, construct_or_reuse,
+};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::view::GraphView;
 use proptest::prelude::*;
@@ -52,7 +54,12 @@ fn node(name: &str, file: &str, key: &str, kind: KeyKind) -> NodeType {
     }
 }
 
-fn edge(name: &str, file: &str, (src, src_column): (usize, &str), (dst, dst_column): (usize, &str)) -> EdgeType {
+fn edge(
+    name: &str,
+    file: &str,
+    (src, src_column): (usize, &str),
+    (dst, dst_column): (usize, &str),
+) -> EdgeType {
     EdgeType {
         relation: Relation::Named(name.into()),
         src,
@@ -221,14 +228,27 @@ fn loops_are_dropped_or_added() {
         assert_eq!(graph.edge_time(0).unwrap()[at], i64::MIN);
     }
     knows.features = vec![feature("stars", number("stars"))];
-    let said = refused(&people(knows), tempfile::tempdir().map(|f| { write_people(f.path()); f }).unwrap().path());
+    let said = refused(
+        &people(knows),
+        tempfile::tempdir()
+            .map(|f| {
+                write_people(f.path());
+                f
+            })
+            .unwrap()
+            .path(),
+    );
     assert!(said.contains("loops = add"), "{said}");
 }
 
 // ------------------------------------------------------------------------------------------------- labels and splits
 
 fn labelled(split: Split) -> EdgeType {
-    EdgeType { labels: vec![label("close", LabelKind::Class, split)], reverse: Some("known_by".into()), ..knows() }
+    EdgeType {
+        labels: vec![label("close", LabelKind::Class, split)],
+        reverse: Some("known_by".into()),
+        ..knows()
+    }
 }
 
 #[test]
@@ -251,7 +271,10 @@ fn edges_are_labelled_in_the_order_of_their_lists() {
     assert_eq!(graph.owner(1), 0);
     assert_eq!(graph.edge_label(1, 0), graph.edge_label(0, 0));
     assert_eq!(graph.facts().relations[1].labels.len(), 0);
-    assert_eq!((report.relations[0].labels[0].unlabelled, report.relations[0].labels[0].parts.iter().sum::<u64>()), (1, 5));
+    assert_eq!(
+        (report.relations[0].labels[0].unlabelled, report.relations[0].labels[0].parts.iter().sum::<u64>()),
+        (1, 5)
+    );
 }
 
 #[test]
@@ -278,7 +301,8 @@ fn parallel_edges_share_a_part_and_no_edge_depends_on_others() {
     let train = all.iter().filter(|(_, part)| *part == Part::Train as u8).count();
     assert!((450..630).contains(&train), "{train}");
     for class in ["0", "1", "2"] {
-        let of: Vec<u8> = parts(&rows, true).into_iter().filter(|((_, c), _)| c == class).map(|(_, part)| part).collect();
+        let of: Vec<u8> =
+            parts(&rows, true).into_iter().filter(|((_, c), _)| c == class).map(|(_, part)| part).collect();
         let share = |part: Part| of.iter().filter(|p| **p == part as u8).count() as f64 / of.len() as f64;
         assert!((share(Part::Train) - 0.6).abs() < 0.04 && (share(Part::Test) - 0.2).abs() < 0.04, "{of:?}");
     }
@@ -304,7 +328,10 @@ fn files_of_pairs_split_edges() {
     fs::remove_file(folder.path().join("graph.h5")).unwrap();
     write(folder.path(), "test.csv", "u,v", &["c,a", "c,d"]);
     let said = refused(&people(labelled(files())), folder.path());
-    assert!(said.starts_with("unknown_split_pairs") && said.contains("c, d") && said.contains("test.csv"), "{said}");
+    assert!(
+        said.starts_with("unknown_split_pairs") && said.contains("c, d") && said.contains("test.csv"),
+        "{said}"
+    );
     write(folder.path(), "test.csv", "u,v", &["c,a", "a,b"]);
     assert!(refused(&people(labelled(files())), folder.path()).starts_with("key_in_two_parts"));
     write(folder.path(), "test.csv", "u,v", &["c,z"]);
@@ -355,7 +382,17 @@ fn targets_and_splits_by_time_on_edges() {
         for (at, &row) in graph.stored_rows(0).iter().enumerate() {
             let (value, part) = (graph.edge_label(0, 0)[at], graph.edge_parts(0, 0)[at]);
             let day = graph.edge_time(0).unwrap()[at] / DAY - FIRST;
-            assert_eq!(part, if value.is_nan() { 0 } else if day < 3 { 1 } else { 3 }, "row {row}");
+            assert_eq!(
+                part,
+                if value.is_nan() {
+                    0
+                } else if day < 3 {
+                    1
+                } else {
+                    3
+                },
+                "row {row}"
+            );
         }
         let trained: &[f64] = if parallel == Parallel::Keep { &[1.0, 2.0] } else { &[2.0] };
         let mean = trained.iter().map(|w| w.ln_1p()).sum::<f64>() / trained.len() as f64;
@@ -374,7 +411,10 @@ fn several_classes_are_zeros_and_ones() {
     plan.nodes[0].labels = vec![several];
     let (graph, report) = build(&plan, folder.path()).unwrap();
     let facts = &graph.facts().nodes[0].labels[0];
-    assert_eq!((facts.classes.join(" "), facts.train_counts.clone(), facts.parts), ("milk tea".into(), vec![2, 1], [0, 3, 0, 0]));
+    assert_eq!(
+        (facts.classes.join(" "), facts.train_counts.clone(), facts.parts),
+        ("milk tea".into(), vec![2, 1], [0, 3, 0, 0])
+    );
     let shown = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
     assert_eq!(shown(graph.label(0, 0)), "1 1 NaN NaN 1 0 0 0");
     assert_eq!(graph.parts(0, 0), [1, 0, 1, 1]);
@@ -441,7 +481,10 @@ fn nodes_know_their_small_graph_and_edges_stay_inside() {
     );
     write(folder.path(), "atoms.csv", "id,molecule", &["3,salt", "1,", "2,gold", "4,salt"]);
     let said = refused(&molecules(true), folder.path());
-    assert!(said.contains("2 nodes of `atom`") && said.contains("gold") && said.contains("(nothing)"), "{said}");
+    assert!(
+        said.contains("2 nodes of `atom`") && said.contains("gold") && said.contains("(nothing)"),
+        "{said}"
+    );
 }
 
 // -------------------------------------------------------------------------------------------------------- candidates
@@ -465,7 +508,10 @@ fn candidates_are_nodes_of_the_destination() {
     fs::remove_file(folder.path().join("graph.h5")).unwrap();
     write(folder.path(), "knows.csv", "u,v,not", &["b,c,a;z", "a,b,"]);
     let said = refused(&people(knows.clone()), folder.path());
-    assert!(said.starts_with("unknown_candidates") && said.contains("`z`") && said.contains("row 1"), "{said}");
+    assert!(
+        said.starts_with("unknown_candidates") && said.contains("`z`") && said.contains("row 1"),
+        "{said}"
+    );
     knows.missing = MissingPolicy::Drop;
     let (graph, report) = build(&people(knows), folder.path()).unwrap();
     assert_eq!((report.relations[0].unknown_candidates, graph.candidates(0, 0).0), (1, 2));
@@ -479,14 +525,21 @@ fn features_follow_from_edges() {
     write_people(folder.path());
     let of = |reverse| RelationRef { edge: 0, reverse };
     let rank = Structure::PageRank { relation: of(false), damping: 0.5, iterations: 100 };
-    let mut plan = people(EdgeType { reverse: Some("known_by".into()), parallel: Parallel::Count, ..knows() });
+    let mut plan =
+        people(EdgeType { reverse: Some("known_by".into()), parallel: Parallel::Count, ..knows() });
     plan.nodes[0].features = vec![
         feature("degree", structure(Structure::Degree)),
         feature("in", structure(Structure::InDegree(of(false)))),
         feature("out", structure(Structure::OutDegree(of(false)))),
         feature("back", structure(Structure::InDegree(of(true)))),
         feature("rank", structure(rank)),
-        feature("scaled", through(Transform::Standardize, through(Transform::Log1p, structure(Structure::InDegree(of(false)))))),
+        feature(
+            "scaled",
+            through(
+                Transform::Standardize,
+                through(Transform::Log1p, structure(Structure::InDegree(of(false)))),
+            ),
+        ),
     ];
     let (graph, report) = build(&plan, folder.path()).unwrap();
     let column = |at: u32| graph.node_feature(0, at).data.to_vec();
@@ -516,7 +569,8 @@ fn new_tables_get_what_the_old_learned() {
     plan.nodes[0].features = vec![feature("scaled", scaled)];
     let (graph, _) = build(&plan, old.path()).unwrap();
     let file = new.path().join("graph.h5");
-    construct_like(&plan, new.path(), &file, graph.fitted(), &scratch(new.path()), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan, new.path(), &file, graph.fitted(), &scratch(new.path()), &mut |_, _, _| {})
+        .unwrap();
     let like = Graph::open(&file).unwrap();
     assert_eq!(like.facts().relations[0].labels[0].classes, ["no", "yes"]);
     // y -> x and x -> x, then x -> y: an unknown class is none.
@@ -536,7 +590,9 @@ fn only_what_follows_from_changed_edges_is_built_again() {
     let mut plan = people(labelled(random(0.6, 0.2, 0.2)));
     plan.nodes[0].features = vec![feature("degree", structure(Structure::Degree))];
     let cache = folder.path().join("cache");
-    let run = || construct_or_reuse(&plan, folder.path(), &cache, &scratch(folder.path()), &mut |_, _, _| {}).unwrap();
+    let run = || {
+        construct_or_reuse(&plan, folder.path(), &cache, &scratch(folder.path()), &mut |_, _, _| {}).unwrap()
+    };
     let (first, _, reused) = run();
     assert!(!reused && run().2);
     write(folder.path(), "knows.csv", "u,v,w,close,day,stars", &KNOWS[..5]);
@@ -565,7 +621,8 @@ fn content(graph: &Graph) -> String {
     for rel in 0..graph.relations() as u32 {
         let facts = &graph.facts().relations[rel as usize];
         text += &format!("{:?} {:?}", ends(graph, rel), graph.edge_time(rel));
-        (0..facts.features.len() as u32).for_each(|at| text += &format!("{:?}", bits(graph.edge_feature(rel, at).data)));
+        (0..facts.features.len() as u32)
+            .for_each(|at| text += &format!("{:?}", bits(graph.edge_feature(rel, at).data)));
         for at in 0..graph.facts().relations[graph.owner(rel) as usize].labels.len() as u32 {
             text += &format!("{:?} {:?}", bits(graph.edge_label(rel, at)), graph.edge_parts(rel, at));
         }

@@ -190,8 +190,11 @@ impl<'a> Around<'a> {
     ) -> Result<Vec<[f64; 3]>> {
         let cells = self.cells(label);
         let share = scratch.share(fitted.classes.len());
-        let all: Vec<Mutex<super::values::Values>> =
-            fitted.classes.iter().map(|_| Mutex::new(super::values::Values::bounded(share.clone()))).collect();
+        let all: Vec<Mutex<super::values::Values>> = fitted
+            .classes
+            .iter()
+            .map(|_| Mutex::new(super::values::Values::bounded(share.clone())))
+            .collect();
         each(&[(cells.column.to_string(), want_of(label))], &|batch| {
             let classes = values(cells, batch.frame, &fitted.classes)?;
             for (class, draw) in classes.iter().zip(self.draws(batch)).filter(|(class, _)| **class >= 0.0) {

@@ -29,7 +29,8 @@ impl Edges<'_> {
         self.edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut read));
         let time = self.edge.time.as_ref().map(|time| (time.clone(), want_of_time(self.opened, time)));
         // A split by the time is by the latest of the rows.
-        let is_latest = |(name, want): &(String, Want)| *want == Want::Auto && self.edge.time.as_ref() == Some(name);
+        let is_latest =
+            |(name, want): &(String, Want)| *want == Want::Auto && self.edge.time.as_ref() == Some(name);
         let mut numbers: Vec<(String, Want)> = Vec::new();
         for (name, _) in read.iter().filter(|read| read.0 != self.count && !is_latest(read)) {
             let is_bool = self.opened.kind(name) == Some(&ColumnKind::Bool);
@@ -55,9 +56,8 @@ impl Edges<'_> {
         known: Option<Known>,
         scratch: &Scratch,
     ) -> Result<Carried<'b>> {
-        let each: EachBatch = &|columns, each| {
-            self.each_kept(columns, &|kept| each(&kept.batch(&self.relation_names())))
-        };
+        let each: EachBatch =
+            &|columns, each| self.each_kept(columns, &|kept| each(&kept.batch(&self.relation_names())));
         let labels = around.fit(known.map(|known| known.labels), each, scratch)?;
         let mut candidates = Vec::new();
         for declared in &around.edge.candidates {

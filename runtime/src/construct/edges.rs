@@ -168,7 +168,19 @@ impl<'a> Edges<'a> {
         if let Some(time) = &edge.time {
             add(&mut wanted, time, want_of_time(opened, time));
         }
-        Self { plan, edge, count, declared, opened, src, dst, wanted, names: RwLock::default(), counts: Mutex::default(), merged: None }
+        Self {
+            plan,
+            edge,
+            count,
+            declared,
+            opened,
+            src,
+            dst,
+            wanted,
+            names: RwLock::default(),
+            counts: Mutex::default(),
+            merged: None,
+        }
     }
 
     /// The ends and the relation, then `columns`.
@@ -351,9 +363,11 @@ impl<'a> Edges<'a> {
         let looped = Looped::new(self.edge, self.src.len());
         self.each_kept(&columns, &|kept| {
             let features = self.features(&kept, fitted, &gaps, &missing)?;
-            let rest = carried.of(&kept.batch(&self.relation_names()), &kept.times, kept.first, &kept.rows)?;
+            let rest =
+                carried.of(&kept.batch(&self.relation_names()), &kept.times, kept.first, &kept.rows)?;
             looped.see(&kept.src, &kept.dst);
-            let bytes = features.iter().map(|rows| bytes_of(&rows.data)).chain(rest.iter().map(Vec::as_slice));
+            let bytes =
+                features.iter().map(|rows| bytes_of(&rows.data)).chain(rest.iter().map(Vec::as_slice));
             let arrays: Vec<(usize, &[u8])> = widths.iter().copied().zip(bytes).collect();
             sorters.push(&kept, &arrays)
         })?;
@@ -363,7 +377,9 @@ impl<'a> Edges<'a> {
         carried.labels.iter().try_for_each(|label| label.finish())?;
         let missing = missing.into_inner().expect("no thread panics here");
         let dealt = self.finished(sorters).into_iter();
-        Ok(dealt.map(|sorter| Dealt { sorter, missing: missing.clone(), loops: lonely.len() as u64 }).collect())
+        Ok(dealt
+            .map(|sorter| Dealt { sorter, missing: missing.clone(), loops: lonely.len() as u64 })
+            .collect())
     }
 
     pub(super) fn is_single(&self) -> bool {
@@ -545,7 +561,10 @@ impl<'a> Edges<'a> {
             .map(|feature| FeatureWriter::new(scratch, feature.storage, feature.width))
             .collect();
         let mut rest = carried.writers(scratch);
-        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, arrays): (Ordered, Vec<Vec<u8>>)| {
+        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, arrays): (
+            Ordered,
+            Vec<Vec<u8>>,
+        )| {
             report.parallel += ordered.parallel;
             if self.edge.src == self.edge.dst {
                 report.self_loops += ordered.loops;
@@ -664,7 +683,8 @@ impl Sorters<'_> {
             return Ok(());
         }
         if kept.relation.is_empty() && arrays.is_empty() {
-            let keys: Vec<u64> = kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
+            let keys: Vec<u64> =
+                kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
             let rows: Vec<u32> = kept.rows.iter().map(|&row| kept.first as u32 + row).collect();
             return self.all.read().expect("no thread panics here")[0].push(&keys, bytes_of(&rows));
         }
@@ -678,9 +698,9 @@ impl Sorters<'_> {
         }
         let mut order: Vec<u32> = (0..kept.rows.len() as u32).collect();
         order.sort_by_key(|&edge| kept.relation[edge as usize]);
-        order
-            .chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize])
-            .try_for_each(|edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, arrays, edges))
+        order.chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize]).try_for_each(
+            |edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, arrays, edges),
+        )
     }
 
     fn push_to(&self, relation: usize, kept: &Kept, arrays: &[(usize, &[u8])], edges: &[u32]) -> Result<()> {

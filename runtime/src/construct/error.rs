@@ -127,17 +127,56 @@ pub enum BuildError {
         help: Option<String>,
     },
     /// A list of numbers for several classes that has another length than the others.
-    LabelWidth { ty: String, label: String, found: usize, expected: usize, place: String },
+    LabelWidth {
+        ty: String,
+        label: String,
+        found: usize,
+        expected: usize,
+        place: String,
+    },
     /// A list for several classes that holds something else than 0 and 1.
-    LabelNumber { ty: String, label: String, found: f32, place: String },
+    LabelNumber {
+        ty: String,
+        label: String,
+        found: f32,
+        place: String,
+    },
     /// Pairs of a split that are no edges.
-    UnknownSplitPairs { ty: String, label: String, count: u64, first: Vec<Offender> },
-    MergedColumn { column: String, fault: Fault, place: Option<String> },
-    MissingTime { owner: String, column: String, count: u64, place: String },
-    UnknownCandidates { relation: String, column: String, count: u64, first: Vec<Offender> },
+    UnknownSplitPairs {
+        ty: String,
+        label: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    MergedColumn {
+        column: String,
+        fault: Fault,
+        place: Option<String>,
+    },
+    MissingTime {
+        owner: String,
+        column: String,
+        count: u64,
+        place: String,
+    },
+    UnknownCandidates {
+        relation: String,
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
     /// Nodes that are in no small graph, or in one that is not there.
-    UnknownGraphs { ty: String, column: String, count: u64, first: Vec<Offender> },
-    BetweenGraphs { relation: String, count: u64, first: Vec<Offender> },
+    UnknownGraphs {
+        ty: String,
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    BetweenGraphs {
+        relation: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
 }
 
 /// What a transform refuses, without its place.
@@ -278,12 +317,16 @@ impl BuildError {
             BuildError::OnlyInTest { .. } => {
                 "a class that no training row has cannot be learned: move rows, or leave it out"
             }
-            BuildError::UnknownCandidates { .. } => "write `missing = drop` to leave out candidates that are no nodes",
+            BuildError::UnknownCandidates { .. } => {
+                "write `missing = drop` to leave out candidates that are no nodes"
+            }
             BuildError::UnknownSplitPairs { .. } => "take them out of the file, or add the edges",
             BuildError::LabelNumber { .. } => "a list says of each class whether it is one: 0 or 1",
             BuildError::MissingTime { .. } => "fill the column, or leave out `time`",
             BuildError::UnknownGraphs { .. } => "each node of a graph of many is in one of its small graphs",
-            BuildError::BetweenGraphs { .. } => "small graphs have no edges between them: leave out `many by`, or mend the table",
+            BuildError::BetweenGraphs { .. } => {
+                "small graphs have no edges between them: leave out `many by`, or mend the table"
+            }
             BuildError::BadFractions { .. } => "fractions are between 0 and 1 and sum to at most 1",
             _ => return None,
         };
@@ -378,7 +421,11 @@ impl fmt::Display for BuildError {
                 write!(f, "label `{ty}.{label}` has {found} for a class at {place}")
             }
             BuildError::UnknownSplitPairs { ty, label, count, first } => {
-                write!(f, "the split of `{ty}.{label}` names {count} pairs that are no edges: {}", listed(first))
+                write!(
+                    f,
+                    "the split of `{ty}.{label}` names {count} pairs that are no edges: {}",
+                    listed(first)
+                )
             }
             BuildError::MergedColumn { column, fault, place } => {
                 write!(f, "column `{column}` cannot be merged: {fault}")?;

@@ -115,15 +115,22 @@ pub fn values(cells: Cells, frame: &Frame, classes: &[String]) -> Result<Vec<f32
         (Values::FloatList(list), _) => {
             let has = |row| frame.has(column, want_of(label), row);
             several_of_lists(list, has, classes.len()).map_err(|(row, fault)| match fault {
-                ListFault::Width(found) => {
-                    BuildError::LabelWidth { ty, label: name, found, expected: classes.len(), place: place(row) }
+                ListFault::Width(found) => BuildError::LabelWidth {
+                    ty,
+                    label: name,
+                    found,
+                    expected: classes.len(),
+                    place: place(row),
+                },
+                ListFault::Number(found) => {
+                    BuildError::LabelNumber { ty, label: name, found, place: place(row) }
                 }
-                ListFault::Number(found) => BuildError::LabelNumber { ty, label: name, found, place: place(row) },
             })
         }
         _ => {
             let Ok(Value::Numbers(x)) = load(found) else {
-                let infinite = |row: &usize| matches!(&found.values, Values::Float(v) if v[*row].is_infinite());
+                let infinite =
+                    |row: &usize| matches!(&found.values, Values::Float(v) if v[*row].is_infinite());
                 let row = (0..found.len()).find(infinite).unwrap_or(0);
                 return Err(BuildError::InfiniteLabel { ty, label: name, place: place(row) });
             };
@@ -191,7 +198,12 @@ fn several_of_lists(
 }
 
 /// Puts targets through the transforms of the label, which learn nothing. NaN stays.
-pub fn transformed(cells: Cells, frame: &Frame, values: Vec<f32>, by: &[FittedTransform]) -> Result<Vec<f32>> {
+pub fn transformed(
+    cells: Cells,
+    frame: &Frame,
+    values: Vec<f32>,
+    by: &[FittedTransform],
+) -> Result<Vec<f32>> {
     if by.is_empty() {
         return Ok(values);
     }
@@ -297,7 +309,8 @@ impl LabelTally {
     pub fn facts(&self, name: &str, classes: &[String]) -> LabelFacts {
         let n = self.parts[Part::Train as usize];
         let of_numbers = self.kind == LabelKind::Float && n > 0;
-        let spread = if of_numbers { Exact::spread(&self.sum, &self.squares, n).max(0.0).sqrt() } else { 0.0 };
+        let spread =
+            if of_numbers { Exact::spread(&self.sum, &self.squares, n).max(0.0).sqrt() } else { 0.0 };
         LabelFacts {
             name: name.to_string(),
             classes: classes.to_vec(),

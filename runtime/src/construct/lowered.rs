@@ -67,6 +67,8 @@ fn expr(of: &FeatureExpr, name: &dyn Fn(&Structure) -> String) -> FeatureExpr {
         FeatureExpr::Apply { transform, input } => {
             FeatureExpr::Apply { transform: transform.clone(), input: boxed(input) }
         }
-        FeatureExpr::Concat(parts) => FeatureExpr::Concat(parts.iter().map(|part| expr(part, name)).collect()),
+        FeatureExpr::Concat(parts) => {
+            FeatureExpr::Concat(parts.iter().map(|part| expr(part, name)).collect())
+        }
     }
 }

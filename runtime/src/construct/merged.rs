@@ -79,7 +79,8 @@ impl Columns {
                 place: found.element.and_then(|row| frame.place(Some(name), row)),
             })?;
             let Value::Numbers(x) = loaded else { continue };
-            let bits = |row: usize| if x.is_missing(row) { f64::NAN.to_bits() } else { x.data[row].to_bits() };
+            let bits =
+                |row: usize| if x.is_missing(row) { f64::NAN.to_bits() } else { x.data[row].to_bits() };
             columns.push((0..frame.len).map(bits).collect());
         }
         let mut bytes = Vec::with_capacity(frame.len * self.payload());
@@ -165,7 +166,8 @@ impl Columns {
     /// The times as the column that they come from, for splits by it.
     fn time_column(&self, records: &[u8], wanted: &[(String, Want)]) -> Option<(Want, Column)> {
         let (name, kind) = self.time.as_ref()?;
-        let (_, want) = wanted.iter().find(|(wanted, want)| wanted == name && self.is_latest(wanted, *want))?;
+        let (_, want) =
+            wanted.iter().find(|(wanted, want)| wanted == name && self.is_latest(wanted, *want))?;
         let times = self.times(records);
         let values = match kind {
             Want::Date | Want::Time => Values::Time(times),
@@ -190,7 +192,8 @@ fn column_of(name: &str, numbers: Vec<f64>, want: Want) -> Column {
 
 /// Classes that are numbers: whole ones without a point.
 fn texts_of(numbers: &[f64]) -> TextColumn {
-    let show = |x: &f64| if x.fract() == 0.0 && x.abs() < 1e15 { (*x as i64).to_string() } else { x.to_string() };
+    let show =
+        |x: &f64| if x.fract() == 0.0 && x.abs() < 1e15 { (*x as i64).to_string() } else { x.to_string() };
     let mut distinct: Vec<String> = numbers.iter().filter(|x| !x.is_nan()).map(show).collect();
     distinct.sort_unstable();
     distinct.dedup();
@@ -281,7 +284,6 @@ impl Merged {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -304,7 +304,10 @@ impl<'a> Builder<'a> {
                         .collect();
                     return json!([ends.collect::<Vec<_>>(), node.key, tables]);
                 }
-                json!([ends.collect::<Vec<_>>(), nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int])
+                json!([
+                    ends.collect::<Vec<_>>(),
+                    nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int
+                ])
             }
         }
     }
@@ -437,7 +440,13 @@ impl<'a> Builder<'a> {
         self.run_features(index, ty, alignments, &wanted, &depends, &[])
     }
 
-    fn feature_depends_on(&self, ty: &NodeType, at: usize, depends: &serde_json::Value, index: usize) -> Result<serde_json::Value> {
+    fn feature_depends_on(
+        &self,
+        ty: &NodeType,
+        at: usize,
+        depends: &serde_json::Value,
+        index: usize,
+    ) -> Result<serde_json::Value> {
         let known = self.known.and_then(|known| known.nodes.get(index)?.get(at));
         let models = self.tables.models.prints([&ty.features[at]])?;
         Ok(json!([depends, ty.features[at], known, models]))
@@ -484,9 +493,8 @@ impl<'a> Builder<'a> {
         for &at in wanted {
             let depends = self.feature_depends_on(ty, at, depends, index)?;
             let name = format!("features/{}/{}", ty.name, ty.features[at].name);
-            let done: FeatureDone = self.stages.run(&name, &depends, || {
-                Ok(made.remove(&at).expect("it was computed"))
-            })?;
+            let done: FeatureDone =
+                self.stages.run(&name, &depends, || Ok(made.remove(&at).expect("it was computed")))?;
             self.features[index].insert(at, done);
         }
         Ok(())

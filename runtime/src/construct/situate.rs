@@ -19,7 +19,12 @@ pub type Computed = (String, Vec<f64>);
 
 impl Builder<'_> {
     /// When the nodes of a type come into being.
-    pub(super) fn time_nodes(&mut self, index: usize, ty: &NodeType, alignments: &mut Alignments) -> Result<()> {
+    pub(super) fn time_nodes(
+        &mut self,
+        index: usize,
+        ty: &NodeType,
+        alignments: &mut Alignments,
+    ) -> Result<()> {
         let Some(column) = &ty.time else { return Ok(()) };
         let (tables, nodes) = (&self.tables, &self.nodes[index]);
         let depends = json!([self.rows_depend_on(index), column]);
@@ -38,11 +43,20 @@ impl Builder<'_> {
     }
 
     /// Which small graph the nodes of a type are in.
-    pub(super) fn place_nodes(&mut self, index: usize, ty: &NodeType, alignments: &mut Alignments) -> Result<()> {
+    pub(super) fn place_nodes(
+        &mut self,
+        index: usize,
+        ty: &NodeType,
+        alignments: &mut Alignments,
+    ) -> Result<()> {
         let mut of = Vec::new();
         if let (Some(column), Some(graphs)) = (&ty.graph, self.plan.graphs) {
             let (tables, nodes, graphs) = (&self.tables, &self.nodes[index], &self.nodes[graphs]);
-            let depends = json!([self.rows_depend_on(index), column, self.keys_depend_on(self.plan.graphs.unwrap_or(0))]);
+            let depends = json!([
+                self.rows_depend_on(index),
+                column,
+                self.keys_depend_on(self.plan.graphs.unwrap_or(0))
+            ]);
             self.stages.run(&format!("graph/{}", ty.name), &depends, || {
                 let columns = [(column.clone(), graphs.keys.want())];
                 let frame = whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
@@ -120,12 +134,8 @@ impl Builder<'_> {
         }
         let depends = json!([self.features_depend_on(index), self.structure_depends_on(&read)]);
         let names: Vec<String> = read.iter().map(|structure| name(structure)).collect();
-        let lists = Lists {
-            plan: self.plan,
-            facts: &self.facts,
-            pieces: self.lists(),
-            scratch: self.scratch,
-        };
+        let lists =
+            Lists { plan: self.plan, facts: &self.facts, pieces: self.lists(), scratch: self.scratch };
         let known = wanted.iter().map(|&at| self.knows_feature(&ty, at, &depends, index));
         let known: Vec<bool> = known.collect::<Result<_>>()?;
         let mut computed: Vec<Computed> = Vec::new();
@@ -141,7 +151,9 @@ impl Builder<'_> {
     /// What the columns are a function of: of all edges for degrees over all relations.
     fn structure_depends_on(&self, read: &[&Structure]) -> serde_json::Value {
         let one = |structure: &&Structure| match structure {
-            Structure::Degree | Structure::Count => self.plan.edges.iter().map(|edge| self.edges_depend_on(edge)).collect(),
+            Structure::Degree | Structure::Count => {
+                self.plan.edges.iter().map(|edge| self.edges_depend_on(edge)).collect()
+            }
             Structure::InDegree(of) | Structure::OutDegree(of) | Structure::PageRank { relation: of, .. } => {
                 vec![self.edges_depend_on(&self.plan.edges[of.edge])]
             }

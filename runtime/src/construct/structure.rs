@@ -12,7 +12,8 @@ const CHUNK: usize = 1 << 14;
 
 /// Edges into each node, over all of the relations.
 pub fn in_degrees(relations: &[Csc], nodes: usize) -> Vec<f64> {
-    let degree = |node: usize| relations.iter().map(|csc| csc.indptr[node + 1] - csc.indptr[node]).sum::<u64>();
+    let degree =
+        |node: usize| relations.iter().map(|csc| csc.indptr[node + 1] - csc.indptr[node]).sum::<u64>();
     (0..nodes).into_par_iter().map(|node| degree(node) as f64).collect()
 }
 
@@ -91,7 +92,8 @@ mod tests {
     fn solved(nodes: usize, edges: &[(u32, u32)], damping: f64) -> Vec<f64> {
         let mut m = vec![vec![0.0; nodes + 1]; nodes];
         for u in 0..nodes {
-            let out: Vec<u32> = edges.iter().filter(|(src, _)| *src == u as u32).map(|(_, dst)| *dst).collect();
+            let out: Vec<u32> =
+                edges.iter().filter(|(src, _)| *src == u as u32).map(|(_, dst)| *dst).collect();
             for (v, row) in m.iter_mut().enumerate() {
                 let share = match out.len() {
                     0 => 1.0 / nodes as f64,

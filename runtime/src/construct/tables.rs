@@ -85,7 +85,8 @@ pub fn fingerprints(plan: &GraphPlan, base: &Path) -> Result<Vec<(Declared, Fing
 /// Every source that the plan names: nodes, edges, files of splits.
 pub fn sources_of(plan: &GraphPlan) -> Vec<&Declared> {
     let nodes = plan.nodes.iter().flat_map(|node| node.sources.iter().chain(split_files(&node.labels)));
-    let edges = plan.edges.iter().flat_map(|edge| std::iter::once(&edge.source).chain(split_files(&edge.labels)));
+    let edges =
+        plan.edges.iter().flat_map(|edge| std::iter::once(&edge.source).chain(split_files(&edge.labels)));
     nodes.chain(edges).collect()
 }
 

@@ -61,7 +61,10 @@ mod tests {
         let place = |row: usize| format!("row {row}");
         let dates = Column::new("d", Values::Date(vec![0, 1, -1]));
         assert_eq!(times(&dates, 0, &mut missing, place), [0, 86_400_000_000, -86_400_000_000]);
-        let ints = Column { validity: Some([true, false].into_iter().collect()), ..Column::new("t", Values::Int(vec![7, 0])) };
+        let ints = Column {
+            validity: Some([true, false].into_iter().collect()),
+            ..Column::new("t", Values::Int(vec![7, 0]))
+        };
         assert_eq!(times(&ints, 10, &mut missing, place), [7, 0]);
         let error = refuse_missing("a", "t", missing).unwrap_err();
         assert!(matches!(error, BuildError::MissingTime { count: 1, place, .. } if place == "row 1"));

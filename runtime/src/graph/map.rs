@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use gsl_kernels::{Floats, f16};
 use gsl_plan::graph::{
-    Candidates, FeatureFacts, GraphFacts, GraphPlan, Label, LabelFacts, LabelKind, NodeFacts, NodeType, Storage,
+    Candidates, FeatureFacts, GraphFacts, GraphPlan, Label, LabelFacts, LabelKind, NodeFacts, NodeType,
+    Storage,
 };
 use half::slice::HalfBitsSliceExt;
 use hdf5::types::{FixedAscii, VarLenUnicode};
@@ -275,7 +276,11 @@ fn label_arrays(
     facts.iter().map(one).collect()
 }
 
-pub fn node_arrays(mapped: &Mapped, facts: &NodeFacts, declared: &NodeType) -> Result<NodeArrays, GraphError> {
+pub fn node_arrays(
+    mapped: &Mapped,
+    facts: &NodeFacts,
+    declared: &NodeType,
+) -> Result<NodeArrays, GraphError> {
     let base = format!("nodes/{}", facts.name);
     let count = facts.count as usize;
     let features = facts
@@ -322,10 +327,8 @@ pub fn relation_arrays(
         );
     }
     let own = if relation.reverse_of.is_none() { relation.features.as_slice() } else { &[] };
-    let features = own
-        .iter()
-        .map(|feature| mapped.numbers(&base, feature, edges))
-        .collect::<Result<_, _>>()?;
+    let features =
+        own.iter().map(|feature| mapped.numbers(&base, feature, edges)).collect::<Result<_, _>>()?;
     let (is_own, declared) = (relation.reverse_of.is_none(), &plan.edges[relation.declared_by]);
     let labels = match is_own {
         true => label_arrays(mapped, &base, edges, &relation.labels, &declared.labels)?,
