@@ -1,7 +1,7 @@
 //! `gsc inspect FILE` on a terminal: a graph as tables.
 
 use gsl_runtime::inspect::{
-    Degrees, FeatureInspection, Inspection, KeyKind, LabelInspection, NodeInspection,
+    Degrees, FeatureInspection, Inspection, KeyKind, LabelInspection, NodeInspection, RelationInspection,
 };
 use gsl_runtime::report::html::group;
 use std::fmt::Write;
@@ -15,7 +15,8 @@ pub fn text(graph: &Inspection) -> String {
     head(&mut text, graph);
     nodes(&mut text, graph);
     features(&mut text, graph);
-    graph.nodes.iter().for_each(|node| labels(&mut text, node));
+    graph.nodes.iter().for_each(|node| labels(&mut text, &node.name, &node.labels));
+    graph.relations.iter().for_each(|relation| labels(&mut text, &relation.name, &relation.labels));
     relations(&mut text, graph);
     degrees(&mut text, graph);
     sources(&mut text, graph);
@@ -85,9 +86,9 @@ fn feature_row(f: &FeatureInspection) -> Vec<String> {
     row
 }
 
-fn labels(text: &mut String, node: &NodeInspection) {
-    for label in &node.labels {
-        let title = format!("label {}.{}", node.name, label.name);
+fn labels(text: &mut String, owner: &str, labels: &[LabelInspection]) {
+    for label in labels {
+        let title = format!("label {owner}.{}", label.name);
         let mut table = Table::new(&title, &["train", "valid", "test", "no part", "labelled"]);
         table.row("all", parts(&label.parts));
         for class in label.classes.iter().take(CLASSES) {
@@ -122,12 +123,23 @@ fn parts([none, train, valid, test]: &[u64; 4]) -> Vec<String> {
 fn relations(text: &mut String, graph: &Inspection) {
     let mut table = Table::new("relations", &["edges", "parallel", "loops", "dropped rows", ""]);
     for rel in &graph.relations {
-        let dropped = rel.dropped_src + rel.dropped_dst + rel.dropped_relation;
+        let dropped = rel.dropped_src + rel.dropped_dst + rel.dropped_relation + rel.dropped_loops;
         let mut row = [rel.edges, rel.parallel, rel.self_loops, dropped].map(group).to_vec();
-        row.push(rel.reverse_of.as_ref().map(|of| format!("reverse of {of}")).unwrap_or_default());
+        row.push(rel.reverse_of.as_ref().map_or_else(|| notes(rel), |of| format!("reverse of {of}")));
         table.row(&format!("{} -{}-> {}", rel.src, rel.name, rel.dst), row);
     }
     table.print(text);
+}
+
+/// What was merged, added and left out besides rows.
+fn notes(rel: &RelationInspection) -> String {
+    let told = [
+        (rel.merged, "rows merged"),
+        (rel.added_loops, "loops added"),
+        (rel.unknown_candidates, "candidates left out"),
+    ];
+    let told = told.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", group(*n)));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn degrees(text: &mut String, graph: &Inspection) {

@@ -141,8 +141,14 @@ fn formatting_keeps_the_tree_and_the_comments_and_is_done_once() {
 #[test]
 fn formatting_keeps_the_trees_of_the_library_and_the_examples() {
     let root = folder("../..");
-    let folders =
-        ["stdlib", "examples/debian", "examples/own_layer", "tests/conformance", "compiler/tests/good"];
+    let folders = [
+        "stdlib",
+        "examples/debian",
+        "examples/films",
+        "examples/own_layer",
+        "tests/conformance",
+        "compiler/tests/good",
+    ];
     for path in folders.iter().map(|f| root.join(f)).filter(|f| f.is_dir()).flat_map(|f| gsl_files(&f)) {
         let source = read(&path);
         let once = format(&source).unwrap_or_else(|d| panic!("{}: {d:?}", path.display()));

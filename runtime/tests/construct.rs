@@ -87,6 +87,7 @@ fn plan() -> GraphPlan {
         loops: Loops::default(),
         time: None,
         labels: Vec::new(),
+        candidates: Vec::new(),
     };
     let kind = feature("kind", through(ONE_HOT, column("kind", ColumnKind::Text)));
     GraphPlan {

@@ -73,7 +73,7 @@ fn features(declared: &[Feature]) -> Vec<FeatureFacts> {
 fn width(expr: &FeatureExpr) -> usize {
     match expr {
         FeatureExpr::Column { kind: ColumnKind::Vector { width }, .. } => width.unwrap_or(4),
-        FeatureExpr::Column { .. } | FeatureExpr::Const(_) => 1,
+        FeatureExpr::Column { .. } | FeatureExpr::Const(_) | FeatureExpr::Structure(_) => 1,
         FeatureExpr::Arith { left, right, .. } => width(left).max(width(right)),
         FeatureExpr::Concat(parts) => parts.iter().map(width).sum(),
         FeatureExpr::Apply { transform, input } => match transform {

@@ -30,7 +30,7 @@ pub struct NodeType {
     pub features: Vec<Feature>,
     pub labels: Vec<Label>,
     pub duplicates: DuplicatePolicy,
-    /// A column of dates or times: when the node comes into being.
+    /// A column of dates, times or integers: when the node comes into being. All times of a graph are of one kind.
     #[serde(default)]
     pub time: Option<String>,
     /// In a graph of many: the column that names the small graph of each node, by the key of [`GraphPlan::graphs`].
@@ -59,11 +59,23 @@ pub struct EdgeType {
     pub parallel: Parallel,
     #[serde(default)]
     pub loops: Loops,
-    /// A column of dates or times: when the edge comes into being.
+    /// A column of dates, times or integers: when the edge comes into being; of a merged edge, the latest.
     #[serde(default)]
     pub time: Option<String>,
     #[serde(default)]
     pub labels: Vec<Label>,
+    /// For each edge, destinations that are hard to tell from its own.
+    #[serde(default)]
+    pub candidates: Vec<Candidates>,
+}
+
+/// Keys of nodes of the destination type, from one column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidates {
+    pub name: String,
+    pub column: String,
+    /// What parts the keys in a text; none: each cell is one key, or a list of them.
+    pub separator: Option<String>,
 }
 
 /// Several edges of one relation between the same two nodes. Merging adds up the columns, before any transform.
@@ -71,7 +83,8 @@ pub struct EdgeType {
 pub enum Parallel {
     #[default]
     Keep,
-    /// One edge; each column that its features, labels and time read is the sum of the merged rows'.
+    /// One edge; each column that its features and labels read is the sum of the merged rows'. Missing values are left
+    /// out; it is missing where all are.
     Sum,
     Mean,
     Min,
@@ -213,6 +226,31 @@ pub enum FeatureExpr {
     },
     /// Columns side by side.
     Concat(Vec<FeatureExpr>),
+    /// What follows from the edges instead of a column.
+    Structure(Structure),
+}
+
+/// A number of each node or edge that its place in the graph gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Structure {
+    /// Edges into the node, of all relations, reverses among them.
+    Degree,
+    /// Edges of the relation into the node.
+    InDegree(RelationRef),
+    /// Edges of the relation out of the node.
+    OutDegree(RelationRef),
+    /// The share of time that a random surfer spends at the node, times the number of nodes. Page et al. 1999.
+    PageRank { relation: RelationRef, damping: f64, iterations: u32 },
+    /// Of an edge: the rows that were merged into it; 0 for a loop that was added.
+    Count,
+}
+
+/// A relation as declared: the edge type's, all relations of its family, or the opposite of either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationRef {
+    /// Index into [`GraphPlan::edges`].
+    pub edge: usize,
+    pub reverse: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -367,15 +405,17 @@ pub enum Fill {
     Mode,
 }
 
-/// What is to be predicted of a node. A missing value means unlabelled.
+/// What is to be predicted of a node or an edge. A missing value means unlabelled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     pub name: String,
+    /// Empty for a label that is [`Structure::Count`].
     pub column: String,
     pub kind: LabelKind,
     /// Applied to a float label in this order, for example `log1p`.
     pub transforms: Vec<Transform>,
-    /// What parts the classes of a label of several classes that is one text.
+    /// What parts the classes of a [`LabelKind::Classes`] that is one text; none: the column holds lists, of names or of
+    /// one 0 or 1 for each class.
     #[serde(default)]
     pub separator: Option<String>,
     pub split: Option<Split>,
@@ -386,6 +426,15 @@ pub enum LabelKind {
     /// Text, integer or bool; classes are the distinct values: sorted as numbers if all are, else as text.
     Class,
     Float,
+    /// Any number of classes at once; none of them is not the same as missing.
+    Classes,
+}
+
+impl Label {
+    /// Whether it is the number of rows that were merged into an edge.
+    pub fn is_count(&self) -> bool {
+        self.column.is_empty()
+    }
 }
 
 /// Which labelled rows train, validate, test. A function of the seed and the key, never of the row order.

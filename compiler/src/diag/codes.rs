@@ -97,6 +97,12 @@ codes! {
     SCHEMA_SPLIT_FRACTIONS = Error schema split_fractions "fractions that do not make a split";
     SCHEMA_POLICY          = Error schema policy          "a policy that does not exist";
     SCHEMA_ALLOW           = Error schema allow           "an `allow` of something that cannot be allowed";
+    SCHEMA_PARALLEL        = Error schema parallel        "a column that merged edges do not have";
+    SCHEMA_LOOPS           = Error schema loops           "loops where there can be none";
+    SCHEMA_TIME            = Error schema time            "a time that is none, or of another kind than the others";
+    SCHEMA_STRUCTURE       = Error schema structure       "a structural feature that does not fit where it stands";
+    SCHEMA_CANDIDATES      = Error schema candidates      "candidates that are no keys of nodes";
+    SCHEMA_MANY            = Error schema many            "small graphs that no table of nodes names";
     SCHEMA_MISPLACED       = Error schema misplaced       "a statement that has no meaning where it stands";
 
     // Answers among the inputs.

@@ -68,7 +68,7 @@ fn check(predict: &sema::Predict, label: &CheckedLabel, known: &LabelFacts) -> O
 
 fn one(predict: &sema::Predict, known: &LabelFacts) -> Predict {
     let task = match predict.kind {
-        LabelKind::Class => Task::Classification { classes: known.classes.clone() },
+        LabelKind::Class | LabelKind::Classes => Task::Classification { classes: known.classes.clone() },
         LabelKind::Float => Task::Regression { mean: known.mean, std: spread(known) },
     };
     let balanced = matches!(predict.loss, Loss::CrossEntropy { balanced: true, .. });

@@ -113,7 +113,7 @@ impl<'a> Lowering<'a> {
 
 fn wrong_width(predict: &Predict, width: usize, out: usize) -> Diagnostic {
     let wanted = match predict.kind {
-        LabelKind::Class => format!("has {out} classes"),
+        LabelKind::Class | LabelKind::Classes => format!("has {out} classes"),
         LabelKind::Float => "is one number".to_owned(),
     };
     let message =

@@ -10,7 +10,7 @@ use super::compose::Composer;
 use super::cx::Cx;
 use super::encode::EncodeCx;
 use super::explain::{Line, Origin};
-use super::graph::CheckedGraph;
+use super::graph::{CheckedGraph, GRAPH};
 use super::library::Library;
 use super::model::{Encoder, Model};
 use super::predict::Predict;
@@ -18,7 +18,7 @@ use super::prelude::Prelude;
 use super::trainer::Training;
 use super::value::{Ty, Value, eval};
 use crate::diag::{Diagnostic, codes};
-use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TypeRef};
+use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TargetKind, TypeRef};
 
 /// A checked experiment, complete but for what only the data knows.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ impl ExperimentCx<'_, '_> {
     /// Checks everything; `None` if anything is wrong.
     pub fn check(&mut self, header: Header) -> Option<Experiment> {
         self.known_settings();
+        self.graph_runs(header.span);
         let mut lines = Vec::new();
         let predicts = self.predicts(header.span);
         let gnn = self.gnn(predicts.as_deref(), &mut lines);
@@ -153,6 +154,27 @@ impl ExperimentCx<'_, '_> {
             line: self.cx.line(&place.file, span),
             is_default: place.is_default,
             set,
+        }
+    }
+
+    /// Graphs that can be built and inspected, and on which no experiment runs yet.
+    fn graph_runs(&mut self, experiment: Span) {
+        let predicts_graph = self
+            .body
+            .predicts
+            .iter()
+            .any(|p| matches!(&p.target.kind, TargetKind::Field { owner, .. } if owner.text == GRAPH));
+        if self.graph.has_time() {
+            let message =
+                "experiments on graphs with `time` do not run yet: sampling would look into the future";
+            let help =
+                "derive a graph whose nodes and edges have no `time`, and split `by` the column instead";
+            self.cx.error_help(codes::NOT_YET_TIME, message, experiment, "on a graph with times", help);
+        }
+        if self.graph.plan.graphs.is_some() && !predicts_graph {
+            let message = "experiments on graphs of many small graphs do not run yet";
+            let help = "leave `many by` out: all small graphs together are one graph";
+            self.cx.error_help(codes::NOT_YET_MANY, message, experiment, "on many graphs", help);
         }
     }
 

@@ -10,6 +10,7 @@ use super::compose::Composer;
 use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
+use super::graph::merge::show_edge;
 use super::model::Model;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
@@ -92,7 +93,7 @@ pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
 
 fn labels(kind: LabelKind) -> &'static str {
     match kind {
-        LabelKind::Class => "a label of classes",
+        LabelKind::Class | LabelKind::Classes => "a label of classes",
         LabelKind::Float => "a label that is a number",
     }
 }
@@ -111,7 +112,7 @@ impl ExperimentCx<'_, '_> {
         }
         self.settings_of(body);
         let defaults = match kind {
-            LabelKind::Class => "any.class",
+            LabelKind::Class | LabelKind::Classes => "any.class",
             LabelKind::Float => "any.float",
         };
         let default = self.defaults.predict(defaults).cloned()?;
@@ -152,11 +153,14 @@ impl ExperimentCx<'_, '_> {
     fn target(&mut self, target: &Target) -> Option<(usize, usize)> {
         let (code, message, help) = match &target.kind {
             TargetKind::Field { owner, name } => return self.field(owner, name),
-            TargetKind::EdgeField { .. } => (
-                codes::NOT_YET_EDGE_PREDICTION,
-                "prediction on edges does not run yet",
-                "predict a label of a node type: `predict package.section`",
-            ),
+            TargetKind::EdgeField { edge, name } => {
+                self.edge_field(edge, name)?;
+                (
+                    codes::NOT_YET_EDGE_PREDICTION,
+                    "prediction on edges does not run yet",
+                    "predict a label of a node type: `predict package.section`",
+                )
+            }
             TargetKind::Link(_) => (
                 codes::NOT_YET_LINK_PREDICTION,
                 "link prediction does not run yet",
@@ -172,17 +176,33 @@ impl ExperimentCx<'_, '_> {
         None
     }
 
+    /// Whether the edge and its label are there; what is not is reported.
+    fn edge_field(&mut self, edge: &EdgePath, name: &Ident) -> Option<()> {
+        let Some(index) = self.graph.edge(edge) else {
+            if !self.graph.broken {
+                let known: Vec<String> = self.graph.relation_names();
+                let known = known.iter().map(String::as_str);
+                self.cx.unknown(codes::NAMES_TYPE_REF, "relation", &show_edge(edge), edge.span, known);
+            }
+            return None;
+        };
+        let labels: Vec<&str> = self.graph.plan.edges[index].labels.iter().map(|l| l.name.as_str()).collect();
+        let is_lost = self.graph.lost_of_edges[index].contains(&name.text);
+        if !labels.contains(&name.text.as_str()) && !is_lost {
+            let message = format!("`{}` has no label `{name}`", show_edge(edge));
+            let help = nearest_or_all(&name.text, &labels).unwrap_or_else(|| {
+                format!("declare it in the edge's braces: `label {name} : class = COLUMN`")
+            });
+            self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
+            return None;
+        }
+        Some(())
+    }
+
     fn field(&mut self, owner: &Ident, name: &Ident) -> Option<(usize, usize)> {
         let Some(ty) = self.graph.node(&owner.text) else {
-            if owner.text == "graph" {
-                let message = "prediction on whole graphs does not run yet";
-                let help = "predict a label of a node type: `predict package.section`";
-                let span = owner.span.to(name.span);
-                self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
-            } else {
-                let known = self.graph.node_names();
-                self.cx.unknown(codes::NAMES_NODE, "node type", &owner.text, owner.span, known);
-            }
+            let known = self.graph.node_names();
+            self.cx.unknown(codes::NAMES_NODE, "node type", &owner.text, owner.span, known);
             return None;
         };
         let labels: Vec<&str> = self.graph.labels[ty].iter().map(|l| l.label.name.as_str()).collect();
@@ -197,7 +217,24 @@ impl ExperimentCx<'_, '_> {
             };
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
         }
+        self.runs(ty, found?, owner.span.to(name.span))?;
         Some((ty, found?))
+    }
+
+    /// Labels that a graph can hold and that no model learns yet.
+    fn runs(&mut self, ty: usize, label: usize, span: Span) -> Option<()> {
+        let (code, message, help) = if self.graph.plan.graphs == Some(ty) {
+            let message = "prediction on whole graphs does not run yet";
+            (codes::NOT_YET_GRAPH_PREDICTION, message, "predict a label of the nodes: `predict atom.kind`")
+        } else if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
+            let message = "labels of several classes are not learned yet";
+            let help = "for now give each class a label of its own, a bool column with `: class`";
+            (codes::NOT_YET_MULTI_LABEL, message, help)
+        } else {
+            return Some(());
+        };
+        self.cx.error_help(code, message, span, "", help);
+        None
     }
 
     fn decode(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<Model> {
@@ -235,7 +272,7 @@ impl ExperimentCx<'_, '_> {
         };
         if !loss.fits(kind) {
             let help = match kind {
-                LabelKind::Class => "use `cross_entropy`",
+                LabelKind::Class | LabelKind::Classes => "use `cross_entropy`",
                 LabelKind::Float => "use `mse`, `mae` or `huber`; or declare the label as `: class`",
             };
             let message = format!("`{name}` does not fit {}", labels(kind));
@@ -288,7 +325,7 @@ impl ExperimentCx<'_, '_> {
             return Some(metric);
         }
         let fitting: &[&str] = match kind {
-            LabelKind::Class => &["accuracy", "f1"],
+            LabelKind::Class | LabelKind::Classes => &["accuracy", "f1"],
             LabelKind::Float => &["rmse", "mae", "r2"],
         };
         let message = format!("`{name}` does not fit {}", labels(kind));

@@ -246,11 +246,7 @@ pub enum Relation {
 pub enum SchemaStmt {
     Node(Node),
     Edge(Edge),
-    /// `many by molecule_id`
-    ManyBy {
-        column: Ident,
-        span: Span,
-    },
+    Many(Many),
     /// `key name`
     Key {
         columns: Vec<Ident>,
@@ -281,8 +277,8 @@ impl SchemaStmt {
         match self {
             SchemaStmt::Node(x) => x.span,
             SchemaStmt::Edge(x) => x.span,
-            SchemaStmt::ManyBy { span, .. }
-            | SchemaStmt::Key { span, .. }
+            SchemaStmt::Many(x) => x.span,
+            SchemaStmt::Key { span, .. }
             | SchemaStmt::Reverse { span, .. }
             | SchemaStmt::Time { span, .. }
             | SchemaStmt::Bad(span) => *span,
@@ -313,6 +309,17 @@ pub struct Edge {
     pub source: Option<Source>,
     /// `(src_col, dst_col)`; empty if not written.
     pub columns: Vec<Ident>,
+    pub body: Vec<SchemaStmt>,
+    pub span: Span,
+}
+
+/// `many by molecule_id from "molecules.csv" { … }`: the graph is many small ones, and this is the node type of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Many {
+    pub doc: Option<Doc>,
+    /// The column that says of each node which small graph it is in.
+    pub column: Ident,
+    pub source: Option<Source>,
     pub body: Vec<SchemaStmt>,
     pub span: Span,
 }

@@ -21,6 +21,9 @@ impl Builder<'_> {
         }
         for (index, facts) in self.facts.relations.iter().enumerate() {
             writer.relation(index, facts)?;
+            if facts.reverse_of.is_none() && !self.plan.edges[facts.declared_by].candidates.is_empty() {
+                writer.candidates(index)?;
+            }
         }
         for (done, record) in self.stages.done().iter().zip(&stages) {
             for ((_, piece), array) in done.arrays.iter().zip(&record.arrays) {
@@ -94,17 +97,19 @@ impl Builder<'_> {
     }
 }
 
-fn relations_in(arrays: &Arrays) -> usize {
-    arrays.iter().filter(|(name, _)| name.ends_with("/indptr")).count()
+pub(super) fn relations_in(arrays: &Arrays) -> usize {
+    let is_list = |name: &str| name.split_once('/').is_some_and(|(_, array)| array == "indptr");
+    arrays.iter().filter(|(name, _)| is_list(name)).count()
 }
 
-fn array_of<'a>(arrays: &'a Arrays, relation: usize, name: &str) -> &'a Piece {
+pub(super) fn array_of<'a>(arrays: &'a Arrays, relation: usize, name: &str) -> &'a Piece {
     let wanted = format!("{relation}/{name}");
     &arrays.iter().find(|(known, _)| *known == wanted).expect("every relation has it").1
 }
 
 fn dataset_of(kind: &str, rest: &str, array: &str, first: usize) -> String {
     match kind {
+        "graph" | "time" => format!("nodes/{rest}/{kind}"),
         "labels" => format!("nodes/{rest}/labels/{array}"),
         "features" => {
             let (ty, feature) = rest.split_once('/').unwrap_or((rest, ""));

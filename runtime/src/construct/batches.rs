@@ -53,7 +53,7 @@ pub fn frame_of(opened: &Opened, batch: Batch, wanted: &[(String, Want)], kept: 
 }
 
 /// One row whose every column is missing: what a node has that a joined table lacks.
-pub fn missing_row(opened: &Opened, wanted: &[(String, Want)]) -> Frame {
+pub fn missing_row(opened: &Opened, wanted: &[(String, Want)], stands: Stands) -> Frame {
     let column = |(name, want): &(String, Want)| {
         let own = opened.kind(name).cloned().unwrap_or(ColumnKind::Text);
         let validity = Some([false].into_iter().collect());
@@ -61,7 +61,7 @@ pub fn missing_row(opened: &Opened, wanted: &[(String, Want)]) -> Frame {
     };
     let mut frame = Frame::new(1);
     frame.models = opened.models.clone();
-    let origin = Origin { source: opened.source.clone(), stands: Stands::Nowhere, rows: None };
+    let origin = Origin { source: opened.source.clone(), stands, rows: None };
     frame.add(origin, wanted.iter().map(column).collect());
     frame
 }
@@ -101,6 +101,15 @@ impl Offenders {
             if self.first.len() > NAMED {
                 self.first.pop_last();
             }
+        }
+    }
+
+    /// Takes those of another batch.
+    pub fn merge(&mut self, other: Offenders) {
+        self.count += other.count;
+        self.first.extend(other.first);
+        while self.first.len() > NAMED {
+            self.first.pop_last();
         }
     }
 

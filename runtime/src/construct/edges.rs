@@ -8,24 +8,36 @@ use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 
-use gsl_plan::graph::{EdgeType, FeatureFacts, GraphPlan, MissingPolicy, Relation, RelationFacts};
+use gsl_plan::graph::{
+    EdgeType, FeatureFacts, GraphPlan, LabelFacts, Loops, MissingPolicy, Parallel, Relation, RelationFacts,
+    Structure,
+};
 use gsl_tables::{Batch, Column, Interner, MISSING, Values, Want};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Gaps, Offenders, frame_of, stream_with};
+use super::candidates::CandidateColumn;
+use super::carried::Carried;
 use super::csc::{CscWriter, Ordered, edge_key, order, order_by};
+use super::edge_labels::{Around, EdgeBatch};
+use super::edge_rows::Looped;
 use super::error::{BuildError, Fault, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
 use super::frame::{ABSENT, Frame};
 use super::keys;
+use super::label::{self, FittedLabel};
+use super::label_values::LabelTally;
+use super::lowered::{column_name, lowered_edge};
+use super::merged::{Merged, MergedBatch};
 use super::nodes::{Nodes, refuse_size};
-use super::report::RelationReport;
+use super::report::{LabelReport, RelationReport};
 use super::scratch::Scratch;
 use super::sorter::{Room, Run, Sorter};
 use super::stages::Arrays;
 use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
+use super::times::{refuse_missing, times, want_of as want_of_time};
 use crate::graph::piece::{bytes_of, numbers_of};
 use crate::text::Models;
 
@@ -35,20 +47,33 @@ pub struct Related {
     pub facts: Vec<RelationFacts>,
     pub reports: Vec<RelationReport>,
     pub fitted: Vec<FittedFeature>,
+    pub fitted_labels: Vec<FittedLabel>,
+}
+
+/// What an earlier build has learned of a declaration.
+#[derive(Clone, Copy, Serialize)]
+pub struct Known<'a> {
+    pub features: &'a [FittedFeature],
+    pub labels: &'a [FittedLabel],
 }
 
 /// A declaration with all that its edges are made from.
-struct Edges<'a> {
+pub(super) struct Edges<'a> {
     plan: &'a GraphPlan,
-    edge: &'a EdgeType,
+    /// With features of columns alone.
+    pub(super) edge: &'a EdgeType,
+    /// What the column of the number of merged rows is called.
+    pub(super) count: &'a str,
     declared: usize,
-    opened: &'a Opened,
+    pub(super) opened: &'a Opened,
     src: &'a Nodes,
-    dst: &'a Nodes,
-    /// The ends and the relation first, then what features read.
+    pub(super) dst: &'a Nodes,
+    /// The ends, the relation and the time first, then what features read.
     wanted: Vec<(String, Want)>,
     names: RwLock<Interner>,
     counts: Mutex<Counts>,
+    /// Stands in for the table where parallel edges are merged.
+    merged: Option<Merged>,
 }
 
 /// What no edge was made of.
@@ -57,21 +82,25 @@ struct Counts {
     src: Offenders,
     dst: Offenders,
     relation: Offenders,
+    no_time: Offenders,
     dropped_src: u64,
     dropped_dst: u64,
     dropped_relation: u64,
+    dropped_loops: u64,
 }
 
 /// The edges of a batch.
-struct Kept {
-    frame: Frame,
+pub(super) struct Kept {
+    pub frame: Frame,
     /// Row of the first row of the batch in the table.
-    first: u64,
-    rows: Vec<u32>,
-    src: Vec<u32>,
-    dst: Vec<u32>,
+    pub first: u64,
+    pub rows: Vec<u32>,
+    pub src: Vec<u32>,
+    pub dst: Vec<u32>,
     /// Codes of relations in the order of their appearance; empty for a single one.
-    relation: Vec<u32>,
+    pub relation: Vec<u32>,
+    /// Empty where edges have none.
+    pub times: Vec<i64>,
 }
 
 /// Builds the relations of one declaration; arrays are named `INDEX/ARRAY`, counted from the first of them.
@@ -80,18 +109,28 @@ pub fn build(
     declared: usize,
     tables: &Tables,
     nodes: &[Nodes],
-    known: Option<&[FittedFeature]>,
+    known: Option<Known>,
     scratch: &Scratch,
 ) -> Result<(Related, Arrays)> {
-    let edges = Edges::new(plan, declared, tables, nodes);
+    let opened = tables.get(&plan.edges[declared].source);
+    let count = column_name(plan, &Structure::Count, &|name| opened.has(name));
+    let edge = lowered_edge(&plan.edges[declared], &count);
+    let owner = name_of(&edge);
+    let (src, dst) = (&nodes[edge.src], &nodes[edge.dst]);
+    let around = Around { edge: &edge, owner, src, dst, tables, seed: plan.seed, count: &count };
+    let mut edges = Edges::new(plan, declared, tables, nodes, &edge, &count);
     let resident: u64 = [edges.edge.src, edges.edge.dst].iter().map(|&ty| nodes[ty].resident()).sum();
     let scratch = &scratch.with_memory(room_beside(scratch, resident, edges.edge)?);
+    if edge.parallel != Parallel::Keep {
+        edges.merged = Some(edges.merge(&around, scratch)?);
+    }
     let fitted = match known {
-        Some(known) => known.to_vec(),
-        None => fit_all(name_of(edges.edge), &edges.edge.features, &edges, scratch)?,
+        Some(known) => known.features.to_vec(),
+        None => fit_all(owner, &edge.features, &edges, scratch)?,
     };
-    let sorters = edges.deal(&fitted, scratch)?;
-    edges.relate(sorters, fitted, scratch)
+    let carried = edges.carried(&around, known, scratch)?;
+    let sorters = edges.deal(&fitted, &carried, scratch)?;
+    edges.relate(sorters, fitted, &carried, known.is_some(), scratch)
 }
 
 /// Memory that is left beside the keys of both ends.
@@ -110,8 +149,14 @@ pub fn name_of(edge: &EdgeType) -> &str {
 }
 
 impl<'a> Edges<'a> {
-    fn new(plan: &'a GraphPlan, declared: usize, tables: &'a Tables, nodes: &'a [Nodes]) -> Self {
-        let edge = &plan.edges[declared];
+    fn new(
+        plan: &'a GraphPlan,
+        declared: usize,
+        tables: &'a Tables,
+        nodes: &'a [Nodes],
+        edge: &'a EdgeType,
+        count: &'a str,
+    ) -> Self {
         let (src, dst) = (&nodes[edge.src], &nodes[edge.dst]);
         let mut wanted = Vec::new();
         add(&mut wanted, &edge.src_column, src.keys.want());
@@ -120,9 +165,13 @@ impl<'a> Edges<'a> {
             add(&mut wanted, column, Want::Text);
         }
         let opened = tables.get(&edge.source);
+        if let Some(time) = &edge.time {
+            add(&mut wanted, time, want_of_time(opened, time));
+        }
         Self {
             plan,
             edge,
+            count,
             declared,
             opened,
             src,
@@ -130,18 +179,24 @@ impl<'a> Edges<'a> {
             wanted,
             names: RwLock::default(),
             counts: Mutex::default(),
+            merged: None,
         }
     }
 
     /// The ends and the relation, then `columns`.
-    fn wanted_with(&self, columns: &[(String, Want)]) -> Vec<(String, Want)> {
+    pub(super) fn wanted_with(&self, columns: &[(String, Want)]) -> Vec<(String, Want)> {
         let mut wanted = self.wanted.clone();
         columns.iter().for_each(|(name, want)| add(&mut wanted, name, *want));
         wanted
     }
 
     /// Which rows of a batch are edges, and between which nodes. `seen` are the ids of texts that earlier batches of its run had.
-    fn keep(&self, batch: Batch, wanted: &[(String, Want)], seen: &mut [Vec<u32>; 2]) -> Result<Kept> {
+    pub(super) fn keep(
+        &self,
+        batch: Batch,
+        wanted: &[(String, Want)],
+        seen: &mut [Vec<u32>; 2],
+    ) -> Result<Kept> {
         let at = |name: &str, want: Want| {
             let found = wanted.iter().position(|(known, w)| known == name && *w == want);
             found.ok_or_else(|| Fault::NoColumn { column: name.to_string() })
@@ -159,8 +214,11 @@ impl<'a> Edges<'a> {
         };
         let first = batch.first_global_row;
         refuse_size(&format!("rows of `{}`", name_of(self.edge)), first + src.len() as u64)?;
+        let drops_loops = self.edge.loops == Loops::Drop;
         let whole = |row: usize| {
-            src[row] != ABSENT && dst[row] != ABSENT && relation.get(row).is_none_or(|&code| code != MISSING)
+            let is_loop = drops_loops && src[row] == dst[row];
+            let has_relation = relation.get(row).is_none_or(|&code| code != MISSING);
+            src[row] != ABSENT && dst[row] != ABSENT && has_relation && !is_loop
         };
         let rows: Vec<u32> = (0..src.len()).filter(|&row| whole(row)).map(|row| row as u32).collect();
         if rows.len() < src.len() {
@@ -172,7 +230,50 @@ impl<'a> Edges<'a> {
         };
         let (src, dst, relation) = (pick(src), pick(dst), pick(relation));
         let frame = frame_of(self.opened, batch, wanted, (!all).then(|| rows.clone()));
-        Ok(Kept { frame, first, rows, src, dst, relation })
+        let times = self.times(&frame, first)?;
+        Ok(Kept { frame, first, rows, src, dst, relation, times })
+    }
+
+    fn times(&self, frame: &Frame, first: u64) -> Result<Vec<i64>> {
+        let Some(time) = &self.edge.time else { return Ok(Vec::new()) };
+        let column = frame.column(time, want_of_time(self.opened, time))?;
+        let mut missing = Offenders::default();
+        let all = times(column, first, &mut missing, |row| frame.place(Some(time), row).unwrap_or_default());
+        if missing.count() > 0 {
+            self.counts.lock().expect("no thread panics here").no_time.merge(missing);
+        }
+        Ok(all)
+    }
+
+    /// Calls `each` for the edges, merged if they are, in batches.
+    pub(super) fn each_kept(
+        &self,
+        columns: &[(String, Want)],
+        each: &(dyn Fn(Kept) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let Some(merged) = &self.merged else {
+            let wanted = self.wanted_with(columns);
+            let each = |seen: &mut [Vec<u32>; 2], batch: Batch| each(self.keep(batch, &wanted, seen)?);
+            *self.counts.lock().expect("no thread panics here") = Counts::default();
+            stream_with(self.opened, &wanted, &Default::default, &each)?;
+            return self.refuse();
+        };
+        merged.each(columns, &|batch| {
+            let MergedBatch { frame, relation, rows, src, dst, times } = batch;
+            let relation = if self.is_single() { Vec::new() } else { vec![relation; rows.len()] };
+            each(Kept { frame, first: 0, rows, src, dst, relation, times })
+        })
+    }
+
+    /// Names of the relations by their codes.
+    pub(super) fn relation_names(&self) -> Vec<String> {
+        match &self.edge.relation {
+            Relation::Named(name) => vec![name.clone()],
+            Relation::Column(_) => {
+                let names = self.names.read().expect("no thread panics here");
+                names.values().iter().map(str::to_string).collect()
+            }
+        }
     }
 
     /// Codes of the relations of a batch.
@@ -217,53 +318,76 @@ impl<'a> Edges<'a> {
                 (true, _, _) => counts.dropped_src += 1,
                 (_, true, _) => counts.dropped_dst += 1,
                 (_, _, true) => counts.dropped_relation += 1,
+                _ if self.edge.loops == Loops::Drop && src.1[row] == dst.1[row] => counts.dropped_loops += 1,
                 _ => {}
             }
         }
     }
 
-    /// Every edge to the sorter of its relation.
-    fn deal(&self, fitted: &[FittedFeature], scratch: &Scratch) -> Result<Vec<Dealt>> {
-        let mut columns = Vec::new();
-        self.edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut columns));
-        let wanted = self.wanted_with(&columns);
-        let floats: usize = fitted.iter().map(|feature| feature.width).sum();
+    /// Sorters for the relations, whose payloads have so many bytes besides the row.
+    pub(super) fn sorters<'b>(&self, payload: usize, scratch: &'b Scratch) -> Sorters<'b> {
         let room = Room::of(scratch.memory / if self.edge.reverse.is_some() { 5 } else { 3 } * 2);
         let sorters = Sorters {
             all: RwLock::default(),
             scratch,
             room,
             end: (self.dst.len() as u64) << 32,
-            payload: 4 + 4 * floats,
+            payload: 4 + payload,
             expected: self.opened.rows().unwrap_or(1 << 20) / if self.is_single() { 1 } else { 64 },
         };
         if self.is_single() {
             sorters.make_upto(1);
         }
-        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
-        *self.counts.lock().expect("no thread panics here") = Counts::default();
-        stream_with(self.opened, &wanted, &Default::default, &|seen, batch| {
-            let kept = self.keep(batch, &wanted, seen)?;
-            let rows = self.features(&kept, fitted, &gaps, &missing)?;
-            sorters.push(&kept, &rows)
-        })?;
-        self.refuse()?;
-        gaps.finish()?;
+        sorters
+    }
+
+    /// The sorters of all relations, by their codes.
+    pub(super) fn finished(&self, sorters: Sorters) -> Vec<Sorter> {
         if !self.is_single() {
             sorters.make_upto(self.names.read().expect("no thread panics here").len());
         }
-        let all = sorters.all.into_inner().expect("no thread panics here");
-        let missing = missing.into_inner().expect("no thread panics here");
-        let dealt = all.into_iter().map(|sorter| Dealt { sorter, missing: missing.clone() });
-        Ok(dealt.collect())
+        sorters.all.into_inner().expect("no thread panics here")
     }
 
-    fn is_single(&self) -> bool {
+    /// Every edge to the sorter of its relation.
+    fn deal(&self, fitted: &[FittedFeature], carried: &Carried, scratch: &Scratch) -> Result<Vec<Dealt>> {
+        let mut columns = Vec::new();
+        self.edge.features.iter().for_each(|feature| columns_of(&feature.expr, &mut columns));
+        carried.labels.iter().for_each(|label| label.columns(&mut columns));
+        let candidates = carried.candidates.iter().map(CandidateColumn::column);
+        candidates.for_each(|(name, want)| add(&mut columns, &name, want));
+        let widths: Vec<usize> =
+            fitted.iter().map(|feature| 4 * feature.width).chain(carried.bytes()).collect();
+        let sorters = self.sorters(widths.iter().sum(), scratch);
+        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
+        let looped = Looped::new(self.edge, self.src.len());
+        self.each_kept(&columns, &|kept| {
+            let features = self.features(&kept, fitted, &gaps, &missing)?;
+            let rest =
+                carried.of(&kept.batch(&self.relation_names()), &kept.times, kept.first, &kept.rows)?;
+            looped.see(&kept.src, &kept.dst);
+            let bytes =
+                features.iter().map(|rows| bytes_of(&rows.data)).chain(rest.iter().map(Vec::as_slice));
+            let arrays: Vec<(usize, &[u8])> = widths.iter().copied().zip(bytes).collect();
+            sorters.push(&kept, &arrays)
+        })?;
+        let lonely = looped.missing();
+        self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &missing), &sorters)?;
+        gaps.finish()?;
+        carried.labels.iter().try_for_each(|label| label.finish())?;
+        let missing = missing.into_inner().expect("no thread panics here");
+        let dealt = self.finished(sorters).into_iter();
+        Ok(dealt
+            .map(|sorter| Dealt { sorter, missing: missing.clone(), loops: lonely.len() as u64 })
+            .collect())
+    }
+
+    pub(super) fn is_single(&self) -> bool {
         matches!(self.edge.relation, Relation::Named(_))
     }
 
     /// The features of the edges of a batch; empty where values are missing, which is told in the end.
-    fn features(
+    pub(super) fn features(
         &self,
         kept: &Kept,
         fitted: &[FittedFeature],
@@ -287,8 +411,11 @@ impl<'a> Edges<'a> {
     }
 
     /// A row that is no edge is a mistake unless the declaration says otherwise.
-    fn refuse(&self) -> Result<()> {
+    pub(super) fn refuse(&self) -> Result<()> {
         let mut counts = self.counts.lock().expect("no thread panics here");
+        if let Some(time) = &self.edge.time {
+            refuse_missing(name_of(self.edge), time, std::mem::take(&mut counts.no_time))?;
+        }
         if self.edge.missing == MissingPolicy::Drop {
             return Ok(());
         }
@@ -320,26 +447,36 @@ impl<'a> Edges<'a> {
         &self,
         dealt: Vec<Dealt>,
         fitted: Vec<FittedFeature>,
+        carried: &Carried,
+        is_known: bool,
         scratch: &Scratch,
     ) -> Result<(Related, Arrays)> {
-        let names = self.names.read().expect("no thread panics here");
-        let mut named: Vec<(String, Dealt)> = match &self.edge.relation {
-            Relation::Named(name) => dealt.into_iter().map(|dealt| (name.clone(), dealt)).collect(),
-            Relation::Column(_) => names.values().iter().map(str::to_string).zip(dealt).collect(),
-        };
+        let mut named: Vec<(String, Dealt)> = self.relation_names().into_iter().zip(dealt).collect();
         named.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut related = Related { facts: Vec::new(), reports: Vec::new(), fitted };
-        let mut arrays = Vec::new();
+        let fitted_labels = carried.labels.iter().map(|label| label.fitted.clone()).collect();
+        let mut related = Related { facts: Vec::new(), reports: Vec::new(), fitted, fitted_labels };
+        let (mut arrays, mut totals) = (Vec::new(), Vec::<LabelTally>::new());
         for (index, (name, dealt)) in named.into_iter().enumerate() {
             let first = related.facts.len();
-            let facts = self.facts_of(&name, dealt.sorter.records(), &related.fitted);
-            let mut report = if index == 0 { self.dropped() } else { RelationReport::default() };
+            let mut facts = self.facts_of(&name, dealt.sorter.records(), &related.fitted);
+            let mut report = if index == 0 { self.dropped(carried)? } else { RelationReport::default() };
             report.name.clone_from(&name);
             let reverse = self.edge.reverse.as_ref().map(|reverse| self.reverse_of(reverse, first, &facts));
-            arrays.extend(self.arrays(dealt, &facts, reverse.is_some(), first, &mut report, scratch)?);
+            let (found, labels, tallies) =
+                self.arrays(dealt, &facts, carried, reverse.is_some(), first, &mut report, scratch)?;
+            arrays.extend(found);
+            facts.labels = labels;
+            match totals.is_empty() {
+                true => totals = tallies,
+                false => totals.iter_mut().zip(&tallies).for_each(|(all, one)| all.merge(one)),
+            }
             related.facts.push(facts);
             related.facts.extend(reverse);
             related.reports.push(report);
+        }
+        let reports = check_labels(carried, &totals, is_known)?;
+        if let Some(first) = related.reports.first_mut() {
+            first.labels = reports;
         }
         Ok((related, arrays))
     }
@@ -358,6 +495,7 @@ impl<'a> Edges<'a> {
             reverse_of: None,
             declared_by: self.declared,
             features: self.edge.features.iter().zip(fitted).map(feature).collect(),
+            time: self.edge.time.is_some(),
             ..RelationFacts::default()
         }
     }
@@ -367,35 +505,43 @@ impl<'a> Edges<'a> {
         RelationFacts { name, src: facts.dst, dst: facts.src, reverse_of: Some(index), ..facts.clone() }
     }
 
-    fn dropped(&self) -> RelationReport {
+    fn dropped(&self, carried: &Carried) -> Result<RelationReport> {
         let counts = self.counts.lock().expect("no thread panics here");
-        RelationReport {
+        let drop = self.edge.missing == MissingPolicy::Drop;
+        let unknown = carried.candidates.iter().map(|column| column.finish(drop));
+        Ok(RelationReport {
             dropped_src: counts.dropped_src,
             dropped_dst: counts.dropped_dst,
             dropped_relation: counts.dropped_relation,
+            dropped_loops: counts.dropped_loops,
+            merged: self.merged.as_ref().map_or(0, |merged| merged.rows),
+            unknown_candidates: unknown.sum::<Result<u64>>()?,
             ..RelationReport::default()
-        }
+        })
     }
 
-    /// The lists of one relation and, if wanted, of its reverse.
+    /// The lists of one relation and, if wanted, of its reverse; and what its labels come to.
+    #[allow(clippy::too_many_arguments)]
     fn arrays(
         &self,
         dealt: Dealt,
         facts: &RelationFacts,
+        carried: &Carried,
         reversed: bool,
         first: usize,
         report: &mut RelationReport,
         scratch: &Scratch,
-    ) -> Result<Arrays> {
+    ) -> Result<(Arrays, Vec<LabelFacts>, Vec<LabelTally>)> {
         refuse_size(&format!("edges of `{}`", facts.name), facts.edges)?;
         let widths: Vec<usize> = facts.features.iter().map(|feature| feature.width).collect();
+        let bytes: Vec<usize> = widths.iter().map(|width| 4 * width).chain(carried.bytes()).collect();
         let out_degrees: Vec<AtomicU32> = (0..self.src.len()).map(|_| AtomicU32::new(0)).collect();
         let reverse = reversed.then(|| {
             let room = Room::of(scratch.memory / 5 * 2);
             Sorter::new(scratch, (self.src.len() as u64) << 32, 4, facts.edges, &room)
         });
         let process = |run: Run| {
-            let ordered = match widths.is_empty() {
+            let ordered = match bytes.is_empty() {
                 true => order(&run),
                 false => order_by(&run, &compare_floats),
             };
@@ -405,8 +551,8 @@ impl<'a> Edges<'a> {
             if let Some(reverse) = &reverse {
                 push_turned(&ordered, run.start, reverse)?;
             }
-            let features = split_features(&run, &ordered.order, &widths);
-            Ok((ordered, features))
+            let columns = split_columns(&run, &ordered.order, &bytes);
+            Ok((ordered, columns))
         };
         let mut csc = CscWriter::new(scratch, self.dst.len() as u64);
         let mut columns: Vec<FeatureWriter> = facts
@@ -414,19 +560,25 @@ impl<'a> Edges<'a> {
             .iter()
             .map(|feature| FeatureWriter::new(scratch, feature.storage, feature.width))
             .collect();
-        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, features): (
+        let mut rest = carried.writers(scratch);
+        dealt.sorter.finish().drain(scratch.memory / 5, &process, &mut |(ordered, arrays): (
             Ordered,
-            Vec<Vec<f32>>,
+            Vec<Vec<u8>>,
         )| {
             report.parallel += ordered.parallel;
             if self.edge.src == self.edge.dst {
                 report.self_loops += ordered.loops;
             }
-            columns.iter_mut().zip(&features).try_for_each(|(column, data)| column.put(data))?;
+            let (features, others) = arrays.split_at(widths.len());
+            for (column, data) in columns.iter_mut().zip(features) {
+                column.put(&numbers_of::<f32>(data).collect::<Vec<f32>>())?;
+            }
+            rest.put(others)?;
             csc.add(&ordered)
         })?;
         let csc = csc.finish()?;
         report.edges = facts.edges;
+        report.added_loops = dealt.loops;
         report.max_in_degree = csc.max_degree;
         report.max_out_degree =
             out_degrees.iter().map(|degree| u64::from(degree.load(Relaxed))).max().unwrap_or(0);
@@ -442,10 +594,12 @@ impl<'a> Edges<'a> {
                 arrays.push((format!("{first}/{kind}/{}", feature.name), piece));
             }
         }
+        let (others, labels, tallies) = rest.finish(first)?;
+        arrays.extend(others);
         if let Some(reverse) = reverse {
             arrays.extend(self.turned(reverse, first + 1, scratch)?);
         }
-        Ok(arrays)
+        Ok((arrays, labels, tallies))
     }
 
     /// The lists of the reverse: positions in the forward lists stand where those have rows.
@@ -463,18 +617,22 @@ impl<'a> Edges<'a> {
     }
 }
 
-/// The edges that are kept, as the rows that features learn from.
+impl Kept {
+    /// The edges for labels; `names` are those of the relations by code.
+    pub fn batch<'b>(&'b self, names: &'b [String]) -> EdgeBatch<'b> {
+        let (src, dst, relation) = (&self.src, &self.dst, &self.relation);
+        EdgeBatch { frame: &self.frame, src, dst, names, relation }
+    }
+}
+
+/// The edges, as the rows that features learn from.
 impl Batches for Edges<'_> {
     fn for_each(
         &self,
         columns: &[(String, Want)],
         each: &(dyn Fn(&Frame) -> Result<()> + Sync),
     ) -> Result<()> {
-        let wanted = self.wanted_with(columns);
-        let each = |seen: &mut [Vec<u32>; 2], batch: Batch| each(&self.keep(batch, &wanted, seen)?.frame);
-        *self.counts.lock().expect("no thread panics here") = Counts::default();
-        stream_with(self.opened, &wanted, &Default::default, &each)?;
-        self.refuse()
+        self.each_kept(columns, &|kept| each(&kept.frame))
     }
 
     fn models(&self) -> Models {
@@ -482,14 +640,27 @@ impl Batches for Edges<'_> {
     }
 }
 
+/// Refuses labels that cannot be learned from all relations together.
+fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Result<Vec<LabelReport>> {
+    let mut reports = Vec::new();
+    for (label, tally) in carried.labels.iter().zip(totals) {
+        let mut report = LabelReport::default();
+        label::check(label.cells(), tally, &label.fitted.classes, is_known, &mut report)?;
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
 /// The edges of a relation, and how many inputs of each feature of the declaration are missing.
 struct Dealt {
     sorter: Sorter,
     missing: Vec<u64>,
+    /// Loops that were added.
+    loops: u64,
 }
 
 /// One sorter for each relation, made when the relation is first seen.
-struct Sorters<'a> {
+pub(super) struct Sorters<'a> {
     all: RwLock<Vec<Sorter>>,
     scratch: &'a Scratch,
     room: Arc<Room>,
@@ -506,12 +677,12 @@ impl Sorters<'_> {
         }
     }
 
-    /// Adds the edges of a batch, each to its relation.
-    fn push(&self, kept: &Kept, features: &[Rows]) -> Result<()> {
+    /// Adds the edges of a batch, each to its relation, with so many bytes of each array.
+    pub(super) fn push(&self, kept: &Kept, arrays: &[(usize, &[u8])]) -> Result<()> {
         if kept.rows.is_empty() {
             return Ok(());
         }
-        if kept.relation.is_empty() && features.is_empty() {
+        if kept.relation.is_empty() && arrays.is_empty() {
             let keys: Vec<u64> =
                 kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
             let rows: Vec<u32> = kept.rows.iter().map(|&row| kept.first as u32 + row).collect();
@@ -519,7 +690,7 @@ impl Sorters<'_> {
         }
         if kept.relation.is_empty() {
             let all: Vec<u32> = (0..kept.rows.len() as u32).collect();
-            return self.push_to(0, kept, features, &all);
+            return self.push_to(0, kept, arrays, &all);
         }
         let relations = kept.relation.iter().max().map_or(0, |&code| code as usize + 1);
         if self.all.read().expect("no thread panics here").len() < relations {
@@ -528,19 +699,19 @@ impl Sorters<'_> {
         let mut order: Vec<u32> = (0..kept.rows.len() as u32).collect();
         order.sort_by_key(|&edge| kept.relation[edge as usize]);
         order.chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize]).try_for_each(
-            |edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, features, edges),
+            |edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, arrays, edges),
         )
     }
 
-    fn push_to(&self, relation: usize, kept: &Kept, features: &[Rows], edges: &[u32]) -> Result<()> {
+    fn push_to(&self, relation: usize, kept: &Kept, arrays: &[(usize, &[u8])], edges: &[u32]) -> Result<()> {
         let key = |&edge: &u32| edge_key(kept.dst[edge as usize], kept.src[edge as usize]);
         let keys: Vec<u64> = edges.iter().map(key).collect();
         let mut payload = Vec::with_capacity(edges.len() * self.payload);
         for &edge in edges {
             let edge = edge as usize;
             payload.extend_from_slice(&((kept.first as u32) + kept.rows[edge]).to_ne_bytes());
-            for rows in features {
-                payload.extend_from_slice(bytes_of(&rows.data[edge * rows.width..(edge + 1) * rows.width]));
+            for (bytes, all) in arrays {
+                payload.extend_from_slice(&all[edge * bytes..(edge + 1) * bytes]);
             }
         }
         self.all.read().expect("no thread panics here")[relation].push(&keys, &payload)
@@ -556,18 +727,18 @@ fn compare_floats(a: &[u8], b: &[u8]) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-/// The features of a run in its order, one array for each.
-fn split_features(run: &Run, order: &[u32], widths: &[usize]) -> Vec<Vec<f32>> {
+/// The arrays of a run in its order, each of so many bytes for each edge.
+fn split_columns(run: &Run, order: &[u32], bytes: &[usize]) -> Vec<Vec<u8>> {
     let mut at = 4;
-    let one = |&width: &usize| {
-        let mut data = Vec::with_capacity(order.len() * width);
+    let one = |&bytes: &usize| {
+        let mut data = Vec::with_capacity(order.len() * bytes);
         for &index in order {
-            data.extend(numbers_of::<f32>(&run.payload(index as usize)[at..at + 4 * width]));
+            data.extend_from_slice(&run.payload(index as usize)[at..at + bytes]);
         }
-        at += 4 * width;
+        at += bytes;
         data
     };
-    widths.iter().map(one).collect()
+    bytes.iter().map(one).collect()
 }
 
 /// Gives the edges of a run, which begins at position `start` of the forward lists, to the sorter of the reverse.

@@ -126,6 +126,57 @@ pub enum BuildError {
         reason: String,
         help: Option<String>,
     },
+    /// A list of numbers for several classes that has another length than the others.
+    LabelWidth {
+        ty: String,
+        label: String,
+        found: usize,
+        expected: usize,
+        place: String,
+    },
+    /// A list for several classes that holds something else than 0 and 1.
+    LabelNumber {
+        ty: String,
+        label: String,
+        found: f32,
+        place: String,
+    },
+    /// Pairs of a split that are no edges.
+    UnknownSplitPairs {
+        ty: String,
+        label: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    MergedColumn {
+        column: String,
+        fault: Fault,
+        place: Option<String>,
+    },
+    MissingTime {
+        owner: String,
+        column: String,
+        count: u64,
+        place: String,
+    },
+    UnknownCandidates {
+        relation: String,
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    /// Nodes that are in no small graph, or in one that is not there.
+    UnknownGraphs {
+        ty: String,
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
+    BetweenGraphs {
+        relation: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
 }
 
 /// What a transform refuses, without its place.
@@ -201,6 +252,14 @@ impl BuildError {
             BuildError::SplitColumn { .. } => "split_column",
             BuildError::BadBound { .. } => "bad_bound",
             BuildError::Model { .. } => "text_model",
+            BuildError::LabelWidth { .. } => "label_width",
+            BuildError::LabelNumber { .. } => "label_number",
+            BuildError::UnknownSplitPairs { .. } => "unknown_split_pairs",
+            BuildError::MergedColumn { .. } => "merged_column",
+            BuildError::MissingTime { .. } => "missing_time",
+            BuildError::UnknownCandidates { .. } => "unknown_candidates",
+            BuildError::UnknownGraphs { .. } => "unknown_graphs",
+            BuildError::BetweenGraphs { .. } => "between_graphs",
         }
     }
 
@@ -257,6 +316,16 @@ impl BuildError {
             BuildError::NoTrainingRows { .. } => "check what the split names as training rows",
             BuildError::OnlyInTest { .. } => {
                 "a class that no training row has cannot be learned: move rows, or leave it out"
+            }
+            BuildError::UnknownCandidates { .. } => {
+                "write `missing = drop` to leave out candidates that are no nodes"
+            }
+            BuildError::UnknownSplitPairs { .. } => "take them out of the file, or add the edges",
+            BuildError::LabelNumber { .. } => "a list says of each class whether it is one: 0 or 1",
+            BuildError::MissingTime { .. } => "fill the column, or leave out `time`",
+            BuildError::UnknownGraphs { .. } => "each node of a graph of many is in one of its small graphs",
+            BuildError::BetweenGraphs { .. } => {
+                "small graphs have no edges between them: leave out `many by`, or mend the table"
             }
             BuildError::BadFractions { .. } => "fractions are between 0 and 1 and sum to at most 1",
             _ => return None,
@@ -345,6 +414,41 @@ impl fmt::Display for BuildError {
             BuildError::BadBound { column, found, kind } => {
                 write!(f, "column `{column}` is of kind {kind} and cannot be compared with `{found}`")
             }
+            BuildError::LabelWidth { ty, label, found, expected, place } => {
+                write!(f, "label `{ty}.{label}` has {found} numbers at {place}, and {expected} elsewhere")
+            }
+            BuildError::LabelNumber { ty, label, found, place } => {
+                write!(f, "label `{ty}.{label}` has {found} for a class at {place}")
+            }
+            BuildError::UnknownSplitPairs { ty, label, count, first } => {
+                write!(
+                    f,
+                    "the split of `{ty}.{label}` names {count} pairs that are no edges: {}",
+                    listed(first)
+                )
+            }
+            BuildError::MergedColumn { column, fault, place } => {
+                write!(f, "column `{column}` cannot be merged: {fault}")?;
+                place.as_ref().map_or(Ok(()), |place| write!(f, ", first at {place}"))
+            }
+            BuildError::MissingTime { owner, column, count, place } => {
+                write!(f, "{count} rows of `{owner}` have no time in column `{column}`, the first at {place}")
+            }
+            BuildError::UnknownCandidates { relation, column, count, first } => write!(
+                f,
+                "{count} candidates of `{relation}` in column `{column}` are no nodes: {}",
+                listed(first)
+            ),
+            BuildError::UnknownGraphs { ty, column, count, first } => write!(
+                f,
+                "{count} nodes of `{ty}` name a small graph in column `{column}` that is not there: {}",
+                listed(first)
+            ),
+            BuildError::BetweenGraphs { relation, count, first } => write!(
+                f,
+                "{count} edges of `{relation}` lead from one small graph into another: {}",
+                listed(first)
+            ),
         }
     }
 }

@@ -59,7 +59,8 @@ pub fn read_as(transform: &Transform, kind: ColumnKind) -> ColumnKind {
 pub fn columns_of(expr: &FeatureExpr, into: &mut Vec<(String, Want)>) {
     match expr {
         FeatureExpr::Column { column, kind } => add(into, column, want_of(*kind)),
-        FeatureExpr::Const(_) => {}
+        // By then a column of its own: see `lowered`.
+        FeatureExpr::Const(_) | FeatureExpr::Structure(_) => {}
         FeatureExpr::Arith { left, right, .. } => {
             columns_of(left, into);
             columns_of(right, into);

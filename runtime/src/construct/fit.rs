@@ -147,6 +147,8 @@ impl Draft {
         match expr {
             FeatureExpr::Column { column, kind } => Draft::column(column, *kind),
             FeatureExpr::Const(x) => Draft::Known(FittedExpr::Const(*x)),
+            // By then a column of its own, see `lowered`: one that is still here is in no frame.
+            FeatureExpr::Structure(structure) => Draft::column(&format!("{structure:?}"), ColumnKind::Number),
             FeatureExpr::Arith { op, left, right } => Draft::arith(*op, Draft::of(left), Draft::of(right)),
             FeatureExpr::Concat(parts) => Draft::concat(parts.iter().map(Draft::of).collect()),
             FeatureExpr::Apply { transform, input } => match input.as_ref() {

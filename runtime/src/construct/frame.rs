@@ -40,6 +40,8 @@ pub enum Stands {
     File(PathBuf, u64),
     /// There are no rows: the elements lack one.
     Nowhere,
+    /// There are no rows: the elements are loops that were added.
+    Loops,
 }
 
 impl Origin {
@@ -47,6 +49,7 @@ impl Origin {
     pub fn place(&self, element: usize) -> String {
         let row = self.rows.as_ref().map_or(element as u32, |rows| rows[element]);
         match (&self.stands, row) {
+            (Stands::Loops, _) => "a loop that `loops = add` has added".to_string(),
             (Stands::Nowhere, _) | (_, ABSENT) => "a row that the joined table lacks".to_string(),
             (Stands::Table(parts), row) => self.source.locate(parts, u64::from(row)).to_string(),
             (Stands::File(file, first), row) => {
@@ -80,6 +83,19 @@ impl Frame {
         self.columns.extend(columns.into_iter().map(|(want, column)| (want, 0, column)));
     }
 
+    /// Adds columns that are in the order of the elements already; the origin only says where those stand.
+    pub fn add_in_order(&mut self, origin: Origin, columns: Vec<(Want, Column)>) {
+        let index = self.origins.len();
+        self.columns.extend(columns.into_iter().map(|(want, column)| (want, index, column)));
+        self.origins.push(origin);
+    }
+
+    /// Adds a column of numbers that no table has, one for each element.
+    pub fn add_numbers(&mut self, name: &str, numbers: Vec<f64>) {
+        let column = Column::new(name, Values::Float(numbers));
+        self.columns.push((Want::Float, self.origins.len().saturating_sub(1), column));
+    }
+
     pub fn column(&self, name: &str, want: Want) -> Result<&Column, Fault> {
         self.find(name, want).map(|(_, _, column)| column)
     }
@@ -87,6 +103,11 @@ impl Frame {
     fn find(&self, name: &str, want: Want) -> Result<&(Want, usize, Column), Fault> {
         let found = self.columns.iter().find(|(w, _, column)| *w == want && column.name == name);
         found.ok_or_else(|| Fault::NoColumn { column: name.to_string() })
+    }
+
+    /// Whether an element has a value in this column.
+    pub fn has(&self, name: &str, want: Want, element: usize) -> bool {
+        self.column(name, want).is_ok_and(|column| column.is_valid(element))
     }
 
     /// Where an element of a column stands; of the first table, if the column is not known.

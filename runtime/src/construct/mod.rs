@@ -21,23 +21,36 @@ pub mod transform;
 
 mod assemble;
 mod batches;
+mod candidates;
+mod carried;
+mod computed;
 mod csc;
 mod distinct;
+mod edge_labels;
+mod edge_rows;
 mod edges;
 mod exact;
 mod index;
 mod keys;
 mod keysort;
 mod label;
+mod label_values;
+mod lowered;
+mod membership;
+mod merge;
+mod merged;
 mod nodes;
 mod rows;
 mod sink;
+mod situate;
 mod sorter;
 mod split;
 mod stages;
 mod store;
+mod structure;
 mod tables;
 mod tally;
+mod times;
 mod value;
 mod values;
 mod words;
@@ -77,6 +90,9 @@ pub struct FittedGraph {
     pub labels: Vec<Vec<FittedLabel>>,
     /// By edge declaration, then by feature.
     pub edges: Vec<Vec<FittedFeature>>,
+    /// By edge declaration, then by label.
+    #[serde(default)]
+    pub edge_labels: Vec<Vec<FittedLabel>>,
 }
 
 /// Told what is being done: stage, steps done, steps in all.
@@ -184,6 +200,11 @@ fn build(
     builder.stage("read nodes", |b| b.number_nodes(steps, &mut *progress))?;
     builder.stage("features and labels", |b| b.describe_nodes(steps, &mut *progress))?;
     builder.stage("edges", |b| b.relate(steps, &mut *progress))?;
+    builder.stage("structure", |b| {
+        b.check_inside()?;
+        b.compute_structure()
+    })?;
+    builder.collect_features();
     progress("write", steps - 1, steps);
     builder.write(file)
 }
@@ -199,6 +220,12 @@ struct Builder<'a> {
     started: Instant,
     nodes: Vec<Nodes>,
     numbered: Vec<Numbered>,
+    /// Which nodes the first label of each type trains on.
+    trains: Vec<Option<Vec<bool>>>,
+    /// The small graph of each node, by type; empty for a type without.
+    members: Vec<Vec<u32>>,
+    /// The features that are done, by type and by their index.
+    features: Vec<std::collections::BTreeMap<usize, FeatureDone>>,
     report: BuildReport,
     facts: GraphFacts,
     fitted: FittedGraph,
@@ -236,6 +263,9 @@ impl<'a> Builder<'a> {
             started,
             nodes: Vec::new(),
             numbered: Vec::new(),
+            trains: Vec::new(),
+            members: Vec::new(),
+            features: plan.nodes.iter().map(|_| Default::default()).collect(),
             report,
             facts: GraphFacts::default(),
             fitted: FittedGraph::default(),
@@ -264,6 +294,17 @@ impl<'a> Builder<'a> {
                     let columns: Vec<&str> = nodes::ends_of(edge, ty).collect();
                     json!([self.print(&edge.source), edge.source, columns])
                 });
+                if self.plan.graphs == Some(ty) {
+                    let named = membership::columns_of(self.plan, &self.tables);
+                    let tables: Vec<_> = named
+                        .iter()
+                        .map(|(ty, table, column)| {
+                            let source = &self.plan.nodes[*ty].sources[*table];
+                            json!([self.print(source), source, column])
+                        })
+                        .collect();
+                    return json!([ends.collect::<Vec<_>>(), node.key, tables]);
+                }
                 json!([
                     ends.collect::<Vec<_>>(),
                     nodes::key_want(self.plan, ty, &self.tables) == gsl_tables::Want::Int
@@ -305,7 +346,10 @@ impl<'a> Builder<'a> {
             progress(&ty.name, (self.plan.nodes.len() + index) as u64, steps);
             let mut alignments = Alignments::new(self, index);
             let train = self.label_nodes(index, ty, &mut alignments)?;
-            self.compute_features(index, ty, &mut alignments, train)?;
+            self.trains.push(train);
+            self.compute_features(index, ty, &mut alignments)?;
+            self.time_nodes(index, ty, &mut alignments)?;
+            self.place_nodes(index, ty, &mut alignments)?;
             self.count_joins(index, ty, &mut alignments)?;
         }
         Ok(())
@@ -357,7 +401,7 @@ impl<'a> Builder<'a> {
                 let known = known.flatten().and_then(|known| known.get(position));
                 let mut report = LabelReport::default();
                 let built = label::build(ty, one, nodes, &frame, tables, seed, known, &mut report)?;
-                arrays.push((format!("{}/value", one.name), Piece::of(&built.values, None)));
+                arrays.push((format!("{}/value", one.name), Piece::of(&built.values, built.width)));
                 arrays.push((format!("{}/part", one.name), Piece::of(&built.parts, None)));
                 done.facts.push(built.facts);
                 done.fitted.push(built.fitted);
@@ -382,30 +426,57 @@ impl<'a> Builder<'a> {
         json!([ty.name, self.keys_depend_on(index), ty.sources, sources, ty.labels, files, self.plan.seed])
     }
 
-    fn compute_features(
+    /// What all features of a type are a function of, whatever their expressions.
+    fn features_depend_on(&self, index: usize) -> serde_json::Value {
+        let sources: Vec<String> =
+            self.plan.nodes[index].sources.iter().map(|source| self.print(source)).collect();
+        json!([self.labels_depend_on(index), sources])
+    }
+
+    /// The features that the tables alone tell.
+    fn compute_features(&mut self, index: usize, ty: &NodeType, alignments: &mut Alignments) -> Result<()> {
+        let wanted: Vec<usize> =
+            (0..ty.features.len()).filter(|&at| !situate::is_structural(&ty.features[at])).collect();
+        let depends = self.features_depend_on(index);
+        self.run_features(index, ty, alignments, &wanted, &depends, &[])
+    }
+
+    fn feature_depends_on(
+        &self,
+        ty: &NodeType,
+        at: usize,
+        depends: &serde_json::Value,
+        index: usize,
+    ) -> Result<serde_json::Value> {
+        let known = self.known.and_then(|known| known.nodes.get(index)?.get(at));
+        let models = self.tables.models.prints([&ty.features[at]])?;
+        Ok(json!([depends, ty.features[at], known, models]))
+    }
+
+    fn knows_feature(&self, ty: &NodeType, at: usize, depends: &serde_json::Value, index: usize) -> Result<bool> {
+        let depends = self.feature_depends_on(ty, at, depends, index)?;
+        Ok(self.stages.knows(&format!("features/{}/{}", ty.name, ty.features[at].name), &depends))
+    }
+
+    /// Computes the features `wanted` of a type, or takes them over. `computed`: columns besides those of its tables.
+    fn run_features(
         &mut self,
         index: usize,
         ty: &NodeType,
         alignments: &mut Alignments,
-        train: Option<Vec<bool>>,
+        wanted: &[usize],
+        depends: &serde_json::Value,
+        computed: &[situate::Computed],
     ) -> Result<()> {
         let known = self.known.and_then(|known| known.nodes.get(index));
-        let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
-        let labels = self.labels_depend_on(index);
-        let depends: Vec<serde_json::Value> = ty
-            .features
-            .iter()
-            .enumerate()
-            .map(|(at, feature)| {
-                let models = self.tables.models.prints([feature])?;
-                Ok(json!([labels, sources, feature, known.and_then(|known| known.get(at)), models]))
-            })
-            .collect::<Result<_>>()?;
-        let name = |at: usize| format!("features/{}/{}", ty.name, ty.features[at].name);
-        let wanted: Vec<usize> =
-            (0..ty.features.len()).filter(|&at| !self.stages.knows(&name(at), &depends[at])).collect();
+        let mut unknown = Vec::new();
+        for &at in wanted {
+            if !self.knows_feature(ty, at, depends, index)? {
+                unknown.push(at);
+            }
+        }
         let mut made = std::collections::BTreeMap::new();
-        if !wanted.is_empty() {
+        if !unknown.is_empty() {
             let nodes = &self.nodes[index];
             let resident: u64 = nodes.resident();
             let scratch = &self.scratch.with_memory(self.scratch.memory.saturating_sub(resident));
@@ -414,33 +485,48 @@ impl<'a> Builder<'a> {
                 tables: &self.tables,
                 alignments: alignments.get(&self.tables, nodes)?,
                 count: nodes.len(),
-                train: train.as_deref(),
+                train: self.trains[index].as_deref(),
+                computed,
             };
             let fitted = |at: usize| known.and_then(|known| known.get(at));
-            made = rows.compute(&wanted, &fitted, scratch)?;
+            made = rows.compute(&unknown, &fitted, scratch)?;
         }
-        let mut fitted = Vec::new();
-        for at in 0..ty.features.len() {
-            let done: FeatureDone = self
-                .stages
-                .run(&name(at), &depends[at], || Ok(made.remove(&at).expect("it was computed")))?;
-            self.facts.nodes[index].features.push(gsl_plan::graph::FeatureFacts {
-                name: ty.features[at].name.clone(),
-                width: done.fitted.width,
-                storage: ty.features[at].storage,
-            });
-            self.report.nodes[index].features.push(done.report);
-            fitted.push(done.fitted);
+        for &at in wanted {
+            let depends = self.feature_depends_on(ty, at, depends, index)?;
+            let name = format!("features/{}/{}", ty.name, ty.features[at].name);
+            let done: FeatureDone =
+                self.stages.run(&name, &depends, || Ok(made.remove(&at).expect("it was computed")))?;
+            self.features[index].insert(at, done);
         }
-        self.fitted.nodes.push(fitted);
         Ok(())
+    }
+
+    /// Facts and reports of all features, in the order of their declarations.
+    fn collect_features(&mut self) {
+        for (index, done) in std::mem::take(&mut self.features).into_iter().enumerate() {
+            let mut fitted = Vec::new();
+            for (at, done) in done {
+                let declared = &self.plan.nodes[index].features[at];
+                self.facts.nodes[index].features.push(gsl_plan::graph::FeatureFacts {
+                    name: declared.name.clone(),
+                    width: done.fitted.width,
+                    storage: declared.storage,
+                });
+                self.report.nodes[index].features.push(done.report);
+                fitted.push(done.fitted);
+            }
+            self.fitted.nodes.push(fitted);
+        }
     }
 
     fn relate(&mut self, steps: u64, progress: Progress) -> Result<()> {
         for (index, edge) in self.plan.edges.iter().enumerate() {
             let done = (2 * self.plan.nodes.len() + index) as u64;
             progress(edges::name_of(edge), done, steps);
-            let known = self.known.and_then(|known| known.edges.get(index)).map(Vec::as_slice);
+            let known = self.known.and_then(|known| {
+                let labels = known.edge_labels.get(index).map_or(&[][..], Vec::as_slice);
+                Some(edges::Known { features: known.edges.get(index)?, labels })
+            });
             let models = self.tables.models.prints(&edge.features)?;
             let depends = json!([self.edges_depend_on(edge), known, models]);
             let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, self.scratch);
@@ -461,6 +547,7 @@ impl<'a> Builder<'a> {
             }
             self.report.relations.extend(related.reports);
             self.fitted.edges.push(related.fitted);
+            self.fitted.edge_labels.push(related.fitted_labels);
         }
         Ok(())
     }

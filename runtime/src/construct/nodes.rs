@@ -14,7 +14,7 @@ use super::feature::add;
 use super::frame::{ABSENT, Frame, Origin, Stands};
 use super::keys::{self, KeyIndex, Keys};
 use super::keysort::{KeyRef, KeySorter};
-use super::label;
+use super::label_values;
 use super::scratch::Scratch;
 use super::stages::Arrays;
 use super::tables::{Opened, Tables};
@@ -284,7 +284,7 @@ fn show(key: KeyRef) -> String {
     }
 }
 
-/// A type that its edges declare: every key that stands at one of its ends.
+/// A type that its edges declare: every key that stands at one of its ends. Small graphs without a table: every one that a node names.
 pub fn number_from_edges(
     plan: &GraphPlan,
     ty: usize,
@@ -293,6 +293,12 @@ pub fn number_from_edges(
 ) -> Result<(Numbered, Arrays)> {
     let want = key_want(plan, ty, tables);
     let distinct = Distinct::new(scratch, scratch.memory / 2);
+    if plan.graphs == Some(ty) {
+        for (node, table, column) in super::membership::columns_of(plan, tables) {
+            let opened = tables.get(&plan.nodes[node].sources[table]);
+            stream(opened, &[(column, want)], &|batch| distinct.see(&batch.columns[0]))?;
+        }
+    }
     for edge in &plan.edges {
         let mut ends: Vec<(String, Want)> = Vec::new();
         ends_of(edge, ty).for_each(|column| add(&mut ends, column, want));
@@ -427,7 +433,7 @@ pub fn home_of(ty: &NodeType, tables: &Tables, column: &str) -> usize {
 pub fn label_columns(ty: &NodeType) -> Vec<(String, Want)> {
     let mut columns = Vec::new();
     for one in &ty.labels {
-        add(&mut columns, &one.column, label::want_of(one.kind));
+        add(&mut columns, &one.column, label_values::want_of(one));
         match &one.split {
             Some(Split::Column { column }) => add(&mut columns, column, Want::Text),
             Some(Split::By { column, .. }) => add(&mut columns, column, Want::Auto),

@@ -85,4 +85,19 @@ pub struct RelationReport {
     pub max_in_degree: u64,
     pub max_out_degree: u64,
     pub features: Vec<FeatureReport>,
+    /// Rows that are loops, left out by `loops = drop`; counted at a family's first relation, like all that follow.
+    #[serde(default)]
+    pub dropped_loops: u64,
+    /// Loops that `loops = add` has added.
+    #[serde(default)]
+    pub added_loops: u64,
+    /// Rows that were merged into the edge of another row.
+    #[serde(default)]
+    pub merged: u64,
+    /// Candidates that are no nodes, left out by `missing = drop`.
+    #[serde(default)]
+    pub unknown_candidates: u64,
+    /// Of all relations of the declaration together.
+    #[serde(default)]
+    pub labels: Vec<LabelReport>,
 }

@@ -11,7 +11,7 @@ use super::batches::{Gaps, frame_of, missing_row, stream};
 use super::error::{BuildError, Fault, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
-use super::frame::{ABSENT, Frame};
+use super::frame::{ABSENT, Frame, Stands};
 use super::nodes::{Alignment, home_of, whole_frame};
 use super::report::FeatureReport;
 use super::scratch::Scratch;
@@ -40,6 +40,8 @@ pub struct NodeRows<'a> {
     pub count: usize,
     /// Which nodes statistics are learned from; none: all.
     pub train: Option<&'a [bool]>,
+    /// Columns of numbers that no table has.
+    pub computed: &'a [(String, Vec<f64>)],
 }
 
 /// Where the columns of a feature are.
@@ -76,11 +78,18 @@ impl NodeRows<'_> {
     fn home(&self, feature: &Feature) -> Home {
         let mut columns = Vec::new();
         columns_of(&feature.expr, &mut columns);
+        if columns.iter().any(|(name, _)| self.is_computed(name)) {
+            return Home::Whole;
+        }
         let mut homes = columns.iter().map(|(name, _)| home_of(self.ty, self.tables, name));
         match homes.next() {
             Some(first) if homes.all(|home| home == first) => Home::Table(first),
             _ => Home::Whole,
         }
+    }
+
+    fn is_computed(&self, column: &str) -> bool {
+        self.computed.iter().any(|(name, _)| name == column)
     }
 
     fn fit<'k>(
@@ -128,7 +137,7 @@ impl NodeRows<'_> {
         if alignment.nodes_without_row > 0 {
             let of = alignment.rows.as_deref().unwrap_or_default();
             let lacking: Vec<u32> = (0..self.count as u32).filter(|&id| of[id as usize] == ABSENT).collect();
-            let frame = missing_row(opened, &columns);
+            let frame = missing_row(opened, &columns, Stands::Nowhere);
             take(&frame, &lacking, u64::MAX, lacking.len() as u64)?;
         }
         gaps.finish()?;
@@ -168,7 +177,9 @@ impl NodeRows<'_> {
                 memory: scratch.memory,
             });
         }
+        columns.retain(|(name, _)| !self.is_computed(name));
         let mut frame = whole_frame(self.ty, self.tables, self.count, self.alignments, &columns)?;
+        self.computed.iter().for_each(|(name, numbers)| frame.add_numbers(name, numbers.clone()));
         frame.trains = self.train.map(<[bool]>::to_vec);
         let mut computed = Computed::new();
         for (fitted, &at) in self.fit(group, known, &frame, scratch)?.into_iter().zip(group) {

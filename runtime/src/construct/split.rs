@@ -30,7 +30,7 @@ pub fn parts(
         None => Ok(vec![Part::Train as u8; nodes.keys.len()]),
         Some(Split::Random { train, valid, test, stratified }) => {
             let fractions = [*train, *valid, *test];
-            check_fractions(ty, label, fractions)?;
+            check_fractions(&ty.name, label, fractions)?;
             let draws = draws(&ty.name, &nodes.keys, seed);
             match (stratified, classes) {
                 (true, Some(classes)) => Ok(stratify(&draws, classes, fractions)),
@@ -52,13 +52,13 @@ pub fn is_declared(label: &Label) -> bool {
     matches!(label.split, Some(Split::Column { .. } | Split::By { .. } | Split::Files { .. }))
 }
 
-const PARTS: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
+pub const PARTS: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
 
-fn check_fractions(ty: &NodeType, label: &Label, fractions: [f64; 3]) -> Result<()> {
+pub fn check_fractions(owner: &str, label: &Label, fractions: [f64; 3]) -> Result<()> {
     let sum: f64 = fractions.iter().sum();
     match fractions.iter().all(|f| (0.0..=1.0).contains(f)) && sum <= 1.0 + 1e-9 {
         true => Ok(()),
-        false => Err(BuildError::BadFractions { ty: ty.name.clone(), label: label.name.clone(), sum }),
+        false => Err(BuildError::BadFractions { ty: owner.to_string(), label: label.name.clone(), sum }),
     }
 }
 
@@ -72,14 +72,42 @@ fn draws(ty: &str, keys: &Keys, seed: u64) -> Vec<f64> {
         keys.with_bytes(id, |key| {
             hasher.update(key);
         });
-        let mut first = [0; 8];
-        hasher.finalize_xof().fill(&mut first);
-        (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
+        fraction(&hasher)
     };
     (0..keys.len()).into_par_iter().map(draw).collect()
 }
 
-fn part_of(draw: f64, fractions: [f64; 3]) -> u8 {
+/// The hash as a number in [0, 1).
+fn fraction(hasher: &blake3::Hasher) -> f64 {
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Draws for edges of one relation: numbers in [0, 1), from blake3 over seed, relation and the keys of both ends.
+pub struct EdgeDraws(blake3::Hasher);
+
+impl EdgeDraws {
+    pub fn new(relation: &str, seed: u64) -> Self {
+        let mut start = blake3::Hasher::new();
+        start.update(b"gsl edge split 1").update(&seed.to_le_bytes());
+        start.update(&(relation.len() as u64).to_le_bytes()).update(relation.as_bytes());
+        Self(start)
+    }
+
+    pub fn draw(&self, (src, u): (&Keys, u32), (dst, v): (&Keys, u32)) -> f64 {
+        let mut hasher = self.0.clone();
+        src.with_bytes(u as usize, |key| {
+            hasher.update(&(key.len() as u64).to_le_bytes()).update(key);
+        });
+        dst.with_bytes(v as usize, |key| {
+            hasher.update(key);
+        });
+        fraction(&hasher)
+    }
+}
+
+pub fn part_of(draw: f64, fractions: [f64; 3]) -> u8 {
     let mut upto = 0.0;
     for (part, fraction) in PARTS.iter().zip(fractions) {
         upto += fraction;
@@ -114,7 +142,7 @@ fn stratify(draws: &[f64], classes: &[f32], fractions: [f64; 3]) -> Vec<u8> {
     parts
 }
 
-fn by_words(column: &Column) -> Vec<u8> {
+pub fn by_words(column: &Column) -> Vec<u8> {
     let Values::Text(text) = &column.values else { return vec![Part::None as u8; column.len()] };
     let part = |word: &str| match word.trim().to_ascii_lowercase().as_str() {
         "train" | "training" => Part::Train,
@@ -126,7 +154,7 @@ fn by_words(column: &Column) -> Vec<u8> {
 }
 
 /// Rows by comparing a column; a row that fits several parts is in the first of them.
-fn by_bounds(column: &Column, bounds: [&Vec<Bound>; 3]) -> Result<Vec<u8>> {
+pub fn by_bounds(column: &Column, bounds: [&Vec<Bound>; 3]) -> Result<Vec<u8>> {
     let mut parts = vec![Part::None as u8; column.len()];
     for (part, bounds) in PARTS.iter().zip(bounds).rev() {
         if bounds.is_empty() {

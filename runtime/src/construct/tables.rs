@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gsl_plan::graph::{Format as Stated, GraphPlan, Source as Declared, Split};
+use gsl_plan::graph::{Format as Stated, GraphPlan, Label, Source as Declared, Split};
 use gsl_tables::{ColumnKind, Dialect, Fingerprint, Format, Header, Source, Table, TableError, Want};
 
 use super::error::Result;
@@ -99,14 +99,16 @@ pub fn fingerprints(plan: &GraphPlan, base: &Path) -> Result<Vec<(Declared, Fing
 
 /// Every source that the plan names: nodes, edges, files of splits.
 pub fn sources_of(plan: &GraphPlan) -> Vec<&Declared> {
-    let nodes = plan.nodes.iter().flat_map(|node| {
-        let splits = node.labels.iter().flat_map(|label| match &label.split {
-            Some(Split::Files { train, valid, test }) => {
-                [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().collect()
-            }
-            _ => Vec::new(),
-        });
-        node.sources.iter().chain(splits)
+    let nodes = plan.nodes.iter().flat_map(|node| node.sources.iter().chain(split_files(&node.labels)));
+    let edges =
+        plan.edges.iter().flat_map(|edge| std::iter::once(&edge.source).chain(split_files(&edge.labels)));
+    nodes.chain(edges).collect()
+}
+
+fn split_files(labels: &[Label]) -> Vec<&Declared> {
+    let files = labels.iter().flat_map(|label| match &label.split {
+        Some(Split::Files { train, valid, test }) => [Some(train), valid.as_ref(), test.as_ref()],
+        _ => [None; 3],
     });
-    nodes.chain(plan.edges.iter().map(|edge| &edge.source)).collect()
+    files.flatten().collect()
 }

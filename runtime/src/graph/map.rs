@@ -6,7 +6,10 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use gsl_kernels::{Floats, f16};
-use gsl_plan::graph::{FeatureFacts, GraphFacts, NodeFacts, Storage};
+use gsl_plan::graph::{
+    Candidates, FeatureFacts, GraphFacts, GraphPlan, Label, LabelFacts, LabelKind, NodeFacts, NodeType,
+    Storage,
+};
 use half::slice::HalfBitsSliceExt;
 use hdf5::types::{FixedAscii, VarLenUnicode};
 use hdf5::{Dataset, H5Type};
@@ -14,7 +17,7 @@ use memmap2::Mmap;
 use serde::de::DeserializeOwned;
 
 use super::piece::{Element, Piece};
-use super::{GraphError, KeyArrays, LAYOUT_VERSION, Meta, NodeArrays, RelationArrays};
+use super::{GraphError, KeyArrays, LAYOUT_VERSION, LabelArrays, Meta, NodeArrays, RelationArrays};
 
 pub const FORMAT: &str = "gsl graph";
 pub const HASH_ATTRIBUTE: &str = "blake3";
@@ -252,7 +255,32 @@ pub fn verify(path: &Path, mapped: &Mapped) -> Result<(), GraphError> {
     Ok(())
 }
 
-pub fn node_arrays(mapped: &Mapped, facts: &NodeFacts) -> Result<NodeArrays, GraphError> {
+/// The shape of a label's values: one number for each of several classes, else one number.
+fn label_shape(rows: usize, facts: &LabelFacts, declared: &[Label]) -> Vec<usize> {
+    let several = |label: &Label| label.name == facts.name && label.kind == LabelKind::Classes;
+    if declared.iter().any(several) { vec![rows, facts.classes.len()] } else { vec![rows] }
+}
+
+fn label_arrays(
+    mapped: &Mapped,
+    base: &str,
+    rows: usize,
+    facts: &[LabelFacts],
+    declared: &[Label],
+) -> Result<Vec<LabelArrays>, GraphError> {
+    let one = |label: &LabelFacts| {
+        let path = format!("{base}/labels/{}", label.name);
+        let value = mapped.section(&format!("{path}/value"), &label_shape(rows, label, declared))?;
+        Ok((value, mapped.section(&format!("{path}/part"), &[rows])?))
+    };
+    facts.iter().map(one).collect()
+}
+
+pub fn node_arrays(
+    mapped: &Mapped,
+    facts: &NodeFacts,
+    declared: &NodeType,
+) -> Result<NodeArrays, GraphError> {
     let base = format!("nodes/{}", facts.name);
     let count = facts.count as usize;
     let features = facts
@@ -260,16 +288,12 @@ pub fn node_arrays(mapped: &Mapped, facts: &NodeFacts) -> Result<NodeArrays, Gra
         .iter()
         .map(|feature| mapped.numbers(&base, feature, count))
         .collect::<Result<_, _>>()?;
-    let labels = facts
-        .labels
-        .iter()
-        .map(|l| {
-            let value = mapped.section(&format!("{base}/labels/{}/value", l.name), &[count])?;
-            Ok((value, mapped.section(&format!("{base}/labels/{}/part", l.name), &[count])?))
-        })
-        .collect::<Result<_, GraphError>>()?;
+    let labels = label_arrays(mapped, &base, count, &facts.labels, &declared.labels)?;
+    let time = facts.time.then(|| mapped.section(&format!("{base}/time"), &[count])).transpose()?;
+    let graph = declared.graph.as_ref().map(|_| mapped.section(&format!("{base}/graph"), &[count]));
     let degree = mapped.section(&format!("{base}/degree"), &[count])?;
-    Ok(NodeArrays { count, keys: key_arrays(mapped, &base, count)?, features, labels, degree })
+    let (keys, graph) = (key_arrays(mapped, &base, count)?, graph.transpose()?);
+    Ok(NodeArrays { count, keys, features, labels, degree, time, graph })
 }
 
 fn key_arrays(mapped: &Mapped, base: &str, count: usize) -> Result<KeyArrays, GraphError> {
@@ -290,6 +314,7 @@ pub fn relation_arrays(
     mapped: &Mapped,
     facts: &GraphFacts,
     index: usize,
+    plan: &GraphPlan,
 ) -> Result<RelationArrays, GraphError> {
     let relation = &facts.relations[index];
     let base = format!("edges/{index}");
@@ -304,7 +329,23 @@ pub fn relation_arrays(
     let own = if relation.reverse_of.is_none() { relation.features.as_slice() } else { &[] };
     let features =
         own.iter().map(|feature| mapped.numbers(&base, feature, edges)).collect::<Result<_, _>>()?;
+    let (is_own, declared) = (relation.reverse_of.is_none(), &plan.edges[relation.declared_by]);
+    let labels = match is_own {
+        true => label_arrays(mapped, &base, edges, &relation.labels, &declared.labels)?,
+        false => Vec::new(),
+    };
+    let time = (relation.time && is_own).then(|| mapped.section(&format!("{base}/time"), &[edges]));
+    let candidate = |declared: &Candidates| {
+        let name = format!("{base}/candidates/{}", declared.name);
+        let width = mapped.extents.get(&name).and_then(|extent| extent.shape.get(1)).copied().unwrap_or(0);
+        Ok((width, mapped.section(&name, &[edges, width])?))
+    };
+    let own = if is_own { declared.candidates.as_slice() } else { &[] };
+    let candidates = own.iter().map(candidate).collect::<Result<_, GraphError>>()?;
     Ok(RelationArrays {
+        labels,
+        time: time.transpose()?,
+        candidates,
         indptr,
         src: mapped.section(&format!("{base}/src"), &[edges])?,
         rows: mapped.section(&format!("{base}/row"), &[edges])?,

@@ -75,9 +75,14 @@ struct NodeArrays {
     count: usize,
     keys: KeyArrays,
     features: Vec<Numbers>,
-    labels: Vec<(Section<f32>, Section<u8>)>,
+    labels: Vec<LabelArrays>,
     degree: Section<f32>,
+    time: Option<Section<i64>>,
+    graph: Option<Section<u32>>,
 }
+
+/// Values and parts.
+type LabelArrays = (Section<f32>, Section<u8>);
 
 enum KeyArrays {
     Rows,
@@ -91,6 +96,10 @@ struct RelationArrays {
     rows: Section<u32>,
     /// Empty for a reverse: it shares those of its forward relation.
     features: Vec<Numbers>,
+    labels: Vec<LabelArrays>,
+    time: Option<Section<i64>>,
+    /// With how many each edge has.
+    candidates: Vec<(usize, Section<u32>)>,
 }
 
 /// The user's identifier of a node.
@@ -195,10 +204,11 @@ impl Graph {
             .facts
             .nodes
             .iter()
-            .map(|facts| map::node_arrays(&mapped, facts))
+            .zip(&meta.plan.nodes)
+            .map(|(facts, declared)| map::node_arrays(&mapped, facts, declared))
             .collect::<Result<_, _>>()?;
         let relations = (0..meta.facts.relations.len())
-            .map(|index| map::relation_arrays(&mapped, &meta.facts, index))
+            .map(|index| map::relation_arrays(&mapped, &meta.facts, index, &meta.plan))
             .collect::<Result<_, _>>()?;
         Ok(Self { path: path.to_path_buf(), meta, mapped: Arc::new(mapped), nodes, relations })
     }
@@ -266,6 +276,49 @@ impl Graph {
     /// The stored hash of a dataset's bytes, in hexadecimal.
     pub fn hash(&self, dataset: &str) -> Option<String> {
         self.mapped.hash(dataset)
+    }
+
+    /// The relation that stores what a relation's edges have: a reverse shares all with its forward relation, whose positions
+    /// [`Graph::stored_rows`] of the reverse names.
+    pub fn owner(&self, rel: u32) -> u32 {
+        self.meta.facts.relations[rel as usize].reverse_of.map_or(rel, |forward| forward as u32)
+    }
+
+    fn owned(&self, rel: u32) -> &RelationArrays {
+        &self.relations[self.owner(rel) as usize]
+    }
+
+    /// The values of a label of edges, by the CSC positions of [`Graph::owner`]: class index (-1 unlabelled), target (NaN unlabelled),
+    /// or edges × classes of 0 and 1.
+    pub fn edge_label(&self, rel: u32, label: u32) -> &[f32] {
+        self.mapped.get(&self.owned(rel).labels[label as usize].0)
+    }
+
+    /// The part of each edge, as [`gsl_plan::graph::Part`] codes it, by the CSC positions of [`Graph::owner`].
+    pub fn edge_parts(&self, rel: u32, label: u32) -> &[u8] {
+        self.mapped.get(&self.owned(rel).labels[label as usize].1)
+    }
+
+    /// When each edge came into being, by the CSC positions of [`Graph::owner`]: microseconds since 1970, or the integers of the table;
+    /// `i64::MIN` of a loop that was added.
+    pub fn edge_time(&self, rel: u32) -> Option<&[i64]> {
+        self.owned(rel).time.as_ref().map(|time| self.mapped.get(time))
+    }
+
+    /// Candidates of each edge, edges × width, by the CSC positions of [`Graph::owner`]; `u32::MAX` behind the last of each.
+    pub fn candidates(&self, rel: u32, column: u32) -> (usize, &[u32]) {
+        let (width, ids) = &self.owned(rel).candidates[column as usize];
+        (*width, self.mapped.get(ids))
+    }
+
+    /// When each node came into being, in the unit of [`Graph::edge_time`].
+    pub fn node_time(&self, ty: u32) -> Option<&[i64]> {
+        self.nodes[ty as usize].time.as_ref().map(|time| self.mapped.get(time))
+    }
+
+    /// The small graph that each node is in, by its id in the type of small graphs.
+    pub fn membership(&self, ty: u32) -> Option<&[u32]> {
+        self.nodes[ty as usize].graph.as_ref().map(|graph| self.mapped.get(graph))
     }
 
     /// Checks every dataset against its stored hash. Reads the whole file.

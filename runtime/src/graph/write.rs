@@ -61,7 +61,18 @@ impl GraphWriter {
         let group = self.group(&path)?;
         self.group(&format!("{path}/features"))?;
         self.group(&format!("{path}/scales"))?;
+        if !facts.labels.is_empty() {
+            self.group(&format!("{path}/labels"))?;
+        }
+        for label in &facts.labels {
+            self.group(&format!("{path}/labels/{}", label.name))?;
+        }
         self.attribute(&group, "name", &facts.name)
+    }
+
+    /// Begins the candidates of a relation.
+    pub fn candidates(&mut self, index: usize) -> Result<()> {
+        self.group(&format!("edges/{index}/candidates")).map(drop)
     }
 
     /// Begins a label; its arrays follow.

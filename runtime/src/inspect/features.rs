@@ -85,7 +85,7 @@ fn columns(expr: &FeatureExpr) -> BTreeSet<&str> {
         FeatureExpr::Arith { left, right, .. } => &columns(left) | &columns(right),
         FeatureExpr::Apply { input, .. } => columns(input),
         FeatureExpr::Concat(parts) => parts.iter().flat_map(columns).collect(),
-        FeatureExpr::Const(_) => BTreeSet::new(),
+        FeatureExpr::Const(_) | FeatureExpr::Structure(_) => BTreeSet::new(),
     }
 }
 

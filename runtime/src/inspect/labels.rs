@@ -1,6 +1,6 @@
-//! What the labels of a node type are, and how they are spread over the parts of their split.
+//! What the labels of a node type or a relation are, and how they are spread over the parts of their split.
 
-use gsl_plan::graph::{Bound, Compare, LabelFacts, LabelKind, Scalar, Split};
+use gsl_plan::graph::{Bound, Compare, Label, LabelFacts, LabelKind, Scalar, Split};
 use serde::{Deserialize, Serialize};
 
 use super::features::Moments;
@@ -41,28 +41,59 @@ pub struct Distribution {
     pub bins: Vec<u64>,
 }
 
+/// A label of a node type.
 pub fn of(graph: &Graph, ty: u32, index: usize) -> LabelInspection {
     let facts = &graph.facts().nodes[ty as usize].labels[index];
     let declared = graph.plan().nodes.get(ty as usize).and_then(|node| node.labels.get(index));
-    let (values, parts) = (graph.label(ty, index as u32), graph.parts(ty, index as u32));
-    let classes = class_counts(facts, values, parts);
-    let distribution = if classes.is_empty() { distribution(values) } else { None };
+    told(facts, declared, graph.label(ty, index as u32), graph.parts(ty, index as u32))
+}
+
+/// A label of the edges of a relation.
+pub fn of_edges(graph: &Graph, rel: u32, index: usize) -> LabelInspection {
+    let relation = &graph.facts().relations[rel as usize];
+    let declared = graph.plan().edges.get(relation.declared_by).and_then(|edge| edge.labels.get(index));
+    let (values, parts) = (graph.edge_label(rel, index as u32), graph.edge_parts(rel, index as u32));
+    told(&relation.labels[index], declared, values, parts)
+}
+
+fn told(facts: &LabelFacts, declared: Option<&Label>, values: &[f32], parts: &[u8]) -> LabelInspection {
+    let kind = declared.map_or(LabelKind::Float, |label| label.kind);
+    let (classes, distribution) = match kind {
+        LabelKind::Class => (class_counts(facts, values, parts), None),
+        LabelKind::Classes => (several_counts(facts, values, parts), None),
+        LabelKind::Float => (Vec::new(), distribution(values)),
+    };
     LabelInspection {
         name: facts.name.clone(),
-        kind: declared.map_or(LabelKind::Float, |label| label.kind),
+        kind,
         split: declared.and_then(|label| label.split.as_ref()).map(rule),
         parts: facts.parts,
-        unlabelled: values.len() as u64 - facts.parts.iter().sum::<u64>(),
+        unlabelled: parts.len() as u64 - facts.parts.iter().sum::<u64>(),
         classes,
         distribution,
     }
 }
 
-fn class_counts(facts: &LabelFacts, values: &[f32], parts: &[u8]) -> Vec<ClassCount> {
+fn no_counts(facts: &LabelFacts) -> Vec<ClassCount> {
     let zero = |name: &String| ClassCount { name: name.clone(), parts: [0; 4] };
-    let mut counts: Vec<ClassCount> = facts.classes.iter().map(zero).collect();
+    facts.classes.iter().map(zero).collect()
+}
+
+fn class_counts(facts: &LabelFacts, values: &[f32], parts: &[u8]) -> Vec<ClassCount> {
+    let mut counts = no_counts(facts);
     for (&value, &part) in values.iter().zip(parts).filter(|(value, _)| **value >= 0.0) {
         if let Some(count) = counts.get_mut(value as usize) {
+            count.parts[usize::from(part)] += 1;
+        }
+    }
+    counts
+}
+
+/// Rows of one number for each class count for each that is 1.
+fn several_counts(facts: &LabelFacts, values: &[f32], parts: &[u8]) -> Vec<ClassCount> {
+    let mut counts = no_counts(facts);
+    for (row, &part) in values.chunks_exact(counts.len().max(1)).zip(parts) {
+        for (count, _) in counts.iter_mut().zip(row).filter(|(_, value)| **value == 1.0) {
             count.parts[usize::from(part)] += 1;
         }
     }

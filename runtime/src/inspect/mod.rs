@@ -107,6 +107,15 @@ pub struct RelationInspection {
     /// Edges of this relation out of each node of `src`.
     pub outgoing: Degrees,
     pub features: Vec<FeatureInspection>,
+    /// A reverse shares the labels of its forward relation; they are told there.
+    pub labels: Vec<LabelInspection>,
+    /// Rows that were merged into the edge of another row. 0 at a reverse, like all that follow; of a family told at its first relation.
+    pub merged: u64,
+    /// Loops that `loops = drop` left out, and that `loops = add` added.
+    pub dropped_loops: u64,
+    pub added_loops: u64,
+    /// Candidates that `missing = drop` left out because they are no nodes.
+    pub unknown_candidates: u64,
 }
 
 /// Reads the whole graph once.
@@ -195,6 +204,11 @@ fn relation(
         incoming,
         outgoing,
         features: if forward { features::of_edges(graph, index, report) } else { Vec::new() },
+        labels: (0..facts.labels.len()).map(|label| labels::of_edges(graph, index as u32, label)).collect(),
+        merged: dropped(report.merged),
+        dropped_loops: dropped(report.dropped_loops),
+        added_loops: dropped(report.added_loops),
+        unknown_candidates: dropped(report.unknown_candidates),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Storage, Transform};
 
+use super::structure::Around;
 use super::table::{Table, is_a};
 use super::text;
 use super::transform::TRANSFORMS;
@@ -44,6 +45,7 @@ pub struct FeatureCx<'a, 'w> {
     pub env: &'a Env,
     pub prelude: &'a Prelude,
     pub table: &'a Table,
+    pub around: Around<'a>,
 }
 
 /// An expression, what its rows are, and where it reads which column.
@@ -203,6 +205,7 @@ impl FeatureCx<'_, '_> {
             let expr = FeatureExpr::Column { column: name.to_owned(), kind: ColumnKind::Number };
             return (!self.table.is_complete()).then_some(Resolved { expr, kind: Kind::Unknown });
         };
+        let column = self.merged(column, span)?;
         let (stored, kind) = match column.kind {
             world::ColumnKind::Int => (ColumnKind::Number, Kind::Int),
             world::ColumnKind::Float => (ColumnKind::Number, Kind::Float),
@@ -279,6 +282,9 @@ impl FeatureCx<'_, '_> {
         }
         if name == "concat" {
             return self.concat(args);
+        }
+        if let Some(found) = self.structure(name, args, expr.span) {
+            return found;
         }
         let Some((first, rest)) = args.split_first().filter(|(first, _)| first.name.is_none()) else {
             if !self.known(name, callee.span) {
@@ -390,14 +396,23 @@ pub fn apply(transform: Transform, input: FeatureExpr) -> FeatureExpr {
 
 /// Columns that an expression reads.
 pub fn columns(expr: &FeatureExpr, found: &mut Vec<String>) {
-    match expr {
-        FeatureExpr::Column { column, .. } => found.push(column.clone()),
-        FeatureExpr::Const(_) => {}
-        FeatureExpr::Arith { left, right, .. } => {
-            columns(left, found);
-            columns(right, found);
+    walk(expr, &mut |e| {
+        if let FeatureExpr::Column { column, .. } = e {
+            found.push(column.clone());
         }
-        FeatureExpr::Apply { input, .. } => columns(input, found),
-        FeatureExpr::Concat(parts) => parts.iter().for_each(|p| columns(p, found)),
+    });
+}
+
+/// Visits an expression and all that it is made of.
+pub fn walk(expr: &FeatureExpr, visit: &mut dyn FnMut(&FeatureExpr)) {
+    visit(expr);
+    match expr {
+        FeatureExpr::Column { .. } | FeatureExpr::Const(_) | FeatureExpr::Structure(_) => {}
+        FeatureExpr::Arith { left, right, .. } => {
+            walk(left, visit);
+            walk(right, visit);
+        }
+        FeatureExpr::Apply { input, .. } => walk(input, visit),
+        FeatureExpr::Concat(parts) => parts.iter().for_each(|p| walk(p, visit)),
     }
 }

@@ -1,8 +1,12 @@
 //! Labels and splits: what is to be predicted, and which rows may teach it.
 
-use gsl_plan::graph::{Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Split, Transform};
+use gsl_plan::graph::{
+    Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Source, Split, Structure, Transform,
+};
 
-use super::feature::{FeatureCx, Kind};
+use super::Resolver;
+use super::feature::{FeatureCx, Kind, Resolved};
+use super::structure::RowsOf;
 use super::table::files_source;
 use crate::diag::{Diagnostic, codes};
 use crate::sema::value::{Ty, Value, eval};
@@ -21,6 +25,18 @@ pub struct CheckedLabel {
     pub span: Span,
 }
 
+impl Resolver<'_, '_> {
+    /// Exact shares of each class need one class for each row.
+    pub(super) fn stratified(&mut self, label: &CheckedLabel, split: &ast::Split) {
+        let of_several = label.label.kind == LabelKind::Classes;
+        if let (true, Some(Split::Random { stratified: true, .. })) = (of_several, &label.label.split) {
+            let help = "leave `stratified` out: the parts are random, and their sizes approximate";
+            let message = "a label of several classes has no exact shares of each";
+            self.cx.error_help(codes::SCHEMA_SPLIT, message, split.label.span, "", help);
+        }
+    }
+}
+
 impl FeatureCx<'_, '_> {
     pub fn label(&mut self, label: &ast::Label) -> Option<CheckedLabel> {
         let name = &label.name;
@@ -29,6 +45,9 @@ impl FeatureCx<'_, '_> {
             Some(value) => self.expr(value)?,
             None => self.expr(&Expr::new(ExprKind::Name(name.text.clone()), name.span))?,
         };
+        if label.ty.as_ref().is_some_and(|ty| ty.name.text == "classes") {
+            return self.several(label, &resolved, span);
+        }
         let (kind, classes) = self.label_kind(label, &resolved.kind, span)?;
         let mut transforms = Vec::new();
         let Some(column) = unwrap(&resolved.expr, &mut transforms) else {
@@ -56,12 +75,6 @@ impl FeatureCx<'_, '_> {
         let found = match ty.name.text.as_str() {
             "class" => LabelKind::Class,
             "float" => LabelKind::Float,
-            "classes" => {
-                let help = "for now give each class a label of its own, a bool column with `: class`";
-                let message = "labels of several classes do not run yet";
-                self.cx.error_help(codes::NOT_YET_MULTI_LABEL, message, ty.span, "several classes", help);
-                return None;
-            }
             other => {
                 let known = ["class", "float", "classes"];
                 self.cx.unknown(codes::NAMES_TYPE, "label type", other, ty.name.span, known);
@@ -69,13 +82,14 @@ impl FeatureCx<'_, '_> {
             }
         };
         let fits = match found {
+            LabelKind::Classes => false,
             LabelKind::Class => matches!(kind, Kind::Int | Kind::Bool | Kind::Text | Kind::Unknown),
             LabelKind::Float => matches!(kind, Kind::Int | Kind::Float | Kind::Bool | Kind::Unknown),
         };
         if !fits {
             let help = match found {
                 LabelKind::Class => format!("write `label {} : float` to predict a number", label.name),
-                LabelKind::Float => format!("write `label {} : class` to predict a class", label.name),
+                _ => format!("write `label {} : class` to predict a class", label.name),
             };
             let message = format!("{} cannot be the label type `{}`", kind.describe(), ty.name.text);
             let diagnostic = Diagnostic::new(codes::SCHEMA_LABEL, message)
@@ -85,8 +99,33 @@ impl FeatureCx<'_, '_> {
             self.cx.report(diagnostic);
             return None;
         }
-        let classes = ty.args.first().and_then(|a| a.value.as_number()?.int);
-        Some((found, classes.and_then(|n| usize::try_from(n).ok())))
+        Some((found, stated_classes(ty)))
+    }
+
+    /// `label topics : classes = multi_hot(topics, separator: ";")`, or a column of lists.
+    fn several(&mut self, label: &ast::Label, resolved: &Resolved, span: Span) -> Option<CheckedLabel> {
+        let (column, separator) = match (&resolved.expr, &resolved.kind) {
+            (FeatureExpr::Apply { transform: Transform::MultiHot { separator }, input }, _) => {
+                (unwrap(input, &mut Vec::new()), Some(separator.clone()))
+            }
+            (expr @ FeatureExpr::Column { .. }, Kind::Vector(_) | Kind::Unknown) => {
+                (unwrap(expr, &mut Vec::new()), None)
+            }
+            _ => (None, None),
+        };
+        let Some(column) = column else {
+            let help = match resolved.kind {
+                Kind::Text => "say what parts the classes: `multi_hot(column, separator: \";\")`",
+                _ => "several classes are a text through `multi_hot`, or a column of lists",
+            };
+            let message = format!("{} does not hold several classes", resolved.kind.describe());
+            self.cx.error_help(codes::SCHEMA_LABEL, message, span, resolved.kind.describe(), help);
+            return None;
+        };
+        let (name, transforms, kind) = (label.name.text.clone(), Vec::new(), LabelKind::Classes);
+        let classes = label.ty.as_ref().and_then(stated_classes);
+        let found = Label { name, column, kind, transforms, separator, split: None };
+        Some(CheckedLabel { label: found, classes, span: label.name.span })
     }
 
     fn inferred(&mut self, name: &Ident, kind: &Kind, span: Span) -> Option<LabelKind> {
@@ -129,7 +168,9 @@ impl FeatureCx<'_, '_> {
             Some(("column", [arg])) if arg.name.is_none() => {
                 let path = arg.value.as_path().and_then(|p| p.as_name().cloned());
                 let Some(name) = path else { return self.bad_split(arg.span, "expected a column") };
-                self.table.column_of(self.cx, &name);
+                if let Some(column) = self.table.column_of(self.cx, &name) {
+                    self.merged(column, name.span)?;
+                }
                 Some(Split::Column { column: name.text })
             }
             Some(("column", _)) => self.bad_split(rule.span, "`column` takes the name of one column"),
@@ -189,6 +230,7 @@ impl FeatureCx<'_, '_> {
         for arg in args {
             if let Some(part) = self.part(arg) {
                 sources[part] = files_source(self.cx, self.env, &arg.value);
+                self.pairs(sources[part].as_ref(), arg.value.span);
             }
         }
         let [train, valid, test] = sources;
@@ -196,6 +238,17 @@ impl FeatureCx<'_, '_> {
             Some(train) => Some(Split::Files { train, valid, test }),
             None if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "train")) => None,
             None => self.bad_split(span, "`files` needs `train`"),
+        }
+    }
+
+    /// A file that parts edges has the columns of both their ends.
+    fn pairs(&mut self, source: Option<&Source>, span: Span) {
+        let (RowsOf::Edges { ends, .. }, Some(source)) = (self.around.rows, source) else { return };
+        let Ok(header) = self.cx.header(source) else { return };
+        for end in ends.iter().filter(|end| header.column(&end.text).is_none()) {
+            let message = format!("`{}` has no column `{end}`", header.name);
+            let help = "a file that parts edges names both ends of each, in columns as in the edge's table";
+            self.cx.error_help(codes::SCHEMA_NO_SUCH_COLUMN, message, span, "which edges?", help);
         }
     }
 
@@ -213,7 +266,10 @@ impl FeatureCx<'_, '_> {
     }
 
     fn by(&mut self, column: &Ident, parts: &[Arg], span: Span) -> Option<Split> {
-        let header = self.table.column_of(self.cx, column);
+        let header = match self.table.column_of(self.cx, column) {
+            Some(found) => Some(self.merged_or_time(found, column.span)?),
+            None => None,
+        };
         let mut bounds: [Vec<Bound>; 3] = Default::default();
         let mut good = true;
         for arg in parts {
@@ -277,6 +333,11 @@ impl FeatureCx<'_, '_> {
     }
 }
 
+/// `class(7)`
+fn stated_classes(ty: &ast::TypeExpr) -> Option<usize> {
+    ty.args.first().and_then(|a| a.value.as_number()?.int).and_then(|n| usize::try_from(n).ok())
+}
+
 /// What a cell of the column is.
 fn noun(kind: &ColumnKind) -> &'static str {
     match kind {
@@ -306,6 +367,7 @@ fn comparable(column: &ColumnHeader, given: &Scalar) -> String {
 fn unwrap(expr: &FeatureExpr, transforms: &mut Vec<Transform>) -> Option<String> {
     match expr {
         FeatureExpr::Column { column, .. } => Some(column.clone()),
+        FeatureExpr::Structure(Structure::Count) => Some(String::new()),
         FeatureExpr::Apply { transform, input } => {
             let simple = matches!(
                 transform,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use gsl_plan::graph::NodeType;
+use gsl_plan::graph::{Feature, FeatureExpr, Label, Structure};
 
-use super::feature::columns;
+use super::feature::{columns, walk};
 use crate::diag::{Diagnostic, codes};
 use crate::sema::cx::Cx;
-use crate::syntax::ast::{Allow, Node, SchemaStmt, Span};
+use crate::syntax::ast::{Allow, SchemaStmt, Span};
 
 /// Labels that `allow leak(…)` names.
 #[derive(Debug, Clone, Default)]
@@ -39,39 +39,54 @@ impl Allowed {
     }
 }
 
-/// Reports features that read the column of a label.
-pub fn check(cx: &mut Cx, allowed: &Allowed, node: &Node, found: &NodeType) {
+/// Reports features that read the column of a label. `body`: the statements that declare both, and the place of their
+/// owner.
+pub fn check(
+    cx: &mut Cx,
+    allowed: &Allowed,
+    body: (&[SchemaStmt], Span),
+    features: &[Feature],
+    labels: &[Label],
+) {
     let mut allowed = allowed.clone();
-    for stmt in &node.body {
+    for stmt in body.0 {
         if let SchemaStmt::Allow(allow) = stmt {
             allowed.add(cx, allow);
         }
     }
-    for label in found.labels.iter().filter(|l| !allowed.has(&l.name)) {
-        for feature in &found.features {
-            let mut read = Vec::new();
-            columns(&feature.expr, &mut read);
-            if read.contains(&label.column) {
-                report(cx, node, &feature.name, &label.name, &label.column);
-            }
+    for label in labels.iter().filter(|l| !allowed.has(&l.name)) {
+        for feature in features.iter().filter(|f| reads_label(&f.expr, label)) {
+            report(cx, body, &feature.name, label);
         }
     }
 }
 
-fn report(cx: &mut Cx, node: &Node, feature: &str, label: &str, column: &str) {
-    let (mut place, mut target) = (node.name.span, node.name.span);
-    for stmt in &node.body {
+fn reads_label(expr: &FeatureExpr, label: &Label) -> bool {
+    if label.is_count() {
+        let mut counts = false;
+        walk(expr, &mut |e| counts |= matches!(e, FeatureExpr::Structure(Structure::Count)));
+        return counts;
+    }
+    let mut read = Vec::new();
+    columns(expr, &mut read);
+    read.contains(&label.column)
+}
+
+fn report(cx: &mut Cx, (body, owner): (&[SchemaStmt], Span), feature: &str, label: &Label) {
+    let (mut place, mut target) = (owner, owner);
+    for stmt in body {
         match stmt {
-            SchemaStmt::Feature(f) if f.name.text == feature => place = reads(f, column),
-            SchemaStmt::Label(l) if l.name.text == label => target = l.name.span,
+            SchemaStmt::Feature(f) if f.name.text == feature => place = reads(f, &label.column),
+            SchemaStmt::Label(l) if l.name.text == label.name => target = l.name.span,
             _ => {}
         }
     }
-    let message = format!("the feature `{feature}` reads `{column}`, which is the label `{label}`");
+    let column = if label.is_count() { "count()" } else { &label.column };
+    let message = format!("the feature `{feature}` reads `{column}`, which is the label `{}`", label.name);
     let diagnostic = Diagnostic::new(codes::LEAK_LABEL_AS_FEATURE, message)
         .at(place, "the answer, given as an input")
         .at(target, "what is to be predicted")
-        .help(format!("remove the feature, or allow it by name: `allow leak({label})`"));
+        .help(format!("remove the feature, or allow it by name: `allow leak({})`", label.name));
     cx.report(diagnostic);
 }
 

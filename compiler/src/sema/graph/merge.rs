@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::many::GRAPH;
 use crate::diag::codes;
 use crate::sema::cx::Cx;
 use crate::syntax::ast::*;
@@ -86,6 +87,7 @@ fn remove_type(stmts: &mut Vec<SchemaStmt>, name: &str) -> bool {
     let node = remove_if(stmts, |s| matches!(s, SchemaStmt::Node(n) if n.name.text == name));
     let edges = remove_if(stmts, |s| match s {
         SchemaStmt::Edge(e) => relation_name(&e.path) == name || (node && touches(&e.path, name)),
+        SchemaStmt::Many(_) => name == GRAPH,
         _ => false,
     });
     node || edges
@@ -101,6 +103,7 @@ fn remove_part(stmts: &mut [SchemaStmt], owner: &str, part: &str) -> bool {
         let body = match stmt {
             SchemaStmt::Node(n) if n.name.text == owner => &mut n.body,
             SchemaStmt::Edge(e) if relation_name(&e.path) == owner => &mut e.body,
+            SchemaStmt::Many(m) if owner == GRAPH => &mut m.body,
             _ => continue,
         };
         removed |= remove_if(body, |s| match s {
@@ -108,6 +111,7 @@ fn remove_part(stmts: &mut [SchemaStmt], owner: &str, part: &str) -> bool {
             SchemaStmt::Label(l) => l.name.text == part,
             SchemaStmt::Split(s) => s.label.text == part,
             SchemaStmt::Reverse { name, .. } => name.text == part,
+            SchemaStmt::Time { .. } => part == "time",
             _ => false,
         });
     }
@@ -118,6 +122,7 @@ fn removable(stmts: &[SchemaStmt]) -> Vec<String> {
     let names = stmts.iter().filter_map(|s| match s {
         SchemaStmt::Node(n) => Some(n.name.text.clone()),
         SchemaStmt::Edge(e) => Some(relation_name(&e.path).to_owned()),
+        SchemaStmt::Many(_) => Some(GRAPH.to_owned()),
         _ => None,
     });
     names.collect()
@@ -161,6 +166,11 @@ fn replace(old: &mut SchemaStmt, new: &SchemaStmt) {
                 old.columns = new.columns.clone();
             }
         }
+        (SchemaStmt::Many(old), SchemaStmt::Many(new)) => {
+            amend(&mut old.body, &new.body);
+            old.source = new.source.clone().or(old.source.take());
+            old.column = new.column.clone();
+        }
         (old, new) => *old = new.clone(),
     }
 }
@@ -175,7 +185,7 @@ fn restates(new: &SchemaStmt, old: &SchemaStmt) -> bool {
         (Split(a), Split(b)) => a.label.text == b.label.text,
         (Setting(a), Setting(b)) => a.name.text == b.name.text,
         (Key { .. }, Key { .. }) | (Time { .. }, Time { .. }) => true,
-        (ManyBy { .. }, ManyBy { .. }) | (Reverse { .. }, Reverse { .. }) => true,
+        (Many(_), Many(_)) | (Reverse { .. }, Reverse { .. }) => true,
         _ => false,
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! Decided here: what a graph may say and what its tables must hold. Not decided here: how it is built.
 
+mod edges;
 pub mod feature;
 pub mod label;
 pub mod leak;
+mod many;
 pub mod merge;
+mod parallel;
 pub mod source;
+mod structure;
 pub mod table;
 mod text;
+mod time;
 mod transform;
 
 use std::collections::BTreeSet;
@@ -18,14 +23,15 @@ use gsl_plan::graph::{self, GraphPlan, Key, KeyKind};
 use self::feature::FeatureCx;
 use self::label::CheckedLabel;
 use self::leak::Allowed;
-use self::merge::{relation_name, show_edge};
-use self::table::{Table, can_be_key, is_a};
+pub use self::many::GRAPH;
+use self::structure::{Around, Declared, RowsOf};
+use self::table::{Table, is_a};
 use super::cx::Cx;
 use super::prelude::Prelude;
 use super::value::{Env, Ty, eval};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
-use crate::world::{ColumnHeader, ColumnKind};
+use crate::world::ColumnKind;
 
 /// A graph whose plan is complete unless a mistake was reported.
 #[derive(Debug, Clone)]
@@ -34,6 +40,8 @@ pub struct CheckedGraph {
     pub span: Span,
     /// For each node type, its labels.
     pub labels: Vec<Vec<CheckedLabel>>,
+    /// For each edge type, features and labels that are declared with mistakes.
+    pub lost_of_edges: Vec<BTreeSet<String>>,
     /// For each node type, features and labels that are declared with mistakes: what refers to them is no mistake.
     pub lost: Vec<BTreeSet<String>>,
     /// Something in it was wrong: a name that is not found may only be missing because of that.
@@ -47,6 +55,42 @@ impl CheckedGraph {
 
     pub fn node_names(&self) -> Vec<&str> {
         self.plan.nodes.iter().map(|n| n.name.as_str()).collect()
+    }
+
+    /// The edge type that an edge of a target names: by its relation, its reverse, or by its ends where one has them.
+    pub fn edge(&self, edge: &EdgePath) -> Option<usize> {
+        let ends = |src: usize, dst: usize| {
+            self.plan.nodes[src].name == edge.src.text && self.plan.nodes[dst].name == edge.dst.text
+        };
+        let fits = |e: &graph::EdgeType| {
+            let name = match &e.relation {
+                graph::Relation::Named(name) | graph::Relation::Column(name) => name,
+            };
+            let wanted = match &edge.rel {
+                Relation::Any => return ends(e.src, e.dst),
+                Relation::Named(wanted) | Relation::Column(wanted) => wanted.text.as_str(),
+            };
+            (name == wanted && ends(e.src, e.dst))
+                || (e.reverse.as_deref() == Some(wanted) && ends(e.dst, e.src))
+        };
+        self.plan.edges.iter().position(fits)
+    }
+
+    /// Relations as declared: `package -depends-> package`.
+    pub fn relation_names(&self) -> Vec<String> {
+        let name = |e: &graph::EdgeType| {
+            let (src, dst) = (&self.plan.nodes[e.src].name, &self.plan.nodes[e.dst].name);
+            match &e.relation {
+                graph::Relation::Named(name) => format!("{src} -{name}-> {dst}"),
+                graph::Relation::Column(name) => format!("{src} -[{name}]-> {dst}"),
+            }
+        };
+        self.plan.edges.iter().map(name).collect()
+    }
+
+    /// Whether any node or edge has a time.
+    pub fn has_time(&self) -> bool {
+        self.plan.nodes.iter().any(|n| n.time.is_some()) || self.plan.edges.iter().any(|e| e.time.is_some())
     }
 
     /// Whether messages can reach nodes of this type: an edge ends in it, or starts there and has a reverse.
@@ -79,26 +123,29 @@ pub fn resolve(
         },
         labels: Vec::new(),
         lost: Vec::new(),
+        lost_of_edges: Vec::new(),
+        tables: Vec::new(),
+        declared: structure::declared(stmts),
+        times: None,
         tableless: BTreeSet::new(),
         keyless: BTreeSet::new(),
         relations: Vec::new(),
     };
     resolver.graph(stmts, graph.name.span);
-    let Resolver { plan, labels, lost, .. } = resolver;
+    let Resolver { plan, labels, lost, lost_of_edges, .. } = resolver;
     let broken = cx.diags.as_slice()[before..].iter().any(Diagnostic::is_error);
-    CheckedGraph { plan, span: graph.name.span, labels, lost, broken }
+    CheckedGraph { plan, span: graph.name.span, labels, lost, lost_of_edges, broken }
 }
 
-/// Features and labels of a node type that are declared and came to nothing.
-fn lost_names(node: &Node, found: &graph::NodeType) -> BTreeSet<String> {
-    let declared = node.body.iter().filter_map(|stmt| match stmt {
+/// Features and labels that are declared and came to nothing.
+fn lost_names(body: &[SchemaStmt], features: &[graph::Feature], labels: &[graph::Label]) -> BTreeSet<String> {
+    let declared = body.iter().filter_map(|stmt| match stmt {
         SchemaStmt::Feature(feature) => Some(&feature.name.text),
         SchemaStmt::Label(label) => Some(&label.name.text),
         _ => None,
     });
-    let is_found = |name: &String| {
-        found.features.iter().any(|f| f.name == *name) || found.labels.iter().any(|l| l.name == *name)
-    };
+    let is_found =
+        |name: &String| features.iter().any(|f| f.name == *name) || labels.iter().any(|l| l.name == *name);
     declared.filter(|name| !is_found(name)).cloned().collect()
 }
 
@@ -111,6 +158,13 @@ struct Resolver<'a, 'w> {
     labels: Vec<Vec<CheckedLabel>>,
     /// In step with `labels`.
     lost: Vec<BTreeSet<String>>,
+    /// In step with the plan's edges.
+    lost_of_edges: Vec<BTreeSet<String>>,
+    /// The tables of the node types, in step with `labels`.
+    tables: Vec<Table>,
+    declared: Vec<Declared>,
+    /// Whether times are dates and times, or integers; and where that was first said.
+    times: Option<(bool, Span)>,
     /// Node types declared by their edges, whose key kind is not known yet.
     tableless: BTreeSet<usize>,
     /// Node types whose key is a mistake.
@@ -126,19 +180,23 @@ impl<'w> Resolver<'_, 'w> {
                 self.allowed.add(self.cx, allow);
             }
         }
+        let is_many = stmts.iter().any(|s| matches!(s, SchemaStmt::Many(_)));
         for stmt in stmts {
             match stmt {
                 SchemaStmt::Node(node) => self.node(node),
                 SchemaStmt::Edge(_) | SchemaStmt::Allow(_) | SchemaStmt::Bad(_) => {}
                 SchemaStmt::Setting(setting) => self.graph_setting(setting),
-                SchemaStmt::ManyBy { span, .. } => {
-                    let help = "for now make one graph of all and predict on its nodes";
-                    let message = "graphs of many small graphs do not run yet";
-                    self.cx.error_help(codes::NOT_YET_MANY, message, *span, "many graphs", help);
+                SchemaStmt::Many(many) => self.many(many),
+                SchemaStmt::Label(_) | SchemaStmt::Split(_) if is_many => {
+                    self.misplaced(
+                        stmt,
+                        "labels of small graphs stand in the braces of `many by … from … { }`",
+                    );
                 }
-                other => self.misplaced(other, "a graph holds `node`, `edge`, `seed` and `allow`"),
+                other => self.misplaced(other, "a graph holds `node`, `edge`, `many by`, `seed` and `allow`"),
             }
         }
+        self.memberships(stmts);
         for stmt in stmts {
             if let SchemaStmt::Edge(edge) = stmt {
                 self.edge(edge);
@@ -172,15 +230,14 @@ impl<'w> Resolver<'_, 'w> {
         self.cx.unknown(codes::NAMES_SETTING, &what, name, span, known.iter().copied());
     }
 
-    fn not_yet_time(&mut self, span: Span) {
-        let help = "leave `time` out for now; a split `by` a year column keeps the future out of training";
-        let message = "temporal graphs do not run yet";
-        self.cx.error_help(codes::NOT_YET_TIME, message, span, "a time", help);
-    }
-
     // ----------------------------------------------------------------------------------------------------------- nodes
 
     fn node(&mut self, node: &Node) {
+        self.node_keyed(node, None);
+    }
+
+    /// `or_key`: the key if the body names none and the table has this column.
+    fn node_keyed(&mut self, node: &Node, or_key: Option<&Ident>) {
         if self.plan.nodes.iter().any(|n| n.name == node.name.text) {
             self.duplicate("node type", &node.name);
             return;
@@ -195,13 +252,15 @@ impl<'w> Resolver<'_, 'w> {
         };
         if source.kind == SourceKind::Edges {
             self.tableless.insert(index);
-            self.check_tableless(node);
             self.push_node(node, Table::default(), key_ident(&node.body));
+            self.check_tableless(node);
             return;
         }
         let table = Table::open(self.cx, self.env, source);
         self.check_joins(node, source);
-        self.push_node(node, table, key_ident(&node.body));
+        let or_key = or_key.filter(|name| table.headers.iter().any(|h| h.column(&name.text).is_some()));
+        let key = key_ident(&node.body).or(or_key.cloned());
+        self.push_node(node, table, key);
     }
 
     fn duplicate(&mut self, what: &str, name: &Ident) {
@@ -209,9 +268,21 @@ impl<'w> Resolver<'_, 'w> {
         self.cx.error(codes::NAMES_DUPLICATE, message, name.span, "the second one");
     }
 
+    /// Without a table there are no columns: features follow from edges, and there are no labels.
     fn check_tableless(&mut self, node: &Node) {
+        let found = self.plan.nodes.last().map(|n| n.features.clone()).unwrap_or_default();
+        let reads = |name: &str| {
+            let mut columns = Vec::new();
+            found.iter().filter(|f| f.name == name).for_each(|f| feature::columns(&f.expr, &mut columns));
+            !columns.is_empty()
+        };
         for stmt in &node.body {
-            if let SchemaStmt::Feature(_) | SchemaStmt::Label(_) | SchemaStmt::Split(_) = stmt {
+            let misplaced = match stmt {
+                SchemaStmt::Feature(feature) => reads(&feature.name.text),
+                SchemaStmt::Label(_) | SchemaStmt::Split(_) | SchemaStmt::Time { .. } => true,
+                _ => false,
+            };
+            if misplaced {
                 let message = format!("`{}` has no table to take columns from", node.name);
                 let help = "give it a table: `from \"table.csv\"`";
                 self.cx.error_help(codes::SCHEMA_MISPLACED, message, stmt.span(), "needs a table", help);
@@ -256,10 +327,11 @@ impl<'w> Resolver<'_, 'w> {
         let mut labels = Vec::new();
         self.node_body(node, &table, &mut found, &mut labels);
         found.labels = labels.iter().map(|l: &CheckedLabel| l.label.clone()).collect();
-        leak::check(self.cx, &self.allowed, node, &found);
-        self.lost.push(lost_names(node, &found));
+        leak::check(self.cx, &self.allowed, (&node.body, node.name.span), &found.features, &found.labels);
+        self.lost.push(lost_names(&node.body, &found.features, &found.labels));
         self.plan.nodes.push(found);
         self.labels.push(labels);
+        self.tables.push(table);
     }
 
     fn key(&mut self, table: &Table, name: &Ident) -> Option<Key> {
@@ -292,13 +364,14 @@ impl<'w> Resolver<'_, 'w> {
         found: &mut graph::NodeType,
         labels: &mut Vec<CheckedLabel>,
     ) {
+        let rows = RowsOf::Nodes(&node.name.text);
         for stmt in &node.body {
             match stmt {
                 SchemaStmt::Key { columns, span } => self.key_shape(columns, *span),
-                SchemaStmt::Feature(feature) => self.feature(feature, table, &mut found.features),
-                SchemaStmt::Label(label) => self.label(label, table, labels),
+                SchemaStmt::Feature(feature) => self.feature(feature, table, rows, &mut found.features),
+                SchemaStmt::Label(label) => self.label(label, table, rows, labels),
                 SchemaStmt::Split(_) | SchemaStmt::Bad(_) | SchemaStmt::Allow(_) => {}
-                SchemaStmt::Time { span, .. } => self.not_yet_time(*span),
+                SchemaStmt::Time { value, span } => self.time(value, *span, table, &mut found.time),
                 SchemaStmt::Setting(setting) if setting.name.text == "duplicates" => {
                     if let Some(policy) = self.policy(setting, &["error", "first"]) {
                         found.duplicates = match policy {
@@ -315,22 +388,18 @@ impl<'w> Resolver<'_, 'w> {
                 }
             }
         }
-        self.clash(&found.features, labels, node);
-        for stmt in &node.body {
-            if let SchemaStmt::Split(split) = stmt {
-                self.split(split, table, labels, node);
-            }
-        }
+        self.clash(&found.features, labels, &node.name.text);
+        self.splits(&node.body, table, rows, labels);
         if node.body.iter().filter(|s| matches!(s, SchemaStmt::Key { .. })).count() > 1 {
             let message = format!("`{}` has two keys", node.name);
             self.cx.error(codes::NAMES_DUPLICATE, message, node.name.span, "one key is enough");
         }
     }
 
-    fn clash(&mut self, features: &[graph::Feature], labels: &[CheckedLabel], node: &Node) {
+    fn clash(&mut self, features: &[graph::Feature], labels: &[CheckedLabel], owner: &str) {
         for label in labels {
             if features.iter().any(|f| f.name == label.label.name) {
-                let message = format!("`{}` of `{}` is a feature and a label", label.label.name, node.name);
+                let message = format!("`{}` of `{owner}` is a feature and a label", label.label.name);
                 self.cx.error(codes::NAMES_DUPLICATE, message, label.span, "give one another name");
             }
         }
@@ -355,238 +424,67 @@ impl<'w> Resolver<'_, 'w> {
         found
     }
 
-    fn columns<'b>(&'b mut self, table: &'b Table) -> FeatureCx<'b, 'w> {
-        FeatureCx { cx: &mut *self.cx, env: self.env, prelude: self.prelude, table }
+    fn columns<'b>(&'b mut self, table: &'b Table, rows: RowsOf<'b>) -> FeatureCx<'b, 'w> {
+        let around = Around { rows, relations: &self.declared };
+        FeatureCx { cx: &mut *self.cx, env: self.env, prelude: self.prelude, table, around }
     }
 
-    fn feature(&mut self, feature: &Feature, table: &Table, features: &mut Vec<graph::Feature>) {
+    fn feature(
+        &mut self,
+        feature: &Feature,
+        table: &Table,
+        rows: RowsOf,
+        features: &mut Vec<graph::Feature>,
+    ) {
         if features.iter().any(|f| f.name == feature.name.text) {
             self.duplicate("feature", &feature.name);
             return;
         }
-        features.extend(self.columns(table).feature(feature));
+        features.extend(self.columns(table, rows).feature(feature));
     }
 
-    fn label(&mut self, label: &Label, table: &Table, labels: &mut Vec<CheckedLabel>) {
+    fn label(&mut self, label: &Label, table: &Table, rows: RowsOf, labels: &mut Vec<CheckedLabel>) {
         if labels.iter().any(|l| l.label.name == label.name.text) {
             self.duplicate("label", &label.name);
             return;
         }
-        labels.extend(self.columns(table).label(label));
+        labels.extend(self.columns(table, rows).label(label));
     }
 
-    fn split(&mut self, split: &Split, table: &Table, labels: &mut [CheckedLabel], node: &Node) {
-        let rule = self.columns(table).split(split);
+    fn splits(&mut self, body: &[SchemaStmt], table: &Table, rows: RowsOf, labels: &mut [CheckedLabel]) {
+        for stmt in body {
+            if let SchemaStmt::Split(split) = stmt {
+                self.split(split, table, rows, labels, body);
+            }
+        }
+    }
+
+    fn split(
+        &mut self,
+        split: &Split,
+        table: &Table,
+        rows: RowsOf,
+        labels: &mut [CheckedLabel],
+        body: &[SchemaStmt],
+    ) {
+        let rule = self.columns(table, rows).split(split);
         let declared = |s: &SchemaStmt| matches!(s, SchemaStmt::Label(l) if l.name.text == split.label.text);
         match labels.iter_mut().find(|l| l.label.name == split.label.text) {
             Some(label) if label.label.split.is_some() => {
                 let message = format!("`{}` is split twice", split.label);
                 self.cx.error(codes::NAMES_DUPLICATE, message, split.label.span, "the second split");
             }
-            Some(label) => label.label.split = rule,
-            None if node.body.iter().any(declared) => {}
+            Some(label) => {
+                label.label.split = rule;
+                self.stratified(label, split);
+            }
+            None if body.iter().any(declared) => {}
             None => {
                 let known = labels.iter().map(|l| l.label.name.as_str());
                 let (name, span) = (&split.label.text, split.label.span);
                 self.cx.unknown(codes::NAMES_LABEL, "label", name, span, known);
             }
         }
-    }
-
-    // ----------------------------------------------------------------------------------------------------------- edges
-
-    fn edge(&mut self, edge: &Edge) {
-        let (src, dst) = (self.end(&edge.path.src), self.end(&edge.path.dst));
-        let relation = match &edge.path.rel {
-            Relation::Any => {
-                let help = format!("write `edge {} -NAME-> {}`", edge.path.src, edge.path.dst);
-                self.cx.error_help(codes::SCHEMA_EDGE, "the relation has no name", edge.path.span, "", help);
-                return;
-            }
-            Relation::Named(name) => {
-                self.relation(name);
-                graph::Relation::Named(name.text.clone())
-            }
-            Relation::Column(column) => graph::Relation::Column(column.text.clone()),
-        };
-        let Some(source) = &edge.source else {
-            let help = format!("write `edge {} from \"table.csv\" (src, dst)`", show_edge(&edge.path));
-            let message = format!("`{}` has no table", relation_name(&edge.path));
-            self.cx.error_help(codes::SCHEMA_NO_SOURCE, message, edge.path.span, "from where?", help);
-            return;
-        };
-        if source.kind == SourceKind::Edges {
-            let message = "`from edges` is for node types";
-            self.cx.error(codes::SCHEMA_NO_SOURCE, message, source.span, "an edge needs a table");
-            return;
-        }
-        let table = Table::open(self.cx, self.env, source);
-        if let Relation::Column(column) = &edge.path.rel {
-            self.family_column(&table, column);
-        }
-        let columns = self.edge_columns(edge, &table, src, dst);
-        let (features, reverse, missing) = self.edge_body(edge, &table);
-        let (Some(src), Some(dst), Some((src_column, dst_column))) = (src, dst, columns) else { return };
-        self.plan.edges.push(graph::EdgeType {
-            relation,
-            src,
-            dst,
-            source: table.sources.first().cloned().unwrap_or_default(),
-            src_column,
-            dst_column,
-            reverse,
-            features,
-            missing,
-            parallel: graph::Parallel::default(),
-            loops: graph::Loops::default(),
-            time: None,
-            labels: Vec::new(),
-        });
-    }
-
-    fn end(&mut self, name: &Ident) -> Option<usize> {
-        let found = self.plan.nodes.iter().position(|n| n.name == name.text);
-        if found.is_none() {
-            let known: Vec<String> = self.plan.nodes.iter().map(|n| n.name.clone()).collect();
-            let known = known.iter().map(String::as_str);
-            self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known);
-        }
-        found
-    }
-
-    fn relation(&mut self, name: &Ident) {
-        if let Some((_, first)) = self.relations.iter().find(|(n, _)| *n == name.text) {
-            let message = format!("two relations are named `{name}`");
-            let diagnostic = Diagnostic::new(codes::SCHEMA_RELATION_CLASH, message)
-                .at(name.span, "the second one")
-                .at(*first, "the first one")
-                .help("a relation has one name, and a reverse is a relation: give this one another name");
-            self.cx.report(diagnostic);
-        }
-        self.relations.push((name.text.clone(), name.span));
-    }
-
-    fn family_column(&mut self, table: &Table, column: &Ident) {
-        let Some(found) = table.column_of(self.cx, column) else { return };
-        if !can_be_key(&found.kind) {
-            let message = format!("{}, and relations are named by text or integers", is_a(&found));
-            self.cx.error(codes::SCHEMA_WRONG_KIND, message, column.span, "names no relations");
-        }
-    }
-
-    fn edge_columns(
-        &mut self,
-        edge: &Edge,
-        table: &Table,
-        src: Option<usize>,
-        dst: Option<usize>,
-    ) -> Option<(String, String)> {
-        let [from, to] = edge.columns.as_slice() else {
-            let names: Vec<&str> = table.headers.iter().flat_map(|h| h.names()).take(2).collect();
-            let example = if names.len() == 2 { names.join(", ") } else { "src, dst".into() };
-            let help = format!("write the columns of the two ends after the table: `({example})`");
-            let message = format!("`{}` needs two columns", show_edge(&edge.path));
-            self.cx.error_help(codes::SCHEMA_EDGE, message, edge.path.span, "which columns?", help);
-            return None;
-        };
-        for (name, end) in [(from, src), (to, dst)] {
-            if let Some(column) = table.column_of(self.cx, name) {
-                self.end_column(name, &column, end);
-            }
-        }
-        Some((from.text.clone(), to.text.clone()))
-    }
-
-    /// An edge's column holds keys of its node type.
-    fn end_column(&mut self, name: &Ident, column: &ColumnHeader, end: Option<usize>) {
-        if !can_be_key(&column.kind) {
-            let message = format!("{}, and an edge's ends are text or integers", is_a(column));
-            self.cx.error(codes::SCHEMA_KEY_KIND, message, name.span, "names no nodes");
-            return;
-        }
-        let Some(end) = end.filter(|end| !self.keyless.contains(end)) else { return };
-        let kind = if column.kind == ColumnKind::Int { KeyKind::Int } else { KeyKind::Text };
-        if self.tableless.contains(&end) {
-            self.learn_key(end, kind);
-            return;
-        }
-        let node = &self.plan.nodes[end];
-        let (wanted, key) = match &node.key {
-            Some(key) => (key.kind, format!("the key `{}`", key.column)),
-            None => (KeyKind::Int, "the row number".to_owned()),
-        };
-        if kind == wanted || (column.guessed && wanted == KeyKind::Text) {
-            return;
-        }
-        let wanted = if wanted == KeyKind::Int { "integers" } else { "text" };
-        let message = format!("{}, and {key} of `{}` is {wanted}", is_a(column), node.name);
-        let help = match node.key {
-            Some(_) => "both columns hold the same identifiers, of one kind".to_owned(),
-            None => format!("name the column of `{}` that identifies it: `key …`", node.name),
-        };
-        self.cx.error_help(codes::SCHEMA_KEY_KIND, message, name.span, "of another kind", help);
-    }
-
-    fn learn_key(&mut self, node: usize, kind: KeyKind) {
-        let node = &mut self.plan.nodes[node];
-        match &mut node.key {
-            Some(key) if kind == KeyKind::Text => key.kind = kind,
-            Some(_) => {}
-            None => node.key = Some(Key { column: node.name.clone(), kind }),
-        }
-    }
-
-    fn keys_of_tableless(&mut self, graph: Span) {
-        for node in self.tableless.clone() {
-            let touched = self.plan.edges.iter().any(|e| e.src == node || e.dst == node);
-            if !touched && !self.cx.diags.has_errors() {
-                let message = format!("`{}` is declared by edges, and has none", self.plan.nodes[node].name);
-                let help = "add an edge that ends in it, or give it a table";
-                self.cx.error_help(codes::SCHEMA_NO_SOURCE, message, graph, "", help);
-            }
-        }
-    }
-
-    fn edge_body(
-        &mut self,
-        edge: &Edge,
-        table: &Table,
-    ) -> (Vec<graph::Feature>, Option<String>, graph::MissingPolicy) {
-        let mut features = Vec::new();
-        let mut reverse = None;
-        let mut missing = self.prelude.missing;
-        for stmt in &edge.body {
-            match stmt {
-                SchemaStmt::Feature(feature) => self.feature(feature, table, &mut features),
-                SchemaStmt::Reverse { name, .. } => {
-                    if !matches!(edge.path.rel, Relation::Column(_)) {
-                        self.relation(name);
-                    }
-                    reverse = Some(name.text.clone());
-                }
-                SchemaStmt::Setting(setting) if setting.name.text == "missing" => {
-                    if let Some(policy) = self.policy(setting, &["error", "drop"]) {
-                        missing = match policy {
-                            0 => graph::MissingPolicy::Error,
-                            _ => graph::MissingPolicy::Drop,
-                        };
-                    }
-                }
-                SchemaStmt::Setting(setting) => self.unknown_setting(setting, "edge", &["missing"]),
-                SchemaStmt::Time { span, .. } => self.not_yet_time(*span),
-                SchemaStmt::Label(Label { span, .. }) | SchemaStmt::Split(Split { span, .. }) => {
-                    let help = "for now predict a label of a node type";
-                    let message = "prediction on edges does not run yet";
-                    self.cx.error_help(codes::NOT_YET_EDGE_PREDICTION, message, *span, "on an edge", help);
-                }
-                SchemaStmt::Bad(_) | SchemaStmt::Allow(_) => {}
-                other => {
-                    let help = "an edge holds `reverse`, `feature`, `missing` and `time`";
-                    self.misplaced(other, help);
-                }
-            }
-        }
-        (features, reverse, missing)
     }
 }
 

@@ -41,7 +41,8 @@ impl Lower<'_> {
             Rule::split => SchemaStmt::Split(self.split(pair)),
             Rule::setting => SchemaStmt::Setting(self.setting(pair, Place::Schema)),
             Rule::allow => SchemaStmt::Allow(self.allow(pair, Place::Schema)),
-            Rule::many | Rule::key | Rule::reverse | Rule::time => self.short(pair, rule),
+            Rule::many => SchemaStmt::Many(self.many(pair)),
+            Rule::key | Rule::reverse | Rule::time => self.short(pair, rule),
             Rule::bad_stmt => SchemaStmt::Bad(self.bad(&pair, Place::Schema)),
             _ => return None,
         })
@@ -56,7 +57,6 @@ impl Lower<'_> {
             return SchemaStmt::Time { value: value.unwrap_or_else(|| self.bad_expr(span)), span };
         }
         let statement = match rule {
-            Rule::many => SchemaStmt::ManyBy { column: parts.ident(), span },
             Rule::key => SchemaStmt::Key { columns: parts.idents(), span },
             _ => SchemaStmt::Reverse { name: parts.ident(), span },
         };
@@ -71,6 +71,11 @@ impl Lower<'_> {
         let source = parts.take(Rule::source).map(|p| self.table(p));
         let body = self.declared_body(&mut parts);
         Node { doc: self.docs.of(span.start), name, source, body, span }
+    }
+
+    fn many(&mut self, pair: Pair<'_>) -> Many {
+        let Node { doc, name, source, body, span } = self.node(pair);
+        Many { doc, column: name, source, body, span }
     }
 
     fn edge(&mut self, pair: Pair<'_>) -> Edge {

@@ -22,7 +22,7 @@ use crate::text::Models;
 pub(crate) use learn::Learner;
 pub use rank::{KNOTS, Ranks};
 pub use text::{FittedText, Model};
-pub use vocabulary::{Lexicon, Vocabulary, sort_as_numbers_or_texts, used_texts};
+pub use vocabulary::{Lexicon, Vocabulary, sort_as_numbers_or_texts, used_texts, words};
 
 /// A transform with what it has learned. Where a list is of columns it has one entry per column, or one for all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -162,7 +162,7 @@ pub fn used_texts(text: &TextColumn) -> Vec<String> {
 }
 
 /// The words of a cell. A separator of blanks is any number of them.
-pub(super) fn words<'a>(cell: &'a str, separator: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn words<'a>(cell: &'a str, separator: &'a str) -> impl Iterator<Item = &'a str> {
     let by_space = separator.trim().is_empty();
     let separator = if separator.is_empty() { " " } else { separator };
     let pieces: Box<dyn Iterator<Item = &str>> =
