@@ -29,7 +29,7 @@ fn through(transform: Transform, input: FeatureExpr) -> FeatureExpr {
 }
 
 fn feature(name: &str, expr: FeatureExpr) -> Feature {
-    Feature { name: name.to_string(), expr, storage: Storage::default() }
+    Feature { name: name.to_string(), expr, storage: Storage::default(), width: None }
 }
 
 fn label(name: &str, kind: LabelKind, split: Split) -> Label {
@@ -174,9 +174,9 @@ fn parallel_edges_are_merged_before_any_transform() {
     for (parallel, w) in cases {
         let (graph, report) = build(&merged(parallel), folder.path()).unwrap();
         assert_eq!(ends(&graph, 0), pairs(&[("c", "a"), ("a", "b"), ("b", "b"), ("d", "c")]));
-        assert_eq!(graph.edge_feature(0, 0).data, [-1.0, w, 2.0, 5.0], "{parallel:?}");
+        assert_eq!(graph.edge_feature(0, 0).stored.to_vec(), [-1.0, w, 2.0, 5.0], "{parallel:?}");
         let log = |n: f64| n.ln_1p() as f32;
-        assert_eq!(graph.edge_feature(0, 1).data, [log(1.0), log(3.0), log(1.0), log(1.0)]);
+        assert_eq!(graph.edge_feature(0, 1).stored.to_vec(), [log(1.0), log(3.0), log(1.0), log(1.0)]);
         let days: Vec<i64> = graph.edge_time(0).unwrap().iter().map(|t| t / DAY - FIRST).collect();
         assert_eq!(days, [2, 4, 1, 5], "the latest row counts");
         assert_eq!(graph.stored_rows(0), [3, 0, 1, 5]);
@@ -223,7 +223,7 @@ fn loops_are_dropped_or_added() {
         ends(&graph, 0).iter().enumerate().filter(|(_, (u, v))| u == v).map(|(at, _)| at).collect();
     assert_eq!((loops.len(), report.relations[0].added_loops), (4, 3));
     for at in loops.into_iter().filter(|&at| graph.stored_rows(0)[at] == u32::MAX) {
-        assert_eq!(graph.edge_feature(0, 0).data[at], 7.0);
+        assert_eq!(graph.edge_feature(0, 0).stored.to_vec()[at], 7.0);
         assert_eq!((graph.edge_label(0, 0)[at], graph.edge_parts(0, 0)[at]), (-1.0, 0));
         assert_eq!(graph.edge_time(0).unwrap()[at], i64::MIN);
     }
@@ -542,7 +542,7 @@ fn features_follow_from_edges() {
         ),
     ];
     let (graph, report) = build(&plan, folder.path()).unwrap();
-    let column = |at: u32| graph.node_feature(0, at).data.to_vec();
+    let column = |at: u32| graph.node_feature(0, at).to_vec();
     // c -> a, a -> b, b -> b, d -> c
     assert_eq!(column(1), [1.0, 2.0, 1.0, 0.0]);
     assert_eq!(column(2), [1.0; 4]);
@@ -578,7 +578,7 @@ fn new_tables_get_what_the_old_learned() {
     let degrees = graph.degree(0);
     let mean = degrees.iter().sum::<f32>() / degrees.len() as f32;
     let std = (degrees.iter().map(|d| (d - mean).powi(2)).sum::<f32>() / degrees.len() as f32).sqrt();
-    for (scaled, degree) in like.node_feature(0, 0).data.iter().zip(like.degree(0)) {
+    for (scaled, degree) in like.node_feature(0, 0).to_vec().iter().zip(like.degree(0)) {
         assert!((scaled - (degree - mean) / std).abs() < 1e-5);
     }
 }
@@ -604,7 +604,7 @@ fn only_what_follows_from_changed_edges_is_built_again() {
     for changed in ["edges/knows", "features/person/degree"] {
         assert_ne!(stage(&first, changed), stage(&second, changed));
     }
-    assert_eq!(second.node_feature(0, 0).data, second.degree(0));
+    assert_eq!(second.node_feature(0, 0).to_vec(), second.degree(0));
 }
 
 // ------------------------------------------------------------------------------------------- nothing but the content
@@ -615,14 +615,14 @@ fn content(graph: &Graph) -> String {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
     for ty in 0..graph.node_types() as u32 {
         for at in 0..graph.facts().nodes[ty as usize].features.len() as u32 {
-            text += &format!("{:?}", bits(graph.node_feature(ty, at).data));
+            text += &format!("{:?}", bits(&graph.node_feature(ty, at).to_vec()));
         }
     }
     for rel in 0..graph.relations() as u32 {
         let facts = &graph.facts().relations[rel as usize];
         text += &format!("{:?} {:?}", ends(graph, rel), graph.edge_time(rel));
         (0..facts.features.len() as u32)
-            .for_each(|at| text += &format!("{:?}", bits(graph.edge_feature(rel, at).data)));
+            .for_each(|at| text += &format!("{:?}", bits(&graph.edge_feature(rel, at).stored.to_vec())));
         for at in 0..graph.facts().relations[graph.owner(rel) as usize].labels.len() as u32 {
             text += &format!("{:?} {:?}", bits(graph.edge_label(rel, at)), graph.edge_parts(rel, at));
         }

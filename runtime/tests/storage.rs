@@ -46,6 +46,7 @@ fn plan() -> GraphPlan {
         reverse: Some("near_too".into()),
         features,
         missing: MissingPolicy::Error,
+        candidates: Vec::new(),
         parallel: Parallel::default(),
         loops: Loops::default(),
         time: None,

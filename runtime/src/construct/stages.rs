@@ -18,7 +18,7 @@ use crate::graph::piece::{Element, Piece};
 use crate::graph::{ArrayRecord, Graph, StageRecord};
 
 /// A stage that took less is not worth a file.
-const KEEP_SECONDS: f64 = 1.0;
+const KEEP_SECONDS: f64 = 5.0;
 
 /// Arrays by their names within the stage.
 pub type Arrays = Vec<(String, Piece)>;

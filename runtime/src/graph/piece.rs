@@ -50,12 +50,15 @@ pub struct Piece {
 
 #[derive(Clone)]
 enum Data {
-    Memory(Arc<Vec<u8>>),
+    /// End to end; each holds whole numbers.
+    Memory(Arc<Vec<Vec<u8>>>),
     File { file: Arc<File>, path: PathBuf },
     Graph { mapped: Arc<Mapped>, offset: usize },
 }
 
 const COPY_BYTES: usize = 1 << 23;
+/// Parts grow to this many bytes and are never moved: fresh pages cost more than filling them.
+const PART_BYTES: usize = 1 << 20;
 
 impl Piece {
     /// A piece of numbers that are in memory already.
@@ -64,7 +67,7 @@ impl Piece {
     }
 
     pub fn of_bytes(element: Element, width: Option<usize>, data: Vec<u8>) -> Self {
-        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(data)), hash: None }
+        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(vec![data])), hash: None }
     }
 
     pub(super) fn of_graph(
@@ -146,7 +149,7 @@ impl Piece {
         each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match &self.data {
-            Data::Memory(bytes) => bytes.chunks(COPY_BYTES).try_for_each(each),
+            Data::Memory(parts) => parts.iter().flat_map(|part| part.chunks(COPY_BYTES)).try_for_each(each),
             Data::Graph { mapped, offset } => {
                 mapped.bytes(*offset, self.bytes as usize).chunks(COPY_BYTES).try_for_each(each)
             }
@@ -224,7 +227,8 @@ pub struct PieceWriter {
     element: Element,
     width: Option<usize>,
     path: PathBuf,
-    /// What is not in the file.
+    /// What is not in the file: full parts, and one that is filled.
+    full: Vec<Vec<u8>>,
     memory: Vec<u8>,
     file: Option<File>,
     limit: usize,
@@ -236,7 +240,7 @@ impl PieceWriter {
     /// `path` is used when the piece has more than `limit` bytes.
     pub fn new(element: Element, width: Option<usize>, path: PathBuf, limit: usize) -> Self {
         let hasher = blake3::Hasher::new();
-        Self { element, width, path, memory: Vec::new(), file: None, limit, bytes: 0, hasher }
+        Self { element, width, path, full: Vec::new(), memory: Vec::new(), file: None, limit, bytes: 0, hasher }
     }
 
     pub fn path(&self) -> &Path {
@@ -251,7 +255,11 @@ impl PieceWriter {
     pub fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > self.limit { self.flush() } else { Ok(()) }
+        if self.memory.len() < PART_BYTES {
+            return Ok(());
+        }
+        self.full.push(std::mem::replace(&mut self.memory, Vec::with_capacity(PART_BYTES)));
+        if self.full.len() * PART_BYTES > self.limit { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -262,10 +270,12 @@ impl PieceWriter {
             let mut options = File::options();
             self.file = Some(options.read(true).write(true).create(true).truncate(true).open(&self.path)?);
         }
-        self.hasher.update(&self.memory);
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.memory));
-        self.memory.clear();
-        written
+        let Some(file) = &mut self.file else { return Ok(()) };
+        for part in self.full.drain(..).chain(std::iter::once(std::mem::take(&mut self.memory))) {
+            self.hasher.update(&part);
+            file.write_all(&part)?;
+        }
+        Ok(())
     }
 
     pub fn finish(mut self) -> io::Result<Piece> {
@@ -274,8 +284,11 @@ impl PieceWriter {
             let file = self.file.take().expect("it is there");
             Data::File { file: Arc::new(file), path: std::mem::take(&mut self.path) }
         } else {
-            self.hasher.update(&self.memory);
-            Data::Memory(Arc::new(std::mem::take(&mut self.memory)))
+            self.full.push(std::mem::take(&mut self.memory));
+            for part in &self.full {
+                self.hasher.update(part);
+            }
+            Data::Memory(Arc::new(std::mem::take(&mut self.full)))
         };
         let hash = Some(self.hasher.finalize());
         Ok(Piece { element: self.element, width: self.width, bytes: self.bytes, data, hash })

@@ -145,7 +145,7 @@ impl fmt::Debug for Models {
 
 fn collect<'a>(expr: &'a FeatureExpr, found: &mut BTreeSet<&'a str>) {
     match expr {
-        FeatureExpr::Column { .. } | FeatureExpr::Const(_) => {}
+        FeatureExpr::Column { .. } | FeatureExpr::Structure(_) | FeatureExpr::Const(_) => {}
         FeatureExpr::Arith { left, right, .. } => [left, right].into_iter().for_each(|e| collect(e, found)),
         FeatureExpr::Concat(parts) => parts.iter().for_each(|part| collect(part, found)),
         FeatureExpr::Apply { transform, input } => {
