@@ -7,10 +7,6 @@ use gsl_tables::ColumnKind;
 use super::names::{can_be_written, counted, is_kind, is_split, is_time, quoted, snake};
 use super::profile::Profile;
 
-/// Transforms that the language has in this version. Where one is missing, the line that would use it is written as a comment.
-const DATE_PARTS: bool = false;
-const TEXT_WORDS: bool = false;
-
 /// Distinct values of a column that becomes one column each.
 const ONE_HOT: u64 = 100;
 /// Words that cells with several of them may have in all.
@@ -18,21 +14,11 @@ const WORDS: usize = 5000;
 /// Skewness above which the logarithm is taken.
 const SKEWED: f64 = 2.0;
 
-/// A feature, or a line that is written as a comment, or neither; and why.
+/// A feature, or none; and why.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    Feature {
-        expr: String,
-        why: String,
-    },
-    /// Ready to be used by hand.
-    Off {
-        expr: String,
-        why: String,
-    },
-    Skipped {
-        why: String,
-    },
+    Feature { expr: String, why: String },
+    Skipped { why: String },
 }
 
 /// `gaps`: rows without a value, among them nodes that a joined table has no row for.
@@ -49,7 +35,7 @@ pub fn line(column: &Profile, gaps: u64) -> Line {
     }
     match &column.kind {
         ColumnKind::FloatList(_) => vector(column, gaps),
-        ColumnKind::Date | ColumnKind::Time => date(column),
+        ColumnKind::Date | ColumnKind::Time => date(column, gaps),
         ColumnKind::TextList => skipped("it holds lists of texts"),
         ColumnKind::Other(kind) => skipped(&format!("values of type {kind} cannot be used")),
         _ if distinct == 1 && gaps == 0 => skipped("the same in every row"),
@@ -76,15 +62,13 @@ fn vector(column: &Profile, gaps: u64) -> Line {
     }
 }
 
-fn date(column: &Profile) -> Line {
+fn date(column: &Profile, gaps: u64) -> Line {
     let name = quoted(&column.name);
-    let expr =
-        format!("concat(year({name}) |> standardize, one_hot(month({name})), one_hot(weekday({name})))");
-    ready(DATE_PARTS, expr, format!("a {}: its parts", column.kind))
-}
-
-fn ready(known: bool, expr: String, why: String) -> Line {
-    if known { Line::Feature { expr, why } } else { Line::Off { expr, why } }
+    let fill = if gaps > 0 { " |> fill(median)" } else { "" };
+    let part = |part: &str, then: &str| format!("{part}({name}){fill} |> {then}");
+    let parts = [part("year", "standardize"), part("month", "cyclic(12)"), part("weekday", "cyclic(7)")];
+    let why = missing_note(&format!("a {}", column.kind), gaps);
+    feature(format!("concat({})", parts.join(", ")), why)
 }
 
 fn flag(column: &Profile, gaps: u64) -> Line {
@@ -133,7 +117,7 @@ fn text(column: &Profile, gaps: u64) -> Line {
         return feature(expr, format!("{}, up to {most} in a cell", counted(words as u64, "word")));
     }
     if mean_words(column) >= 4.0 {
-        return ready(TEXT_WORDS, format!("{name} |> tfidf(1000)"), "text of several words".to_string());
+        return feature(format!("{name} |> tfidf(1000)"), missing_note("text of several words", gaps));
     }
     if distinct as f64 > 0.5 * column.present() as f64 && distinct > 10 {
         return skipped("almost every row has its own value");
@@ -222,7 +206,7 @@ mod tests {
 
     fn expr(line: &Line) -> &str {
         match line {
-            Line::Feature { expr, .. } | Line::Off { expr, .. } => expr,
+            Line::Feature { expr, .. } => expr,
             Line::Skipped { why } => why,
         }
     }
@@ -247,7 +231,7 @@ mod tests {
             "ok",
             "one_hot(language)",
             "the same in every row",
-            "concat(year(day) |> standardize, one_hot(month(day)), one_hot(weekday(day)))",
+            "concat(year(day) |> standardize, month(day) |> cyclic(12), weekday(day) |> cyclic(7))",
             "almost every row has its own value",
         ];
         assert_eq!(lines.iter().map(expr).collect::<Vec<_>>(), expected);

@@ -268,7 +268,6 @@ fn feature_line(column: &str, line: Line, names: &mut BTreeSet<String>) -> Strin
     }
     match line {
         Line::Feature { expr, why } => format!("feature {name} = {expr} // {why}\n"),
-        Line::Off { expr, why } => format!("// feature {name} = {expr} // {why}\n"),
         Line::Skipped { why } => format!("// {shown}: {why}\n"),
     }
 }
