@@ -705,9 +705,9 @@ fn content_without_candidates(graph: &Graph) -> String {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
     let mut text = format!("{:?} {:?} {:?}", graph.facts(), ends(graph, 0), graph.edge_time(0));
     for at in 0..2 {
-        text += &format!("{:?}", bits(graph.edge_feature(0, at).data));
+        text += &format!("{:?}", bits(&graph.edge_feature(0, at).stored.to_vec()));
         text += &format!("{:?} {:?}", bits(graph.edge_label(0, at)), graph.edge_parts(0, at));
-        text += &format!("{:?}", bits(graph.node_feature(0, at).data));
+        text += &format!("{:?}", bits(&graph.node_feature(0, at).to_vec()));
     }
     text
 }

@@ -453,7 +453,13 @@ impl<'a> Builder<'a> {
         Ok(json!([depends, ty.features[at], known, models]))
     }
 
-    fn knows_feature(&self, ty: &NodeType, at: usize, depends: &serde_json::Value, index: usize) -> Result<bool> {
+    fn knows_feature(
+        &self,
+        ty: &NodeType,
+        at: usize,
+        depends: &serde_json::Value,
+        index: usize,
+    ) -> Result<bool> {
         let depends = self.feature_depends_on(ty, at, depends, index)?;
         Ok(self.stages.knows(&format!("features/{}/{}", ty.name, ty.features[at].name), &depends))
     }

@@ -52,8 +52,14 @@ pub struct Piece {
 enum Data {
     /// End to end; each holds whole numbers.
     Memory(Arc<Vec<Vec<u8>>>),
-    File { file: Arc<File>, path: PathBuf },
-    Graph { mapped: Arc<Mapped>, offset: usize },
+    File {
+        file: Arc<File>,
+        path: PathBuf,
+    },
+    Graph {
+        mapped: Arc<Mapped>,
+        offset: usize,
+    },
 }
 
 const COPY_BYTES: usize = 1 << 23;
@@ -67,7 +73,13 @@ impl Piece {
     }
 
     pub fn of_bytes(element: Element, width: Option<usize>, data: Vec<u8>) -> Self {
-        Self { element, width, bytes: data.len() as u64, data: Data::Memory(Arc::new(vec![data])), hash: None }
+        Self {
+            element,
+            width,
+            bytes: data.len() as u64,
+            data: Data::Memory(Arc::new(vec![data])),
+            hash: None,
+        }
     }
 
     pub(super) fn of_graph(
@@ -240,7 +252,17 @@ impl PieceWriter {
     /// `path` is used when the piece has more than `limit` bytes.
     pub fn new(element: Element, width: Option<usize>, path: PathBuf, limit: usize) -> Self {
         let hasher = blake3::Hasher::new();
-        Self { element, width, path, full: Vec::new(), memory: Vec::new(), file: None, limit, bytes: 0, hasher }
+        Self {
+            element,
+            width,
+            path,
+            full: Vec::new(),
+            memory: Vec::new(),
+            file: None,
+            limit,
+            bytes: 0,
+            hasher,
+        }
     }
 
     pub fn path(&self) -> &Path {
