@@ -1,7 +1,7 @@
 """Checks a graph file against the table in docs/graph-file.md: every dataset is one of its rows, with that type and shape, and every
 row of it is found.
 
-usage: check.py GRAPH.h5 docs/graph-file.md
+usage: check.py GRAPH.h5 … docs/graph-file.md
 """
 
 import json
@@ -49,6 +49,8 @@ def sizes(name, facts, file):
         relation = facts["relations"][int(steps[1])]
         known = {"edges": relation["edges"], "n_dst + 1": facts["nodes"][relation["dst"]]["count"] + 1}
         widths = {f["name"]: f["width"] for f in relation["features"]}
+        if steps[2] == "candidates":
+            known["most"] = file[name].shape[1]
     else:
         return {}
     return known | ({"width": widths[steps[-1]]} if steps[-2] in ("features", "scales") else {})
@@ -66,9 +68,18 @@ def stored(name, facts, kind):
     return {"Float32": "f32", "Float16": "f16", "BFloat16": "u16", "Int8": "i8"}[storage]
 
 
-def main(path, page):
+def main(*paths):
+    *graphs, page = paths
     rows = documented(page)
     assert len(rows) > 10, f"only {len(rows)} rows in {page}"
+    seen = set().union(*(found(path, rows) for path in graphs))
+    missing = [row for i, (row, _) in enumerate(rows) if i not in seen]
+    assert not missing, f"documented, but in no file: {missing}"
+    print(f"all of {len(rows)} rows are found, and nothing else")
+
+
+def found(path, rows):
+    """The rows whose datasets the file has."""
     seen, datasets = set(), []
     with h5py.File(path) as file:
         assert file.attrs["format"] == "gsl graph"
@@ -88,9 +99,7 @@ def main(path, page):
             assert data.size == 0 or data.id.get_offset() % 64 == 0, f"{name} is not aligned"
             assert len(data.attrs["blake3"]) == 64, f"{name} has no hash"
             seen.add(fits[0])
-    missing = [row for i, (row, _) in enumerate(rows) if i not in seen]
-    assert not missing, f"documented, but in no file: {missing}"
-    print(f"{len(datasets)} datasets as documented in {len(rows)} rows")
+    return seen
 
 
 main(*sys.argv[1:])

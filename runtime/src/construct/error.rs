@@ -444,11 +444,11 @@ impl fmt::Display for BuildError {
                 "{count} nodes of `{ty}` name a small graph in column `{column}` that is not there: {}",
                 listed(first)
             ),
-            BuildError::BetweenGraphs { relation, count, first } => write!(
-                f,
-                "{count} edges of `{relation}` lead from one small graph into another: {}",
-                listed(first)
-            ),
+            BuildError::BetweenGraphs { relation, count, first } => {
+                let told: Vec<String> = first.iter().map(|o| format!("`{}` {}", o.found, o.place)).collect();
+                let told = told.join("; ");
+                write!(f, "{count} edges of `{relation}` lead from one small graph into another: {told}")
+            }
         }
     }
 }

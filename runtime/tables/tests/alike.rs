@@ -164,7 +164,8 @@ fn hdf5(path: &Path, rows: &[Row], chunked: bool) {
     let file = hdf5::File::create(path).unwrap();
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let ids_set = file.new_dataset::<i64>();
-    let ids_set = if chunked { ids_set.chunk(3).shape(ids.len()) } else { ids_set.shape(ids.len()) };
+    let ids_set =
+        if chunked { ids_set.chunk(3.min(ids.len())).shape(ids.len()) } else { ids_set.shape(ids.len()) };
     ids_set.create("id").unwrap().write_raw(&ids).unwrap();
     let x: Vec<f64> = rows.iter().filter_map(|row| row.x).collect();
     file.new_dataset_builder().with_data(&x).create("x").unwrap();
