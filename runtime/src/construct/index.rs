@@ -143,9 +143,9 @@ impl TextIndex {
         let mut first = ids.len();
         while first < texts.len() {
             let count = GROUP.min(texts.len() - first);
-            for at in 0..count {
-                hashes[at] = hash(text_at(bytes, offsets, first + at));
-                prefetch(&raw const self.slots[self.slot(hashes[at])]);
+            for (at, slot) in hashes[..count].iter_mut().enumerate() {
+                *slot = hash(text_at(bytes, offsets, first + at));
+                prefetch(&raw const self.slots[self.slot(*slot)]);
             }
             for at in 0..count {
                 slots[at] = self.candidate(self.slot(hashes[at]), hashes[at]);
@@ -223,10 +223,10 @@ mod tests {
             let shown: BTreeSet<String> = keys.iter().map(i64::to_string).collect();
             let texts: TextValues = shown.iter().map(String::as_str).collect();
             let found = TextIndex::of(&texts).find_all(&texts, &wanted.iter().map(i64::to_string).collect::<Vec<_>>().iter().map(String::as_str).collect());
-            for (id, key) in found.iter().zip(&wanted) {
+            for (&id, key) in found.iter().zip(&wanted) {
                 match id {
-                    &ABSENT => prop_assert!(!keys.contains(key)),
-                    &id => prop_assert_eq!(texts.get(id), key.to_string()),
+                    ABSENT => prop_assert!(!keys.contains(key)),
+                    id => prop_assert_eq!(texts.get(id), key.to_string()),
                 }
             }
         }

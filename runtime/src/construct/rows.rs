@@ -231,6 +231,9 @@ fn done(fitted: FittedFeature, stored: FeatureWriter, missing: u64) -> Result<(F
     Ok((FeatureDone { fitted, report }, arrays))
 }
 
+/// Takes the rows of a batch that are nodes, which nodes they are, and the number of the batch's first row.
+type EachRows<'a> = &'a (dyn Fn(&Frame, &[u32], u64) -> Result<()> + Sync);
+
 /// The rows of one table of a type that are nodes.
 struct TableRows<'a> {
     opened: &'a Opened,
@@ -241,11 +244,7 @@ struct TableRows<'a> {
 
 impl TableRows<'_> {
     /// Calls `each` with the rows of a batch that are nodes, which nodes they are, and the number of the batch's first row.
-    fn each(
-        &self,
-        columns: &[(String, Want)],
-        each: &(dyn Fn(&Frame, &[u32], u64) -> Result<()> + Sync),
-    ) -> Result<()> {
+    fn each(&self, columns: &[(String, Want)], each: EachRows) -> Result<()> {
         let mut wanted = Vec::new();
         columns.iter().for_each(|(name, want)| add(&mut wanted, name, *want));
         stream(self.opened, &wanted, &|batch| {

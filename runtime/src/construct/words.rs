@@ -193,7 +193,7 @@ mod tests {
         all.see(&column(&rows), Some(&[true, true, true, false, true]));
         let weights = all.weights(3).unwrap();
         assert_eq!(weights.words, ["a", "cat", "dog"], "ties go to the first in order");
-        let idf = |df: f64| ((1.0 + 3.0) / (1.0 + df) as f64).ln() + 1.0;
+        let idf = |df: f64| ((1.0f64 + 3.0) / (1.0 + df)).ln() + 1.0;
         assert_eq!(weights.idf, [idf(1.0), idf(2.0), idf(1.0)]);
         let mut row = [0.0; 3];
         weights.row("dog! a cat, a mouse", &mut row);

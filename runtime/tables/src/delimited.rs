@@ -112,8 +112,11 @@ fn info(name: &str, kind: Option<ColumnKind>, missing: u64, rows: u64) -> Column
     }
 }
 
+/// Records of a file, compressed or not.
+type AnyRecords = Records<Box<dyn Read + Send>>;
+
 /// The names of the columns, and the records of the rows.
-fn open(file: &InputFile, dialect: Dialect) -> Result<(Vec<String>, Records<Box<dyn Read + Send>>)> {
+fn open(file: &InputFile, dialect: Dialect) -> Result<(Vec<String>, AnyRecords)> {
     let mut records = Records::new(file.text()?, dialect);
     let names = names(&file.path, dialect.header, &mut records)?;
     let records = if dialect.header { records } else { Records::new(file.text()?, dialect) };

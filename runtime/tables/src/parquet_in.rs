@@ -132,8 +132,8 @@ impl<'a> ParquetFile<'a> {
     /// The decoder does not say which column it failed in: the first that cannot be read alone.
     fn blame(&self, piece: Piece, wanted: &[Wanted], error: TableError) -> TableError {
         let fails = |want: &&Wanted| -> Result<()> {
-            let batches = self.batches(piece, &self.roots(std::slice::from_ref(*want))?, PIECE_ROWS)?;
-            guarded(self.path, || batches.map(|batch| batch.map(drop)).collect())
+            let mut batches = self.batches(piece, &self.roots(std::slice::from_ref(*want))?, PIECE_ROWS)?;
+            guarded(self.path, || batches.try_for_each(|batch| batch.map(drop)))
         };
         match wanted.iter().find(|want| fails(want).is_err()) {
             Some(want) => error.in_column(&want.name),

@@ -72,10 +72,8 @@ fn lists_of_text(rows: &[&[&str]]) -> ArrayRef {
 fn every_type_of_parquet_is_a_kind() {
     let folder = tempfile::tempdir().unwrap();
     let half = |x: f32| half_of(x);
-    let fixed = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
-        [Some([Some(1.0), Some(2.0)]), None].into_iter(),
-        2,
-    );
+    let fixed =
+        FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>([Some([Some(1.0), Some(2.0)]), None], 2);
     let ragged = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(7)]), Some(vec![])]);
     let names: DictionaryArray<arrow_array::types::Int8Type> = ["b", "a"].into_iter().collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
