@@ -24,10 +24,11 @@ impl World for FileWorld {
             .and_then(|table| table.header())
             .map_err(|e| world_error(&name, &e))?;
         if found.sampled && found.columns.iter().all(|c| c.type_name == "empty") {
-            return Err(WorldError::Unreadable {
-                path: name,
-                reason: "it has a header line and no rows".into(),
-            });
+            let reason = match found.columns.is_empty() {
+                true => "it has no rows",
+                false => "it has a header line and no rows",
+            };
+            return Err(WorldError::Unreadable { path: name, reason: reason.into() });
         }
         let file = source.paths.first().map(Path::new).and_then(Path::file_name);
         Ok(Header {

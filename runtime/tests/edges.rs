@@ -228,16 +228,9 @@ fn loops_are_dropped_or_added() {
         assert_eq!(graph.edge_time(0).unwrap()[at], i64::MIN);
     }
     knows.features = vec![feature("stars", number("stars"))];
-    let said = refused(
-        &people(knows),
-        tempfile::tempdir()
-            .map(|f| {
-                write_people(f.path());
-                f
-            })
-            .unwrap()
-            .path(),
-    );
+    let other = tempfile::tempdir().unwrap();
+    write_people(other.path());
+    let said = refused(&people(knows), other.path());
     assert!(said.contains("loops = add"), "{said}");
 }
 
