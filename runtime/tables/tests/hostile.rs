@@ -1,7 +1,7 @@
 //! Tables as users break them, in every format.
 
 use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gsl_tables::{FloatList, Output, OutputColumn, Part, Source, TableError, Values, Want, write_parquet};
 
@@ -99,7 +99,7 @@ fn rows_beyond_32_bits_are_found() {
         put(folder.path(), name, "a\n1\n2\n3\n");
     }
     let source = Source::open(&["t-*.csv"], folder.path()).unwrap();
-    let part = |name: &str, rows| Part { file: PathBuf::from(folder.path().join(name)), rows };
+    let part = |name: &str, rows| Part { file: folder.path().join(name), rows };
     let parts = [part("t-1.csv", 1 << 33), part("t-2.csv", 1 << 40), part("t-3.csv", 3)];
     let at = |row| {
         let place = source.locate(&parts, row);
