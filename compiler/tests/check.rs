@@ -224,3 +224,24 @@ experiment one on debian {
     let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
     assert_eq!(codes, ["gsl::param::override"], "{}", render(&found, "test.gsl", source, false));
 }
+
+#[test]
+fn stated_formats_reach_the_plan() {
+    use gsl_plan::graph::{Format, Source};
+    let (checked, found) = checked(&read(&folder("good").join("sources.gsl")));
+    assert!(found.is_empty());
+    let plan = &checked.graphs[0].plan;
+    let csv = Format::Csv { separator: ';', quote: Some('\''), header: true };
+    let paths = |paths: &[&str]| paths.iter().map(|path| path.to_string()).collect();
+    let expected = [
+        Source { paths: paths(&["a.txt", "b.txt"]), format: Some(csv) },
+        Source { paths: paths(&["more.log"]), format: Some(Format::JsonLines) },
+    ];
+    assert_eq!(plan.nodes[0].sources, expected);
+    let edges = [
+        Format::Hdf5 { group: Some("edges".into()) },
+        Format::Csv { separator: '\t', quote: Some('"'), header: true },
+    ];
+    let formats: Vec<Option<Format>> = plan.edges.iter().map(|edge| edge.source.format.clone()).collect();
+    assert_eq!(formats, edges.map(Some));
+}

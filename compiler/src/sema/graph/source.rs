@@ -88,7 +88,10 @@ fn one_character(cx: &mut Cx, name: &str, text: &str, args: &[Arg], call: Span) 
         (Some(c), None) if c.is_ascii() && !matches!(c, '\n' | '\r') => Some(c),
         _ => {
             let message = format!("`{name}` is one character of ASCII, and no line break");
-            let help = "a tab is written `\"\\t\"`; `tsv(…)` has it already";
+            let help = match name {
+                "separator" => "a tab is written `\"\\t\"`; `tsv(…)` has it already",
+                _ => "where nothing is quoted, write `quote: \"\"`",
+            };
             let span = written(args, name).unwrap_or(call);
             cx.error_help(codes::ARGS_VALUE, message, span, "not one character", help);
             None
