@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gsl_tables::{Column, Interner, MISSING, Values};
+use gsl_tables::{Column, Interner, Values};
 use rustc_hash::FxHashSet;
 
 use super::error::Result;
@@ -47,11 +47,7 @@ impl Distinct {
                 self.see_ints(keys.iter().enumerate().filter(|(row, _)| column.is_valid(*row)))
             }
             Values::Text(text) => {
-                let mut used = vec![false; text.values.len()];
-                text.codes
-                    .iter()
-                    .filter(|code| **code != MISSING)
-                    .for_each(|&code| used[code as usize] = true);
+                let used = text.used();
                 self.see_texts(text.values.iter().zip(used).filter(|(_, used)| *used).map(|(text, _)| text))
             }
             _ => 0,

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Mutex, RwLock};
 
 use gsl_plan::graph::{
     EdgeType, FeatureFacts, GraphPlan, LabelFacts, Loops, MissingPolicy, Parallel, Relation, RelationFacts,
@@ -21,6 +21,7 @@ use super::carried::Carried;
 use super::csc::{CscWriter, Ordered, edge_key, order, order_by};
 use super::edge_labels::{Around, EdgeBatch};
 use super::edge_rows::Looped;
+use super::edge_sorters::Sorters;
 use super::error::{BuildError, Fault, Offender, Result};
 use super::feature::{self, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
@@ -279,8 +280,7 @@ impl<'a> Edges<'a> {
     /// Codes of the relations of a batch.
     fn codes(&self, column: &Column) -> Result<Vec<u32>> {
         let Values::Text(text) = &column.values else { return Ok(vec![MISSING; column.len()]) };
-        let mut used = vec![false; text.values.len()];
-        text.codes.iter().filter(|code| **code != MISSING).for_each(|&code| used[code as usize] = true);
+        let used = text.used();
         let mut codes = vec![MISSING; text.values.len()];
         let mut names = self.names.write().expect("no thread panics here");
         for code in (0..codes.len()).filter(|&code| used[code]) {
@@ -657,65 +657,6 @@ struct Dealt {
     missing: Vec<u64>,
     /// Loops that were added.
     loops: u64,
-}
-
-/// One sorter for each relation, made when the relation is first seen.
-pub(super) struct Sorters<'a> {
-    all: RwLock<Vec<Sorter>>,
-    scratch: &'a Scratch,
-    room: Arc<Room>,
-    end: u64,
-    payload: usize,
-    expected: u64,
-}
-
-impl Sorters<'_> {
-    fn make_upto(&self, count: usize) {
-        let mut all = self.all.write().expect("no thread panics here");
-        while all.len() < count {
-            all.push(Sorter::new(self.scratch, self.end, self.payload, self.expected, &self.room));
-        }
-    }
-
-    /// Adds the edges of a batch, each to its relation, with so many bytes of each array.
-    pub(super) fn push(&self, kept: &Kept, arrays: &[(usize, &[u8])]) -> Result<()> {
-        if kept.rows.is_empty() {
-            return Ok(());
-        }
-        if kept.relation.is_empty() && arrays.is_empty() {
-            let keys: Vec<u64> =
-                kept.dst.iter().zip(&kept.src).map(|(&dst, &src)| edge_key(dst, src)).collect();
-            let rows: Vec<u32> = kept.rows.iter().map(|&row| kept.first as u32 + row).collect();
-            return self.all.read().expect("no thread panics here")[0].push(&keys, bytes_of(&rows));
-        }
-        if kept.relation.is_empty() {
-            let all: Vec<u32> = (0..kept.rows.len() as u32).collect();
-            return self.push_to(0, kept, arrays, &all);
-        }
-        let relations = kept.relation.iter().max().map_or(0, |&code| code as usize + 1);
-        if self.all.read().expect("no thread panics here").len() < relations {
-            self.make_upto(relations);
-        }
-        let mut order: Vec<u32> = (0..kept.rows.len() as u32).collect();
-        order.sort_by_key(|&edge| kept.relation[edge as usize]);
-        order.chunk_by(|&a, &b| kept.relation[a as usize] == kept.relation[b as usize]).try_for_each(
-            |edges| self.push_to(kept.relation[edges[0] as usize] as usize, kept, arrays, edges),
-        )
-    }
-
-    fn push_to(&self, relation: usize, kept: &Kept, arrays: &[(usize, &[u8])], edges: &[u32]) -> Result<()> {
-        let key = |&edge: &u32| edge_key(kept.dst[edge as usize], kept.src[edge as usize]);
-        let keys: Vec<u64> = edges.iter().map(key).collect();
-        let mut payload = Vec::with_capacity(edges.len() * self.payload);
-        for &edge in edges {
-            let edge = edge as usize;
-            payload.extend_from_slice(&((kept.first as u32) + kept.rows[edge]).to_ne_bytes());
-            for (bytes, all) in arrays {
-                payload.extend_from_slice(&all[edge * bytes..(edge + 1) * bytes]);
-            }
-        }
-        self.all.read().expect("no thread panics here")[relation].push(&keys, &payload)
-    }
 }
 
 /// Orders two rows of features by their numbers from left to right.

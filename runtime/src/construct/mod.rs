@@ -28,6 +28,7 @@ mod csc;
 mod distinct;
 mod edge_labels;
 mod edge_rows;
+mod edge_sorters;
 mod edges;
 mod exact;
 mod index;
@@ -108,18 +109,17 @@ pub fn construct_or_reuse(
     progress: Progress,
 ) -> Result<(Graph, BuildReport, bool)> {
     progress("fingerprint", 0, 1);
-    let prints = tables::fingerprints(plan, base)?;
-    let key = key_of(plan, &prints, &Models::new(base))?;
-    let path = graph_path(plan, folder, &key);
+    let inputs = Inputs::of(plan, base)?;
+    let path = graph_path(plan, folder, &inputs.key);
     if let Ok(graph) = Graph::open(&path)
-        && graph.meta().content_key == key
+        && graph.meta().content_key == inputs.key
         && graph.quick_verify().is_ok()
     {
         let report = graph.report().clone();
         return Ok((graph, report, true));
     }
     [folder, &scratch.folder].into_iter().for_each(scratch::sweep);
-    let report = build(plan, base, &path, prints, None, Some(folder), scratch, progress)?;
+    let report = build(plan, base, &path, inputs, None, Some(folder), scratch, progress)?;
     Ok((Graph::open(&path)?, report, false))
 }
 
@@ -130,7 +130,22 @@ pub fn graph_path(plan: &GraphPlan, folder: &Path, content_key: &str) -> PathBuf
 
 /// A hash of the plan, of the names and contents of all its tables, of its language models, and of the layout's version.
 pub fn content_key(plan: &GraphPlan, base: &Path) -> Result<String> {
-    key_of(plan, &tables::fingerprints(plan, base)?, &Models::new(base))
+    Ok(Inputs::of(plan, base)?.key)
+}
+
+/// What a graph is made of, as it is now.
+struct Inputs {
+    prints: Vec<(Source, Fingerprint)>,
+    /// See [`content_key`].
+    key: String,
+}
+
+impl Inputs {
+    fn of(plan: &GraphPlan, base: &Path) -> Result<Self> {
+        let prints = tables::fingerprints(plan, base)?;
+        let key = key_of(plan, &prints, &Models::new(base))?;
+        Ok(Self { prints, key })
+    }
 }
 
 fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)], models: &Models) -> Result<String> {
@@ -168,7 +183,7 @@ pub fn construct(
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    build(plan, base, file, tables::fingerprints(plan, base)?, None, None, scratch, progress)
+    build(plan, base, file, Inputs::of(plan, base)?, None, None, scratch, progress)
 }
 
 /// Builds a graph of new tables with what another graph has learned: the same statistics, vocabularies and classes. Labels may be
@@ -181,7 +196,7 @@ pub fn construct_like(
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    build(plan, base, file, tables::fingerprints(plan, base)?, Some(fitted), None, scratch, progress)
+    build(plan, base, file, Inputs::of(plan, base)?, Some(fitted), None, scratch, progress)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -189,13 +204,13 @@ fn build(
     plan: &GraphPlan,
     base: &Path,
     file: &Path,
-    prints: Vec<(Source, Fingerprint)>,
+    inputs: Inputs,
     known: Option<&FittedGraph>,
     cache: Option<&Path>,
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    let mut builder = Builder::new(plan, base, prints, known, cache, scratch)?;
+    let mut builder = Builder::new(plan, base, inputs, known, cache, scratch)?;
     let steps = (2 * plan.nodes.len() + plan.edges.len() + 1) as u64;
     builder.stage("read nodes", |b| b.number_nodes(steps, &mut *progress))?;
     builder.stage("features and labels", |b| b.describe_nodes(steps, &mut *progress))?;
@@ -243,16 +258,16 @@ impl<'a> Builder<'a> {
     fn new(
         plan: &'a GraphPlan,
         base: &Path,
-        prints: Vec<(Source, Fingerprint)>,
+        Inputs { prints, key }: Inputs,
         known: Option<&'a FittedGraph>,
         cache: Option<&Path>,
         scratch: &'a Scratch,
     ) -> Result<Self> {
         let started = Instant::now();
         let tables = Tables::open(plan, base)?;
-        let mut report = BuildReport { graph: plan.name.clone(), ..BuildReport::default() };
-        report.content_key = key_of(plan, &prints, &tables.models)?;
-        report.sources = source_reports(&tables, &prints);
+        let sources = source_reports(&tables, &prints);
+        let report =
+            BuildReport { graph: plan.name.clone(), content_key: key, sources, ..BuildReport::default() };
         Ok(Self {
             plan,
             tables,
@@ -454,7 +469,7 @@ impl<'a> Builder<'a> {
     }
 
     fn knows_feature(
-        &self,
+        &mut self,
         ty: &NodeType,
         at: usize,
         depends: &serde_json::Value,

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, OnceLock};
 
-use gsl_plan::graph::{DuplicatePolicy, EdgeType, GraphPlan, NodeType, Split};
-use gsl_tables::{Column, ColumnKind, TextValues, Want};
+use gsl_plan::graph::{DuplicatePolicy, EdgeType, GraphPlan, Key, NodeType, Split};
+use gsl_tables::{Column, ColumnKind, Part, TextValues, Want};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Offenders, stream};
@@ -103,17 +103,7 @@ pub fn number(ty: &NodeType, tables: &Tables, scratch: &Scratch) -> Result<(Numb
         return Ok((Numbered { count: rows, rows, duplicates_dropped: 0 }, Vec::new()));
     };
     let sorter = KeySorter::new(scratch, scratch.memory / 2);
-    let missing: Mutex<Offenders> = Mutex::default();
-    let wanted = [(key.column.clone(), keys::want_of(Some(key.kind)))];
-    let parts = stream(opened, &wanted, &|batch| {
-        let column = &batch.columns[0];
-        note_missing(&missing, column, batch.first_global_row, |row| {
-            opened.source.place_in(batch.file, batch.first_row + row).to_string()
-        });
-        refuse_size(&format!("rows of `{}`", ty.name), batch.first_global_row + column.len() as u64)?;
-        sorter.push(column, batch.first_global_row)
-    })?;
-    refuse_missing(ty, &key.column, missing)?;
+    let parts = each_key(ty, opened, key, &|column, first| sorter.push(column, first))?;
     let rows = parts.iter().map(|part| part.rows).sum();
     let place = |row: u32| opened.source.locate(&parts, u64::from(row)).to_string();
     let mut numbering = Numbering::new(scratch, key.kind == gsl_plan::graph::KeyKind::Int);
@@ -131,6 +121,27 @@ pub fn number(ty: &NodeType, tables: &Tables, scratch: &Scratch) -> Result<(Numb
     let numbered = Numbered { count: numbering.count, rows, duplicates_dropped: numbering.repeats.count() };
     refuse_count(ty, numbered.count)?;
     Ok((numbered, numbering.finish(true)?))
+}
+
+/// Calls `each` with the keys of a table and the number of their first row, in batches; a row without a key is refused.
+fn each_key(
+    ty: &NodeType,
+    opened: &Opened,
+    key: &Key,
+    each: &(dyn Fn(&Column, u64) -> Result<()> + Sync),
+) -> Result<Vec<Part>> {
+    let missing: Mutex<Offenders> = Mutex::default();
+    let wanted = [(key.column.clone(), keys::want_of(Some(key.kind)))];
+    let parts = stream(opened, &wanted, &|batch| {
+        let (column, first) = (&batch.columns[0], batch.first_global_row);
+        note_missing(&missing, column, first, |row| {
+            opened.source.place_in(batch.file, batch.first_row + row).to_string()
+        });
+        refuse_size(&format!("rows of `{}`", ty.name), first + column.len() as u64)?;
+        each(column, first)
+    })?;
+    refuse_missing(ty, &key.column, missing)?;
+    Ok(parts)
 }
 
 fn note_missing(missing: &Mutex<Offenders>, column: &Column, first: u64, place: impl Fn(u64) -> String) {
@@ -364,15 +375,8 @@ pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: 
         });
     };
     let ids: Mutex<Vec<u32>> = Mutex::default();
-    let missing: Mutex<Offenders> = Mutex::default();
-    let wanted = [(key.column.clone(), keys::want_of(Some(key.kind)))];
-    let parts = stream(opened, &wanted, &|batch| {
-        let column = &batch.columns[0];
-        note_missing(&missing, column, batch.first_global_row, |row| {
-            opened.source.place_in(batch.file, batch.first_row + row).to_string()
-        });
-        refuse_size(&format!("rows of `{}`", ty.name), batch.first_global_row + column.len() as u64)?;
-        let (found, at) = (nodes.find_all(column), batch.first_global_row as usize);
+    let parts = each_key(ty, opened, key, &|column, first| {
+        let (found, at) = (nodes.find_all(column), first as usize);
         let mut ids = ids.lock().expect("no thread panics here");
         if ids.len() < at + found.len() {
             ids.resize(at + found.len(), ABSENT);
@@ -380,7 +384,6 @@ pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: 
         ids[at..at + found.len()].copy_from_slice(&found);
         Ok(())
     })?;
-    refuse_missing(ty, &key.column, missing)?;
     let ids = ids.into_inner().expect("no thread panics here");
     let (alignment, repeats) = meet(ids, nodes.len());
     if repeats.count() > 0 && ty.duplicates == DuplicatePolicy::Error {

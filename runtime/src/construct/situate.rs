@@ -134,10 +134,10 @@ impl Builder<'_> {
         }
         let depends = json!([self.features_depend_on(index), self.structure_depends_on(&read)]);
         let names: Vec<String> = read.iter().map(|structure| name(structure)).collect();
-        let lists =
-            Lists { plan: self.plan, facts: &self.facts, pieces: self.lists(), scratch: self.scratch };
         let known = wanted.iter().map(|&at| self.knows_feature(&ty, at, &depends, index));
         let known: Vec<bool> = known.collect::<Result<_>>()?;
+        let lists =
+            Lists { plan: self.plan, facts: &self.facts, pieces: self.lists(), scratch: self.scratch };
         let mut computed: Vec<Computed> = Vec::new();
         if known.contains(&false) {
             for (name, structure) in names.into_iter().zip(read) {

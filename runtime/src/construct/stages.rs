@@ -4,6 +4,7 @@
 //! stopped build left in the scratch folder, and in the graphs that were built before of the same name; else they are computed.
 //! A stage that took long is kept in the scratch folder until the graph file is whole.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub struct Stages {
     /// Stages that took longer than this many seconds are kept.
     keep_after: f64,
     earlier: Vec<Graph>,
+    /// Stages that were asked for, by key: their arrays are read and checked once.
+    found: BTreeMap<String, Done>,
     done: Vec<Done>,
 }
 
@@ -60,7 +63,7 @@ impl Stages {
     pub fn new(scratch: &Scratch, graph: &str, cache: Option<&Path>) -> Self {
         let earlier = cache.map(|cache| graphs_in(cache, graph)).unwrap_or_default();
         let folder = scratch.folder.join(format!("{graph}.stages"));
-        Self { folder, keep_after: KEEP_SECONDS, earlier, done: Vec::new() }
+        Self { folder, keep_after: KEEP_SECONDS, earlier, found: BTreeMap::new(), done: Vec::new() }
     }
 
     /// The result and the arrays of a stage: found, or made. `depends` is all that they are a function of.
@@ -71,7 +74,7 @@ impl Stages {
         make: impl FnOnce() -> Result<(R, Arrays)>,
     ) -> Result<R> {
         let key = key_of(name, depends);
-        if let Some(found) = self.find(&key)
+        if let Some(found) = self.found.remove(&key).or_else(|| self.find(&key))
             && let Ok(result) = R::deserialize(&found.record.result)
         {
             self.done.push(found);
@@ -91,8 +94,14 @@ impl Stages {
     }
 
     /// Whether [`Stages::run`] would find this stage.
-    pub fn knows(&self, name: &str, depends: &impl Serialize) -> bool {
-        self.find(&key_of(name, depends)).is_some()
+    pub fn knows(&mut self, name: &str, depends: &impl Serialize) -> bool {
+        let key = key_of(name, depends);
+        if !self.found.contains_key(&key)
+            && let Some(found) = self.find(&key)
+        {
+            self.found.insert(key.clone(), found);
+        }
+        self.found.contains_key(&key)
     }
 
     /// The arrays of the stage that was run last.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gsl_tables::{MISSING, TextColumn, TextValues};
+use gsl_tables::{MISSING, TextColumn};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -139,13 +139,6 @@ impl Weights {
             row.iter_mut().for_each(|x| *x /= norm);
         }
     }
-}
-
-/// The texts that some row has, by their codes; `None` for others.
-pub fn used(values: &TextValues, codes: &[u32]) -> Vec<bool> {
-    let mut used = vec![false; values.len()];
-    codes.iter().filter(|&&code| code != MISSING).for_each(|&code| used[code as usize] = true);
-    used
 }
 
 #[cfg(test)]

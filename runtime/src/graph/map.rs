@@ -144,9 +144,10 @@ impl Mapped {
         let bytes = extent.shape.iter().product::<usize>() * extent.element;
         let offset = if bytes == 0 { 0 } else { extent.offset as usize };
         let data = self.bytes(offset, bytes);
+        let hash = blake3::hash(data);
         let whole = data.len() == bytes && extent.element == element.size();
-        (whole && blake3::hash(data).to_hex().as_str() == extent.hash)
-            .then(|| Piece::of_graph(element, width, self.clone(), offset, bytes as u64))
+        (whole && hash.to_hex().as_str() == extent.hash)
+            .then(|| Piece::of_graph(element, width, self.clone(), offset, bytes as u64, hash))
     }
 
     /// The rows of a feature of the node type or relation whose datasets are below `base`.

@@ -88,8 +88,9 @@ impl Piece {
         mapped: Arc<Mapped>,
         offset: usize,
         bytes: u64,
+        hash: blake3::Hash,
     ) -> Self {
-        Self { element, width, bytes, data: Data::Graph { mapped, offset }, hash: None }
+        Self { element, width, bytes, data: Data::Graph { mapped, offset }, hash: Some(hash) }
     }
 
     /// A piece that an earlier process left in a file of these bytes.

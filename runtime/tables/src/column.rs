@@ -209,6 +209,13 @@ impl TextColumn {
         let code = self.codes[row];
         (code != MISSING).then(|| self.values.get(code))
     }
+
+    /// Which of the distinct texts some row has.
+    pub fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.values.len()];
+        self.codes.iter().filter(|&&code| code != MISSING).for_each(|&code| used[code as usize] = true);
+        used
+    }
 }
 
 impl TextList {

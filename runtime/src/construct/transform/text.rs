@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::error::Fault;
 use super::super::value::{Numbers, Value};
-use super::super::words::{Weights, count_hashed, used};
+use super::super::words::{Weights, count_hashed};
 use crate::text::{Models, Refusal};
 
 /// A transform of texts with what it has learned.
@@ -55,7 +55,7 @@ impl FittedText {
     /// rows × width; a missing text is zeros, for tokens -1.
     pub(in super::super) fn apply(&self, input: &Value, models: &Models) -> Result<Numbers, Fault> {
         let Value::Text(column) = input else { return Err(Fault::TextWanted { transform: self.name() }) };
-        let used = used(&column.values, &column.codes);
+        let used = column.used();
         let texts: Vec<Option<&str>> =
             column.values.iter().zip(used).map(|(text, used)| used.then_some(text)).collect();
         Ok(match self {

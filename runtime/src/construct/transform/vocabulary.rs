@@ -153,8 +153,7 @@ pub(super) fn fill(input: Value, with: &str) -> Result<TextColumn, Located> {
 
 /// The distinct texts that some row has, ascending.
 pub fn used_texts(text: &TextColumn) -> Vec<String> {
-    let mut used = vec![false; text.values.len()];
-    text.codes.iter().filter(|&&code| code != MISSING).for_each(|&code| used[code as usize] = true);
+    let used = text.used();
     let mut texts: Vec<String> =
         text.values.iter().zip(&used).filter(|(_, used)| **used).map(|(t, _)| t.to_string()).collect();
     texts.sort_unstable();
