@@ -8,6 +8,7 @@ use gsl_tables::TableError;
 
 use super::storage::largest;
 use crate::graph::GraphError;
+use crate::text::Refusal;
 
 pub type Result<T, E = BuildError> = std::result::Result<T, E>;
 
@@ -123,8 +124,7 @@ pub enum BuildError {
     },
     Model {
         folder: String,
-        reason: String,
-        help: Option<String>,
+        refusal: Box<Refusal>,
     },
     /// A list of numbers for several classes that has another length than the others.
     LabelWidth {
@@ -203,7 +203,7 @@ pub enum Fault {
     NotANumber { found: String },
     DateWanted { transform: &'static str },
     SumIsZero,
-    Model { folder: String, reason: String, help: Option<String> },
+    Model { folder: String, refusal: Box<Refusal> },
     ModelChanged { folder: String },
 }
 
@@ -284,9 +284,8 @@ impl BuildError {
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
                 "add `|> fill(0)`, `|> fill(mean)`, `|> fill(median)` or `|> fill(mode)`"
             }
-            BuildError::Feature { fault: Fault::Model { help, .. }, .. } | BuildError::Model { help, .. } => {
-                return help.clone();
-            }
+            BuildError::Feature { fault: Fault::Model { refusal, .. }, .. }
+            | BuildError::Model { refusal, .. } => return refusal.help.clone(),
             BuildError::Feature { fault: Fault::ModelChanged { .. }, .. } => {
                 "put the files back, or build the graph anew with these"
             }
@@ -405,8 +404,8 @@ impl fmt::Display for BuildError {
                     "the split of `{ty}.{label}` puts key `{key}` into two parts, the second at {place}"
                 )
             }
-            BuildError::Model { folder, reason, .. } => {
-                write!(f, "the language model `{folder}`: {reason}")
+            BuildError::Model { folder, refusal } => {
+                write!(f, "the language model `{folder}`: {}", refusal.reason)
             }
             BuildError::SplitColumn { file, ty } => {
                 write!(f, "{}: which column holds the keys of `{ty}`?", file.display())
@@ -489,7 +488,9 @@ impl fmt::Display for Fault {
                 write!(f, "the training rows sum to 0, and `sum_normalize` would divide by it")
             }
             Fault::Scratch { error } => write!(f, "cannot keep values in the scratch folder {error}"),
-            Fault::Model { folder, reason, .. } => write!(f, "the language model `{folder}`: {reason}"),
+            Fault::Model { folder, refusal } => {
+                write!(f, "the language model `{folder}`: {}", refusal.reason)
+            }
             Fault::ModelChanged { folder } => {
                 write!(f, "the files of the language model `{folder}` have changed since the graph was built")
             }

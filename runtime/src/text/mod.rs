@@ -89,10 +89,9 @@ impl Models {
         let mut folders = BTreeSet::new();
         features.into_iter().for_each(|feature| collect(&feature.expr, &mut folders));
         let print = |folder: &str| {
-            self.fingerprint(folder).map_err(|Refusal { reason, help, .. }| BuildError::Model {
+            self.fingerprint(folder).map_err(|refusal| BuildError::Model {
                 folder: folder.to_owned(),
-                reason,
-                help,
+                refusal: Box::new(refusal),
             })
         };
         folders.into_iter().map(print).collect()

@@ -113,7 +113,7 @@ impl Model {
 }
 
 fn refused(model: &Model, refusal: Refusal) -> Fault {
-    Fault::Model { folder: model.folder.clone(), reason: refusal.reason, help: refusal.help }
+    Fault::Model { folder: model.folder.clone(), refusal: Box::new(refusal) }
 }
 
 /// One row per text, by what `fill` does to a row of zeros; the same row wherever the text stands.
