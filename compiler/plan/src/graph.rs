@@ -262,6 +262,8 @@ pub enum ColumnKind {
     Vector {
         width: Option<usize>,
     },
+    /// A list of texts.
+    Texts,
     /// Days since 1970-01-01.
     Date,
     /// Microseconds since 1970-01-01T00:00:00.

@@ -44,12 +44,14 @@ pub fn want_of(kind: ColumnKind) -> Want {
         ColumnKind::Vector { .. } => Want::FloatList,
         ColumnKind::Date => Want::Date,
         ColumnKind::Time => Want::Time,
+        ColumnKind::Texts => Want::TextList,
     }
 }
 
 /// As what a transform reads the column that it stands on.
 pub fn read_as(transform: &Transform, kind: ColumnKind) -> ColumnKind {
     match transform {
+        Transform::MultiHot { .. } if kind == ColumnKind::Texts => kind,
         Transform::MultiHot { .. } | Transform::Text(_) => ColumnKind::Text,
         _ => kind,
     }

@@ -1,7 +1,7 @@
 //! What an expression gives on its way to a feature: numbers with gaps, texts, or one constant.
 
 use gsl_plan::graph::Arith;
-use gsl_tables::{Column, FloatList, TextColumn, Values};
+use gsl_tables::{Column, FloatList, TextColumn, TextList, Values};
 
 use super::error::Fault;
 
@@ -11,6 +11,8 @@ pub enum Value {
     Numbers(Numbers),
     Text(TextColumn),
     Lists(Lists),
+    /// A missing list is an empty one.
+    Texts(TextList),
     Instants(Instants),
 }
 
@@ -130,7 +132,7 @@ pub fn load(column: &Column) -> Result<Value, Located> {
         Values::Bool(v) => numbers(v.iter().map(|&x| f64::from(u8::from(x))).collect()),
         Values::Text(text) => Value::Text(text.clone()),
         Values::FloatList(list) => Value::Lists(Lists { list: list.clone(), missing: gaps() }),
-        Values::TextList(_) => return Err(Fault::NumberWanted { transform: "a feature" }.into()),
+        Values::TextList(list) => Value::Texts(list.clone()),
     })
 }
 
@@ -203,7 +205,7 @@ pub fn numbers(value: Value, rows: usize, transform: &'static str) -> Result<Num
     match value {
         Value::Numbers(numbers) => Ok(numbers),
         Value::Scalar(x) => Ok(Numbers::new(1, vec![x; rows])),
-        Value::Text(_) | Value::Lists(_) | Value::Instants(_) => {
+        Value::Text(_) | Value::Texts(_) | Value::Lists(_) | Value::Instants(_) => {
             Err(Fault::NumberWanted { transform }.into())
         }
     }

@@ -20,6 +20,8 @@ pub enum Kind {
     Float,
     Bool,
     Text,
+    /// A list of texts as stored.
+    Texts,
     Date,
     Time,
     /// A list of floats as stored.
@@ -61,6 +63,7 @@ impl Kind {
             Kind::Float => "a number",
             Kind::Bool => "a bool",
             Kind::Text => "text",
+            Kind::Texts => "a list of texts",
             Kind::Date => "a date",
             Kind::Time => "a time",
             Kind::Vector(_) => "a list of floats",
@@ -89,6 +92,14 @@ impl FeatureCx<'_, '_> {
                 let help = format!("`one_hot({shown})` makes one column of each value");
                 let message = format!("the feature `{}` is text, and a feature is numbers", name.text);
                 self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "text", help);
+                return None;
+            }
+            Kind::Texts => {
+                let shown = feature.value.as_ref().and_then(Expr::as_name).unwrap_or(&name.text);
+                let help = format!("`multi_hot({shown})` makes one column of each text in the lists");
+                let message =
+                    format!("the feature `{}` is lists of texts, and a feature is numbers", name.text);
+                self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "a list of texts", help);
                 return None;
             }
             Kind::Date | Kind::Time => {
@@ -214,7 +225,8 @@ impl FeatureCx<'_, '_> {
             world::ColumnKind::Vector { width } => (ColumnKind::Vector { width }, Kind::Vector(width)),
             world::ColumnKind::Date => (ColumnKind::Date, Kind::Date),
             world::ColumnKind::Time => (ColumnKind::Time, Kind::Time),
-            world::ColumnKind::TextList | world::ColumnKind::Other => {
+            world::ColumnKind::TextList => (ColumnKind::Texts, Kind::Texts),
+            world::ColumnKind::Other => {
                 let message = format!("{}, which no feature can read", is_a(&column));
                 self.cx.error(codes::SCHEMA_WRONG_KIND, message, span, "cannot be read");
                 return None;

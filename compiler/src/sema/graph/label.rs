@@ -37,6 +37,10 @@ impl Resolver<'_, '_> {
     }
 }
 
+fn is_list_of_texts(expr: &FeatureExpr) -> bool {
+    matches!(expr, FeatureExpr::Column { kind: gsl_plan::graph::ColumnKind::Texts, .. })
+}
+
 impl FeatureCx<'_, '_> {
     pub fn label(&mut self, label: &ast::Label) -> Option<CheckedLabel> {
         let name = &label.name;
@@ -105,7 +109,9 @@ impl FeatureCx<'_, '_> {
     /// `label topics : classes = multi_hot(topics, separator: ";")`, or a column of lists.
     fn several(&mut self, label: &ast::Label, resolved: &Resolved, span: Span) -> Option<CheckedLabel> {
         let (column, separator) = match (&resolved.expr, &resolved.kind) {
-            (FeatureExpr::Apply { transform: Transform::MultiHot { separator }, input }, _) => {
+            (FeatureExpr::Apply { transform: Transform::MultiHot { separator }, input }, _)
+                if !is_list_of_texts(input) =>
+            {
                 (unwrap(input, &mut Vec::new()), Some(separator.clone()))
             }
             (expr @ FeatureExpr::Column { .. }, Kind::Vector(_) | Kind::Unknown) => {
@@ -116,7 +122,10 @@ impl FeatureCx<'_, '_> {
         let Some(column) = column else {
             let help = match resolved.kind {
                 Kind::Text => "say what parts the classes: `multi_hot(column, separator: \";\")`",
-                _ => "several classes are a text through `multi_hot`, or a column of lists",
+                _ => {
+                    "several classes are a text through `multi_hot`, or a column of lists of numbers; join lists of \
+                     texts to one text in the table"
+                }
             };
             let message = format!("{} does not hold several classes", resolved.kind.describe());
             self.cx.error_help(codes::SCHEMA_LABEL, message, span, resolved.kind.describe(), help);

@@ -53,7 +53,10 @@ impl FeatureCx<'_, '_> {
         let several = matches!(kind, Kind::Vector(_) | Kind::Wide(_));
         let (fits, wants) = match name {
             "one_hot" | "hash" => (category, "text, integers or bools"),
-            "multi_hot" => (*kind == Kind::Text, "text that holds several values"),
+            "multi_hot" => (
+                matches!(kind, Kind::Text | Kind::Texts),
+                "text that holds several values, or a list of texts",
+            ),
             "vector" if *args.get("separator") != Value::None => {
                 (*kind == Kind::Text, "text that holds several numbers, where a separator is given")
             }
@@ -83,6 +86,7 @@ impl FeatureCx<'_, '_> {
                 Some("`fill(\"none\")` gives it a text, `fill(mode)` the most frequent one")
             }
             (_, Kind::Text) if wants == "a number" => Some("`one_hot` takes text"),
+            (_, Kind::Texts) => Some("`multi_hot` takes lists of texts"),
             _ => None,
         };
         let message = format!("`{name}` needs {wants}, and this is {}", kind.describe());

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use gsl_tables::{Interner, MISSING, TextColumn};
+use gsl_tables::{Interner, MISSING, TextColumn, TextList};
 use rustc_hash::FxHashMap;
 
 use super::super::error::Fault;
@@ -59,6 +59,22 @@ impl Counts {
                 Some(separator) => words(cell, separator).for_each(|word| self.add_text(word, count)),
                 None => self.add_text(cell, count),
             }
+        }
+    }
+
+    /// Counts the texts in lists; one that a list repeats is counted as often.
+    pub(super) fn see_lists(&mut self, lists: &TextList, trains: Option<&[bool]>) {
+        let mut here = vec![(false, 0u64); lists.values.len()];
+        for row in 0..lists.len() {
+            let trained = u64::from(trains.is_none_or(|trains| trains[row]));
+            for &code in lists.row(row) {
+                let (used, count) = &mut here[code as usize];
+                *used = true;
+                *count += trained;
+            }
+        }
+        for (text, (_, count)) in lists.values.iter().zip(here).filter(|(_, (used, _))| *used) {
+            self.add_text(text, count);
         }
     }
 

@@ -69,6 +69,10 @@ impl Learner {
                 counts.see_texts(&text, separator, trains);
                 Ok(counts.refuse_beyond(limit, name)?)
             }
+            (Seen::Counts(counts), _, Value::Texts(list)) => {
+                counts.see_lists(&list, trains);
+                Ok(counts.refuse_beyond(limit, name)?)
+            }
             (Seen::Counts(counts), _, input) => {
                 let x = numbers(input, rows, name)?;
                 if x.width != 1 {
@@ -267,7 +271,9 @@ fn start(transform: &Transform, input: &Value) -> Result<Seen, Fault> {
     let is_text = matches!(input, Value::Text(_));
     Ok(match transform {
         Transform::Vector { .. } => Seen::Widths(BTreeMap::new()),
-        Transform::MultiHot { .. } if !is_text => return Err(Fault::TextWanted { transform: "multi_hot" }),
+        Transform::MultiHot { .. } if !is_text && !matches!(input, Value::Texts(_)) => {
+            return Err(Fault::TextWanted { transform: "multi_hot" });
+        }
         Transform::Text(_) if !is_text => return Err(Fault::TextWanted { transform: "tfidf" }),
         Transform::Text(_) => Seen::Words(Frequencies::default()),
         Transform::OneHot { .. } if !is_text => Seen::Counts(Counts::numbers()),

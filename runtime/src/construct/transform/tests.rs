@@ -1,7 +1,7 @@
 //! Exact values of every transform, and what each refuses.
 
 use gsl_plan::graph::{Buckets, Fill};
-use gsl_tables::{FloatList, Interner, MISSING, TextColumn};
+use gsl_tables::{FloatList, Interner, MISSING, TextColumn, TextList};
 
 use super::super::value::Lists;
 use super::*;
@@ -30,6 +30,7 @@ fn rows(value: &Value) -> usize {
         Value::Numbers(x) => x.rows(),
         Value::Text(text) => text.codes.len(),
         Value::Lists(lists) => lists.list.len(),
+        Value::Texts(list) => list.len(),
         _ => unreachable!("not made by these tests"),
     }
 }
@@ -187,6 +188,19 @@ fn multi_hot_words_sort_as_numbers_when_all_are() {
     assert_eq!(through(&transform, &value).data, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
     let wrong = fitted(&transform, &column(&[1.0]), None);
     assert_eq!(wrong, Err(Fault::TextWanted { transform: "multi_hot" }));
+}
+
+#[test]
+fn multi_hot_takes_lists_as_they_are() {
+    let values = ["b c", "a"].into_iter().collect();
+    let list = Value::Texts(TextList { offsets: vec![0, 2, 2, 4], codes: vec![0, 1, 1, 1], values });
+    let transform = Transform::MultiHot { separator: " ".to_string() };
+    assert_eq!(through(&transform, &list).data, [1.0, 1.0, 0.0, 0.0, 1.0, 0.0], "`a`, `b c`; nothing; `a`");
+    let known = fitted(&transform, &list, None).unwrap();
+    let values = ["z", "a"].into_iter().collect();
+    let new = Value::Texts(TextList { offsets: vec![0, 2], codes: vec![0, 1], values });
+    let Ok(Value::Numbers(hot)) = known.apply(new, 1) else { panic!() };
+    assert_eq!(hot.data, [1.0, 0.0], "an unseen text is nothing");
 }
 
 #[test]

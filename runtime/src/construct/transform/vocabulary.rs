@@ -122,18 +122,33 @@ impl Lexicon {
         self.index.get_or_init(index).get(word).map(|column| column as usize)
     }
 
-    /// A 1 in the column of each word of a row; nothing for unknown words and missing texts.
+    /// A 1 in the column of each word of a text, or of each text of a list; nothing for unknown ones and missing rows.
     pub(super) fn multi_hot(&self, input: Value, separator: &str) -> Result<Numbers, Located> {
-        let Value::Text(text) = input else {
-            return Err(Fault::TextWanted { transform: "multi_hot" }.into());
-        };
-        let columns_of = |cell| words(cell, separator).filter_map(|word| self.find(word)).collect();
-        let columns: Vec<Vec<usize>> = text.values.iter().map(columns_of).collect();
-        let mut data = vec![0.0; text.codes.len() * self.len()];
-        for (row, &code) in text.codes.iter().enumerate().filter(|(_, code)| **code != MISSING) {
-            columns[code as usize].iter().for_each(|column| data[row * self.len() + column] = 1.0);
+        match input {
+            Value::Text(text) => {
+                let columns_of = |cell| words(cell, separator).filter_map(|word| self.find(word)).collect();
+                let columns: Vec<Vec<usize>> = text.values.iter().map(columns_of).collect();
+                Ok(self.hot(text.codes.len(), |row| match text.codes[row] {
+                    MISSING => [].iter(),
+                    code => columns[code as usize].iter(),
+                }))
+            }
+            Value::Texts(list) => {
+                let columns: Vec<Option<usize>> = list.values.iter().map(|text| self.find(text)).collect();
+                let column = |code: &u32| columns[*code as usize].as_ref();
+                Ok(self.hot(list.len(), |row| list.row(row).iter().filter_map(column)))
+            }
+            _ => Err(Fault::TextWanted { transform: "multi_hot" }.into()),
         }
-        Ok(Numbers::new(self.len(), data))
+    }
+
+    /// A 1 in each of a row's columns.
+    fn hot<'a, I: Iterator<Item = &'a usize>>(&self, rows: usize, columns: impl Fn(usize) -> I) -> Numbers {
+        let mut data = vec![0.0; rows * self.len()];
+        for row in 0..rows {
+            columns(row).for_each(|column| data[row * self.len() + column] = 1.0);
+        }
+        Numbers::new(self.len(), data)
     }
 }
 
