@@ -85,9 +85,15 @@ fn check(args: &CheckArgs, color: bool) -> Done {
         pipeline::choose(&checked, &args.file)?;
     }
     for experiment in checked.experiments.iter().filter(|e| wanted(&e.name)) {
-        let built = pipeline::build(&checked.graph_of(experiment).plan, &source, &args.file, &quiet()).ok();
+        let built = pipeline::build(
+            &experiment.graph_plan(checked.graph_of(experiment)),
+            &source,
+            &args.file,
+            &quiet(),
+        )
+        .ok();
         let known = built.as_ref().map(Graph::facts);
-        let facts = gradients::toy_facts(&checked.graph_of(experiment).plan, known);
+        let facts = gradients::toy_facts(&experiment.graph_plan(checked.graph_of(experiment)), known);
         let plan = gsl_compiler::plan(&checked, experiment, &facts).or_else(|diagnostics| {
             source.report(&diagnostics, color)?;
             Err(Failure::told())
@@ -151,7 +157,8 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
     if args.defaults {
         return say(&gsl_compiler::sema::explain::defaults(&checked, experiment));
     }
-    let graph = pipeline::build(&checked.graph_of(experiment).plan, &source, &file, &quiet())?;
+    let graph =
+        pipeline::build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &file, &quiet())?;
     if args.passes {
         return say(&passes(&checked, experiment, &graph, &source, color)?);
     }

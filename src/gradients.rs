@@ -141,10 +141,11 @@ fn compiled(world: &toy::World) -> Result<Found, String> {
         context: Context::default(),
         seed_weights: &weights,
         loss_scale: world.scales,
+        pairs: &[],
     };
     executor.run(&env, Goal::All).map_err(|e| e.to_string())?;
     let mut dense = world.params.gradient();
-    executor.dense_gradient(world.params, &mut dense);
+    executor.dense_gradient(world.params, world.block, &mut dense);
     let mut gradients = BTreeMap::new();
     for (i, param) in plan.params.iter().enumerate() {
         let i = i as u32;

@@ -21,6 +21,7 @@ use gsl_runtime::store::Params;
 use gsl_runtime::train::checkpoint::{self, CheckpointError, write_atomically};
 use gsl_runtime::train::metrics::Sums;
 use gsl_runtime::train::{Job, Options, TrainError, train};
+use gsl_runtime::view::Messages;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -46,23 +47,33 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
     let place = Place::new(&source, experiment, args, goal)?;
     let events = place.events(args, goal)?;
     let ended = (|| {
-        let graph = build(&checked.graph_of(experiment).plan, &source, &args.file, &events)?;
+        let graph =
+            build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &args.file, &events)?;
         tell_graph(&graph, &events);
         let plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
+        let messages = Messages::new(&graph, &plan);
+        let graphs = Graphs { whole: &graph, messages: &messages };
         let params = match goal {
             Goal::Infer => trained_before(&plan, &hash, &place)?,
-            _ => fit(&plan, &hash, &graph, args, &events, &place)?,
+            _ => fit(&plan, &hash, graphs, args, &events, &place)?,
         };
-        let computed = infer(&plan, &graph, &params, &events)?;
-        let tested = test(&plan, &graph, &computed, &events);
+        let (mut inference, computed) = infer(&plan, graphs, &params, &events)?;
+        let tested = test(&plan, graphs, &mut inference, &params, &computed, &events)?;
         let written =
             if goal == Goal::Train { Vec::new() } else { write(&plan, &graph, &computed, &source, &events)? };
         Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
     })();
     place.close(&events, ended)
+}
+
+/// The graph as it is built, and the part of it that messages take.
+#[derive(Clone, Copy)]
+struct Graphs<'a> {
+    whole: &'a Graph,
+    messages: &'a Messages<'a>,
 }
 
 /// Every mistake of the file at once.
@@ -239,7 +250,7 @@ fn announce(events: &Events, plan: &Plan, hash: &str, source: &SourceText, args:
 fn fit(
     plan: &Plan,
     hash: &str,
-    graph: &Graph,
+    graphs: Graphs,
     args: &RunArgs,
     events: &Events,
     place: &Place,
@@ -252,7 +263,8 @@ fn fit(
         ..Options::default()
     };
     let checkpoints = place.checkpoints();
-    let job = Job { plan, hash, view: graph, events, checkpoints: &checkpoints, options };
+    let (view, messages) = (graphs.whole, graphs.messages);
+    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, options };
     train(job).map(|trained| trained.params).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
@@ -273,10 +285,16 @@ fn trained_before(plan: &Plan, hash: &str, place: &Place) -> Result<Params, Fail
     Ok(params)
 }
 
-fn infer(plan: &Plan, graph: &Graph, params: &Params, events: &Events) -> Result<Computed, Failure> {
+fn infer(
+    plan: &Plan,
+    graphs: Graphs,
+    params: &Params,
+    events: &Events,
+) -> Result<(Inference, Computed), Failure> {
     events.stage("infer", || {
-        let mut inference = Inference::new(plan, graph).map_err(Failure::new)?;
-        inference.compute(plan, graph, params, &Solo, Wanted::All).map_err(Failure::new)
+        let mut inference = Inference::new(plan, graphs.messages).map_err(Failure::new)?;
+        let computed = inference.compute(plan, graphs.messages, params, &Solo, Wanted::All);
+        Ok((inference, computed.map_err(Failure::new)?))
     })
 }
 
@@ -288,18 +306,27 @@ pub struct Tested {
     pub rows: u64,
 }
 
-fn test(plan: &Plan, graph: &Graph, computed: &Computed, events: &Events) -> Vec<Tested> {
-    let sums = judge(plan, graph, computed, Part::Test);
+fn test(
+    plan: &Plan,
+    graphs: Graphs,
+    inference: &mut Inference,
+    params: &Params,
+    computed: &Computed,
+    events: &Events,
+) -> Result<Vec<Tested>, Failure> {
+    let sums = events.stage("test", || {
+        judge(inference, plan, graphs.whole, params, computed, &Solo, Part::Test).map_err(Failure::new)
+    })?;
     let tested = plan.predicts.iter().zip(sums).filter(|(_, sums)| sums.rows() > 0);
-    tested.map(|(predict, sums)| tell_test(predict, sums, events)).collect()
+    Ok(tested.map(|(predict, sums)| tell_test(predict, sums, events)).collect())
 }
 
 fn tell_test(predict: &gsl_plan::plan::Predict, sums: Sums, events: &Events) -> Tested {
     let metrics: BTreeMap<String, f64> =
-        predict.metrics.iter().filter_map(|m| Some((m.name().to_string(), sums.metric(*m)?))).collect();
+        predict.metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect();
     let classes = match &predict.task {
         gsl_plan::plan::Task::Classification { classes } => classes.clone(),
-        gsl_plan::plan::Task::Regression { .. } => Vec::new(),
+        _ => Vec::new(),
     };
     let rows = sums.rows();
     let (name, shown) = (predict.name.clone(), metrics.clone());

@@ -34,6 +34,24 @@ pub struct Env<'a> {
     pub seed_weights: &'a [&'a [f32]],
     /// By predict: 1 / (sum of seed weights over the batch on all ranks).
     pub loss_scale: &'a [f32],
+    /// What is known of the pairs that the batch has in front.
+    pub pairs: &'a [PairRows],
+}
+
+/// Labels and features of the pairs of one node type, in the order of their rows.
+#[derive(Debug, Clone, Default)]
+pub struct PairRows {
+    pub ty: u32,
+    pub labels: Vec<f32>,
+    /// Number of the feature, its width, its rows.
+    pub features: Vec<(u32, usize, Vec<f32>)>,
+}
+
+impl<'a> Env<'a> {
+    /// The pairs of a node type that the graph does not have.
+    fn pairs_of(&self, ty: u32) -> Option<&'a PairRows> {
+        self.pairs.iter().find(|pairs| pairs.ty == ty)
+    }
 }
 
 /// What keys the random masks.
@@ -145,13 +163,20 @@ impl Executor {
     }
 
     /// Copies the dense gradients of the last run into `gradient`; parameters without one get zeros.
-    pub fn dense_gradient(&self, params: &Params, gradient: &mut Gradient) {
+    /// A dense parameter that was gathered by rows gets the sum of each row's gradients.
+    pub fn dense_gradient(&self, params: &Params, block: &Block, gradient: &mut Gradient) {
         gradient.values.fill(0.0);
         for (role, buffer) in &self.schedule.outputs {
-            let Role::Gradient(param) = role else { continue };
-            if let Some(range) = params.gradient_range(*param) {
-                let sum = gradient.values[range].iter_mut().zip(self.buffer(*buffer).data);
-                sum.for_each(|(sum, x)| *sum += x);
+            let (Role::Gradient(param) | Role::RowGradient(param)) = role else { continue };
+            let Some(range) = params.gradient_range(*param) else { continue };
+            let (whole, from) = (&mut gradient.values[range], self.buffer(*buffer));
+            match (role, self.schedule.buffers[buffer.index()].domain) {
+                (Role::RowGradient(_), Domain::Nodes { ty, .. }) => {
+                    for (row, &id) in block.ids(ty)[..from.rows()].iter().enumerate() {
+                        add(&mut whole[id as usize * from.width..][..from.width], from.row(row));
+                    }
+                }
+                _ => add(whole, from.data),
             }
         }
     }
@@ -202,6 +227,10 @@ impl Executor {
         let len = self.rows[id.index()] * buffer.width;
         Matrix::new(&self.slots[buffer.slot as usize][..len], buffer.width)
     }
+}
+
+fn add(sum: &mut [f32], terms: &[f32]) {
+    sum.iter_mut().zip(terms).for_each(|(sum, x)| *sum += x);
 }
 
 #[cfg(test)]

@@ -6,14 +6,16 @@
 
 mod block;
 mod dedup;
+mod head;
 mod pick;
 
 pub use block::{Block, EdgeBlock, Transposed};
+pub use head::{Excluded, Head, HeadEdges};
 
 use crate::view::GraphView;
 use dedup::RowTable;
 use gsl_kernels::random::Key;
-use gsl_plan::plan::Fanout;
+use gsl_plan::plan::{Fanout, Virtuals};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -71,6 +73,7 @@ pub struct Sampler {
     hops: Vec<Vec<u32>>,
     fanouts: Vec<Fanout>,
     tables: Vec<RowTable>,
+    virtuals: Virtuals,
 }
 
 impl Sampler {
@@ -79,15 +82,30 @@ impl Sampler {
     /// # Errors
     /// If the two differ in length, or a relation does not exist.
     pub fn new(view: &dyn GraphView, hops: &[Vec<u32>], fanouts: &[Fanout]) -> Result<Self, SampleError> {
+        Self::with_virtuals(view, hops, fanouts, &Virtuals::default())
+    }
+
+    /// The same for blocks with a [`Head`], whose types and relations are `virtuals` and whose edges are those of hop 0.
+    ///
+    /// # Errors
+    /// As [`Sampler::new`].
+    pub fn with_virtuals(
+        view: &dyn GraphView,
+        hops: &[Vec<u32>],
+        fanouts: &[Fanout],
+        virtuals: &Virtuals,
+    ) -> Result<Self, SampleError> {
         if hops.len() != fanouts.len() {
             return Err(SampleError::Hops { hops: hops.len(), fanouts: fanouts.len() });
         }
-        let relations = view.relations();
+        let relations = view.relations() + virtuals.relations.len();
         if let Some(&rel) = hops.iter().flatten().find(|&&rel| rel as usize >= relations) {
             return Err(SampleError::Relation { rel, relations });
         }
-        let tables = (0..view.node_types()).map(|ty| RowTable::new(view.node_count(ty as u32))).collect();
-        Ok(Sampler { hops: hops.to_vec(), fanouts: fanouts.to_vec(), tables })
+        let nodes = (0..view.node_types()).map(|ty| view.node_count(ty as u32));
+        let rows = nodes.chain(virtuals.types.iter().map(|&rows| rows as usize));
+        let tables = rows.map(RowTable::new).collect();
+        Ok(Sampler { hops: hops.to_vec(), fanouts: fanouts.to_vec(), tables, virtuals: virtuals.clone() })
     }
 
     /// Fills `block` with the neighbourhood of `seeds`: pairs of a node type and distinct identifiers, whose rows keep
@@ -102,7 +120,22 @@ impl Sampler {
         key: Key,
         block: &mut Block,
     ) -> Result<(), SampleError> {
-        let end = self.fill(view, seeds, key, block);
+        self.sample_behind(view, seeds, None, key, block)
+    }
+
+    /// The same behind a head: its edges lead from the nodes of hop 1.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    pub fn sample_behind(
+        &mut self,
+        view: &dyn GraphView,
+        seeds: &[(u32, &[u32])],
+        head: Option<&Head>,
+        key: Key,
+        block: &mut Block,
+    ) -> Result<(), SampleError> {
+        let end = self.fill(view, seeds, head, key, block);
         if end.is_err() {
             block.clear();
         }
@@ -113,14 +146,26 @@ impl Sampler {
         &mut self,
         view: &dyn GraphView,
         seeds: &[(u32, &[u32])],
+        head: Option<&Head>,
         key: Key,
         block: &mut Block,
     ) -> Result<(), SampleError> {
-        block.reset(view, &self.hops, self.fanouts.iter().all(|fanout| *fanout == Fanout::All));
+        let full = head.is_none() && self.fanouts.iter().all(|fanout| *fanout == Fanout::All);
+        block.reset(view, &self.hops, &self.virtuals, full);
         self.tables.iter_mut().for_each(RowTable::next);
         self.place_seeds(view, seeds, block)?;
-        for hop in 0..self.fanouts.len() {
-            block.pick(view, hop, self.fanouts[hop], key.fold(hop as u64))?;
+        if let Some(head) = head {
+            block.put(head);
+            self.number(block, 0);
+        } else {
+            block.close_hop();
+        }
+        let first = usize::from(head.is_some());
+        for hop in first..self.fanouts.len() {
+            block.pick(view, hop, self.fanouts[hop], key.fold((hop - first) as u64))?;
+            if let Some(head) = head {
+                block.leave_out(hop, &head.excluded);
+            }
             self.number(block, hop);
         }
         Ok(())
@@ -146,7 +191,6 @@ impl Sampler {
                 }
             }
         }
-        block.close_hop();
         Ok(())
     }
 

@@ -5,9 +5,11 @@
 
 mod matrix;
 mod memory;
+mod messages;
 
 pub use matrix::{EdgeMatrix, Matrix, StoredMatrix};
 pub use memory::{MemoryGraph, MemoryRelation};
+pub use messages::Messages;
 
 /// The incoming edges of every node of a relation's destination type: node `v` has the CSC positions
 /// `indptr[v] .. indptr[v + 1]`, and the edge at position `p` comes from `src[p]`.
@@ -43,4 +45,16 @@ pub trait GraphView: Sync {
 
     /// Incoming edges of every node, over all relations.
     fn degree(&self, ty: u32) -> &[f32];
+
+    /// Class index (-1: unlabelled) or target (NaN: unlabelled) of every edge of a relation that is no reverse, by CSC position.
+    fn edge_label(&self, rel: u32, label: u32) -> &[f32];
+
+    /// [`gsl_plan::graph::Part`] of every edge of a relation that is no reverse, as its code.
+    fn edge_parts(&self, rel: u32, label: u32) -> &[u8];
+
+    /// Of every edge of a relation that is no reverse as many nodes of the destination type, `u32::MAX` behind the last.
+    fn edge_candidates(&self, rel: u32, candidates: u32) -> (usize, &[u32]);
+
+    /// Of a reverse relation: the forward relation, and the CSC position there of each edge.
+    fn forward(&self, rel: u32) -> Option<(u32, &[u32])>;
 }

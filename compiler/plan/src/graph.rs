@@ -492,6 +492,13 @@ pub struct GraphFacts {
     pub relations: Vec<RelationFacts>,
 }
 
+impl GraphFacts {
+    /// Source and destination type of each relation.
+    pub fn ends(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.relations.iter().map(|r| (r.src as u32, r.dst as u32))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
     pub name: String,

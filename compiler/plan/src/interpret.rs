@@ -461,6 +461,8 @@ pub fn unary(op: UnaryOp, x: f64) -> f64 {
         UnaryOp::Square => x * x,
         UnaryOp::Abs => x.abs(),
         UnaryOp::Sign => f64::from(i8::from(above) - i8::from(x < 0.0)),
+        UnaryOp::Sin => x.sin(),
+        UnaryOp::Cos => x.cos(),
         UnaryOp::Tanh => x.tanh(),
         UnaryOp::Sigmoid => sigmoid(x),
         UnaryOp::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),

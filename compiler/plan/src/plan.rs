@@ -1,6 +1,7 @@
 //! The plan as a whole: what `gsc train` needs and nothing else, besides the graph.
 
 use crate::graph::{GraphFacts, GraphPlan};
+use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
@@ -15,9 +16,15 @@ pub struct Plan {
     pub graph: GraphPlan,
     pub facts: GraphFacts,
     pub params: Vec<Param>,
+    /// Node types and relations that the graph does not have, numbered behind its own.
+    #[serde(default)]
+    pub virtuals: Virtuals,
     pub train: Executable,
     /// Layer-wise inference: the encoder, then one stage per layer, then the decoders.
     pub infer: Vec<Stage>,
+    /// Scores of pairs from the rows that inference has computed, one for each `predict` of pairs.
+    #[serde(default)]
+    pub scorers: Vec<Scorer>,
     pub predicts: Vec<Predict>,
     pub sampler: Sampler,
     pub trainer: Trainer,
@@ -29,10 +36,19 @@ impl Plan {
     /// What the verifier and the backends need of the plan.
     pub fn signature(&self) -> Signature {
         Signature {
-            relations: self.facts.relations.iter().map(|r| (r.src as u32, r.dst as u32)).collect(),
+            relations: self.facts.ends().chain(self.virtuals.relations.iter().copied()).collect(),
             params: self.params.iter().map(|p| p.shape.clone()).collect(),
         }
     }
+}
+
+/// Types of rows and edges between them that only a batch has: see [`crate::pairs`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Virtuals {
+    /// For each type, how many rows can be told apart; 0 where every row of a batch is its own.
+    pub types: Vec<u32>,
+    /// Source and destination type of each relation.
+    pub relations: Vec<(u32, u32)>,
 }
 
 /// A trainable tensor.
@@ -96,13 +112,29 @@ pub struct Stage {
     pub exec: Executable,
 }
 
+/// Scores of pairs: its schedule reads `Hidden` rows of the ends in domain Nodes { ty, hop 1 } and has `Scores` of the pairs
+/// at hop 0 and `Negatives` of the edges that lead to them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scorer {
+    pub predict: usize,
+    pub exec: Executable,
+}
+
 /// What is predicted, and how it is judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predict {
     /// As written: `package.section`.
     pub name: String,
+    /// The node type whose rows are scored: of the graph, or [`Pairs::ty`].
     pub ty: u32,
+    /// The label of the node type, or of the relations of the pairs.
     pub label: u32,
+    /// Labelled rows in [none, train, valid, test].
+    #[serde(default)]
+    pub parts: [u64; 4],
+    /// Where pairs of nodes are scored.
+    #[serde(default)]
+    pub pairs: Option<Pairs>,
     pub task: Task,
     /// Per class, from the training counts; empty: all ones.
     pub class_weights: Vec<f32>,
@@ -121,6 +153,8 @@ pub enum Task {
         mean: f64,
         std: f64,
     },
+    /// Edges are ranked above pairs that are none.
+    Links,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,12 +166,19 @@ pub enum Metric {
     Rmse,
     Mae,
     R2,
+    /// Mean of 1 / rank.
+    Mrr,
+    /// Share of ranks up to k.
+    Hits(u32),
+    MeanRank,
+    /// 1 - Σ (rank - 1) / Σ (candidates / 2): 1 is perfect, 0 random. Berrendorf et al. 2020.
+    Amri,
     Loss,
 }
 
 impl Metric {
     /// The name it has in the language and in every report.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
             Metric::Accuracy => "accuracy",
             Metric::F1Macro => "f1_macro",
@@ -146,12 +187,17 @@ impl Metric {
             Metric::Rmse => "rmse",
             Metric::Mae => "mae",
             Metric::R2 => "r2",
+            Metric::Mrr => "mrr",
+            Metric::Hits(k) => return format!("hits_{k}"),
+            Metric::MeanRank => "mean_rank",
+            Metric::Amri => "amri",
             Metric::Loss => "loss",
         }
+        .to_owned()
     }
 
     pub fn higher_is_better(self) -> bool {
-        !matches!(self, Metric::Rmse | Metric::Mae | Metric::Loss)
+        !matches!(self, Metric::Rmse | Metric::Mae | Metric::MeanRank | Metric::Loss)
     }
 }
 

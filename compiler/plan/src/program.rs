@@ -72,6 +72,8 @@ pub enum Role {
     TaskLoss(usize),
     /// Raw scores of a `predict`: seeds × classes, or seeds × [] for regression.
     Scores(usize),
+    /// Raw scores of the negatives of a `predict` of links, on the edges of a corrupted side.
+    Negatives { predict: usize, source: bool },
     /// Rows of node type `ty` after the encoder or a layer: the next stage's input in layer-wise inference.
     Hidden { ty: u32 },
     /// Gradient of a dense parameter, shape of the parameter.
@@ -105,6 +107,8 @@ pub enum UnaryOp {
     Square,
     Abs,
     Sign,
+    Sin,
+    Cos,
     Tanh,
     Sigmoid,
     Softplus,

@@ -58,6 +58,11 @@ fn check_output(program: &Program, output: &Output, signature: &Signature) -> Re
                 return fail(format!("gradient of parameter {p} has the wrong shape"));
             }
         }
+        Role::Negatives { .. } => {
+            if !matches!(value.domain, Domain::Edges { .. }) {
+                return fail(format!("{:?} is not on edges", output.role));
+            }
+        }
         Role::Scores(_) | Role::Hidden { .. } | Role::RowGradient(_) => {
             if !matches!(value.domain, Domain::Nodes { .. }) {
                 return fail(format!("{:?} is not on nodes", output.role));

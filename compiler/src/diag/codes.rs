@@ -48,6 +48,7 @@ codes! {
     LAYER_MISSING_ARGUMENT = Error layer missing_argument "an argument that the layer cannot do without";
     LAYER_ARGUMENT_TYPE    = Error layer argument_type    "an argument of the wrong type";
     LAYER_RECURSION        = Error layer recursion        "a module that calls itself";
+    LAYER_DECODER_REDUCES  = Error layer decoder_reduces  "a decoder that looks at neighbours";
     LAYER_LOWERING         = Error layer lowering         "a fault of the compiler in lowering a layer";
 
     // What names refer to.
@@ -62,6 +63,7 @@ codes! {
     NAMES_TYPE_REF       = Error names type_ref       "a part of a graph that does not exist";
     NAMES_FEATURE        = Error names feature        "a feature that does not exist";
     NAMES_LABEL          = Error names label          "a label that does not exist";
+    NAMES_CANDIDATES     = Error names candidates     "candidates that an edge does not have";
     NAMES_TRANSFORM      = Error names transform      "a transform that does not exist";
     NAMES_FORMAT         = Error names format         "a table format that does not exist";
     NAMES_LAYER          = Error names layer          "a layer or module that does not exist";
@@ -112,6 +114,7 @@ codes! {
     // Models.
     MODEL_EXPRESSION   = Error model expression   "something that is no model";
     MODEL_NEEDS_GRAPH  = Error model needs_graph  "a layer where there are no neighbours";
+    MODEL_NEEDS_PAIRS  = Error model needs_pairs  "a decoder of pairs where there are none";
     MODEL_NO_NEIGHBORS = Error model no_neighbors "layers on a node type that no edge reaches";
     MODEL_NO_FEATURES  = Error model no_features  "features of a type that has none";
     MODEL_WIDTHS       = Error model widths       "rows of different widths where one is needed";
@@ -129,11 +132,8 @@ codes! {
     EXPERIMENT_DATA        = Error experiment data        "data that do not let the experiment run";
 
     // What the language can say and this version cannot run.
-    NOT_YET_LINK_PREDICTION   = Error not_yet link_prediction   "link prediction";
-    NOT_YET_EDGE_PREDICTION   = Error not_yet edge_prediction   "prediction on edges";
     NOT_YET_GRAPH_PREDICTION  = Error not_yet graph_prediction  "prediction on whole graphs";
     NOT_YET_RECONSTRUCT       = Error not_yet reconstruct       "reconstruction of features";
-    NOT_YET_SEVERAL_TYPES     = Error not_yet several_types     "predictions of several node types at once";
     NOT_YET_TIME              = Error not_yet time              "temporal graphs";
     NOT_YET_MANY              = Error not_yet many              "graphs of many small graphs";
     NOT_YET_TEXT              = Error not_yet text              "training of language models";

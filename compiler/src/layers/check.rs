@@ -100,6 +100,19 @@ impl<'s, 'a> Checker<'s, 'a> {
         self.decl.kind == LayerKind::Module
     }
 
+    pub fn is_decoder(&self) -> bool {
+        self.decl.kind == LayerKind::Decoder
+    }
+
+    /// The name of what goes out.
+    fn output_name(&self) -> &'static str {
+        match self.decl.kind {
+            LayerKind::Module => "x'",
+            LayerKind::Layer => "h'",
+            LayerKind::Decoder => "score",
+        }
+    }
+
     pub fn report(&mut self, diagnostic: Diagnostic) {
         self.broken |= diagnostic.is_error();
         self.diagnostics.push(diagnostic);
@@ -164,6 +177,7 @@ impl<'s, 'a> Checker<'s, 'a> {
         self.reduces = false;
         let value = self.expr(&equation.value);
         let value = self.fits_target(equation, target, value);
+        let value = if self.is_decoder() && self.reduces { self.looks_around(value) } else { value };
         let name = &equation.target.name;
         self.later.remove(&name.text);
         let index = self.body.equations.len();
@@ -179,8 +193,19 @@ impl<'s, 'a> Checker<'s, 'a> {
         self.declare(name, Named::Equation(index));
     }
 
+    fn looks_around(&mut self, value: Typed) -> Typed {
+        let text = "a decoder scores one pair of nodes, and cannot look at their neighbours";
+        let d = Diagnostic::new(codes::LAYER_DECODER_REDUCES, text)
+            .at(value.span, "reduces over edges")
+            .help("let a layer of the gnn do this, and read its rows: `h[u]`, `h[v]`");
+        self.bad(value.span, d)
+    }
+
     fn equation_target(&mut self, target: &ast::Indexed) -> Target {
         let wanted = if self.is_module() { Target::Plain } else { Target::Node };
+        if self.is_decoder() && target.name.text == "score" {
+            return self.score_target(target);
+        }
         let Some(index) = &target.index else {
             if !self.is_module() && target.name.text == "h'" {
                 self.report(
@@ -217,6 +242,24 @@ impl<'s, 'a> Checker<'s, 'a> {
             Diagnostic::new(codes::LAYER_WRONG_INDEX, text).at(index.span, "not an index").help(help),
         );
         wanted
+    }
+
+    /// `score[u -> v]`, or with the relation of the pair `score[u -r-> v]`.
+    fn score_target(&mut self, target: &ast::Indexed) -> Target {
+        let rel = match target.index.as_ref().map(|index| &index.kind) {
+            Some(IndexKind::Edge { src, rel, dst }) if src.text == "u" && dst.text == "v" => rel.as_ref(),
+            _ => {
+                self.report(
+                    Diagnostic::new(codes::LAYER_WRONG_INDEX, "`score` is given for every pair of nodes")
+                        .at(target.span, "not of a pair")
+                        .help(
+                            "write `score[u -> v] = …`, or `score[u -r-> v] = …` where the relation matters",
+                        ),
+                );
+                None
+            }
+        };
+        if rel.is_some() { Target::EdgeOf } else { Target::Edge }
     }
 
     /// What an equation for a target may depend on, or a report of what is too much.
@@ -304,7 +347,7 @@ impl<'s, 'a> Checker<'s, 'a> {
     }
 
     fn output(&mut self) {
-        let wanted = if self.is_module() { "x'" } else { "h'" };
+        let wanted = self.output_name();
         match self.names.get(wanted) {
             Some((Named::Equation(index), _)) => {
                 let index = *index;
@@ -314,8 +357,11 @@ impl<'s, 'a> Checker<'s, 'a> {
             }
             _ if self.broken => {}
             _ => {
-                let (what, form) =
-                    if self.is_module() { ("module", "x' = …") } else { ("layer", "h'[v] = …") };
+                let (what, form) = match self.decl.kind {
+                    LayerKind::Module => ("module", "x' = …"),
+                    LayerKind::Layer => ("layer", "h'[v] = …"),
+                    LayerKind::Decoder => ("decoder", "score[u -> v] = …"),
+                };
                 let text = format!("the {what} `{}` never says what it gives", self.decl.name);
                 self.report(
                     Diagnostic::new(codes::LAYER_NO_OUTPUT, text)

@@ -12,10 +12,12 @@ use crate::diag::{Diagnostic, codes, did_you_mean_help, one_of};
 use crate::syntax::ast::{self, Expr, ExprKind, Span};
 
 /// Every function of equations; reductions over a row, `sum(x)`, among them.
-pub const FUNCTIONS: [&str; 24] = [
+pub const FUNCTIONS: [&str; 28] = [
     "exp",
     "log",
     "sqrt",
+    "sin",
+    "cos",
     "tanh",
     "sigmoid",
     "relu",
@@ -27,6 +29,8 @@ pub const FUNCTIONS: [&str; 24] = [
     "square",
     "rsqrt",
     "sign",
+    "real",
+    "imag",
     "concat",
     "dropout",
     "deg",
@@ -48,6 +52,8 @@ fn plain(name: &str) -> Option<UnaryOp> {
         "log" => UnaryOp::Log,
         "sqrt" => UnaryOp::Sqrt,
         "rsqrt" => UnaryOp::Rsqrt,
+        "sin" => UnaryOp::Sin,
+        "cos" => UnaryOp::Cos,
         "tanh" => UnaryOp::Tanh,
         "sigmoid" => UnaryOp::Sigmoid,
         "relu" => UnaryOp::Relu,
@@ -124,6 +130,8 @@ impl Checker<'_, '_> {
                 None => Typed::bad(span),
             },
             "dropout" => self.dropout(span, given),
+            "real" => self.half(span, name, false, given),
+            "imag" => self.half(span, name, true, given),
             "concat" => self.concat(span, given),
             "deg" => self.degree(span, given),
             "sum" => self.fold_row(span, name, Fold::Sum, given),
@@ -229,6 +237,21 @@ impl Checker<'_, '_> {
             }
             None => Typed::bad(span),
         }
+    }
+
+    /// A row of complex numbers has their real parts in its first half and the imaginary ones in its second.
+    fn half(&mut self, span: Span, name: &str, second: bool, given: &[Given]) -> Typed {
+        let Some(x) = self.values(span, name, given, &[]).and_then(|values| values.into_iter().next()) else {
+            return Typed::bad(span);
+        };
+        let [dim] = x.shape.as_slice() else {
+            let shape = super::dims::shape_text(&x.shape);
+            let text = format!("`{name}` is of a row of one dimension, half of it real and half imaginary");
+            return self.bad(span, Diagnostic::new(codes::LAYER_DIMENSIONS, text).at(x.span, shape));
+        };
+        let Some(half) = dim.over(&Dim::number(2)) else { return Typed::bad(span) };
+        let (deps, shape) = (x.deps, vec![half]);
+        Typed { kind: Kind::Half { second, x: Box::new(x) }, deps, shape, span }
     }
 
     fn concat(&mut self, span: Span, given: &[Given]) -> Typed {

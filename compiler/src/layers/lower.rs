@@ -18,6 +18,8 @@ use super::typed::*;
 use super::{LayerCall, Rows};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::LayerKind;
+use pairs::PairEnds;
+pub use pairs::lower_decoder;
 
 /// Whether a layer looks at neighbours. Modules never do; compositions are asked part by part.
 pub fn needs(layer: &Declared, scope: &Scope) -> bool {
@@ -145,6 +147,8 @@ struct Env {
     node: Domain,
     relation: Option<u32>,
     ty: Option<u32>,
+    /// In a decoder: `v` stands for the source of the pair.
+    source: bool,
 }
 
 /// What has been computed already.
@@ -175,6 +179,8 @@ struct Lower<'c, 'g, 'b> {
     hop: u32,
     /// The hop of the input.
     reach: u32,
+    /// Of a decoder.
+    pair: Option<PairEnds>,
     wanted: Vec<u32>,
     memo: BTreeMap<Key, Low>,
     /// Name and place of the values being built.
@@ -212,6 +218,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
             row: None,
             hop: 0,
             reach: 1,
+            pair: None,
             wanted: Vec::new(),
             memo: BTreeMap::new(),
             naming: (call.prefix.clone(), Some((call.span.start, call.span.end))),
@@ -240,7 +247,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
 
     fn output(&mut self, domain: Domain) -> Made {
         let Some(index) = self.body.output else { return self.fault("a composition has no equations") };
-        let low = self.equation(index, Env { node: domain, relation: None, ty: None })?;
+        let low = self.equation(index, Env { node: domain, relation: None, ty: None, source: false })?;
         let equation = &self.body.equations[index];
         let shape = self.shape(&equation.value)?;
         let value = self.rows_in(low, domain, &shape)?;
@@ -252,6 +259,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
     fn equation(&mut self, index: usize, env: Env) -> Lowered {
         let equation = &self.body.equations[index];
         let env = match equation.target {
+            _ if self.pair.is_some() => self.pair_env(equation.target, env),
             Target::Plain if self.row.is_some() => env,
             Target::Plain => Env { relation: None, ty: None, ..env },
             Target::Node => Env { relation: None, ty: None, ..env },
@@ -332,13 +340,18 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
             Kind::Weight(i) => self.weight(*i, env).map(Low::Value),
             Kind::Equation { index, end } => match end {
                 End::Node => self.equation(*index, *env),
+                End::Source if self.pair.is_some() => self.equation(*index, Env { source: true, ..*env }),
                 End::Source => {
                     let node = self.source_domain(env)?;
-                    self.equation(*index, Env { node, relation: None, ty: None })
+                    self.equation(*index, Env { node, relation: None, ty: None, source: false })
                 }
             },
             Kind::EdgeFeature(name) => self.edge_feature(name, env).map(Low::Value),
             Kind::Degree(end) => self.degree(*end, env).map(Low::Value),
+            Kind::TypeOf(end, x) if self.pair.is_some() => {
+                let ty = self.end_type(*end, env);
+                self.eval(x, &Env { ty, ..*env })
+            }
             Kind::TypeOf(end, x) => {
                 let domain = if *end == End::Source { self.source_domain(env)? } else { env.node };
                 let Domain::Nodes { ty, .. } = domain else { return self.fault("a type of no node") };
@@ -364,6 +377,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
             Kind::Binary { op, left, right, fits } => self.binary(value, *op, left, right, *fits, env),
             Kind::Product { x, w, shared, spread } => self.product(value, x, w, *shared, *spread, env),
             Kind::Concat(items) => self.concat(items, env),
+            Kind::Half { second, x } => self.half(*second, x, env),
             Kind::Dropout(p, x) => self.dropout(p, x, env),
             Kind::Reduce { op, over: Over::Relations, body } => self.over_relations(*op, body, env),
             Kind::Reduce { op, over, body } => self.over_edges(*op, *over, body, env),
@@ -377,6 +391,9 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
     fn input_rows(&mut self, end: End, env: &Env) -> Made {
         if let Some(row) = self.row {
             return Ok(row);
+        }
+        if self.pair.is_some() {
+            return self.end_rows(end, env);
         }
         let domain = if end == End::Source { self.source_domain(env)? } else { env.node };
         let Domain::Nodes { ty, hop } = domain else { return self.fault("rows of no node") };
@@ -393,6 +410,9 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
     }
 
     fn degree(&mut self, end: End, env: &Env) -> Made {
+        if self.pair.is_some() {
+            return self.end_degree(end, env);
+        }
         let domain = if end == End::Source { self.source_domain(env)? } else { env.node };
         let key = Key::Leaf("degree", domain);
         if let Some(Low::Value(done)) = self.memo.get(&key) {
@@ -404,6 +424,9 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
     }
 
     fn edge_feature(&mut self, name: &str, env: &Env) -> Made {
+        if self.pair.is_some() {
+            return self.pair_feature(name);
+        }
         let domain = self.edges(env)?;
         let Domain::Edges { rel, .. } = domain else { return self.fault("a feature of no edge") };
         let features = &self.cx.facts.relations[rel as usize].features;
@@ -421,6 +444,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
 }
 
 mod domains;
+mod pairs;
 mod ready;
 mod rows;
 mod weights;

@@ -210,6 +210,11 @@ pub(super) enum Kind {
         spread: usize,
     },
     Concat(Vec<Typed>),
+    /// The first or the second half of a row.
+    Half {
+        second: bool,
+        x: Box<Typed>,
+    },
     Dropout(Constant, Box<Typed>),
     /// Over relations or edges.
     Reduce {
@@ -325,6 +330,7 @@ impl Typed {
             | Kind::Power(_, x)
             | Kind::StopGradient(x)
             | Kind::Dropout(_, x)
+            | Kind::Half { x, .. }
             | Kind::Reduce { body: x, .. }
             | Kind::Softmax { body: x, .. }
             | Kind::RowReduce { body: x, .. }

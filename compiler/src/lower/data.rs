@@ -1,51 +1,67 @@
 //! What only the data knows: classes, class weights, means; and whether there is anything to train on.
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
+use gsl_plan::pairs::Pairs;
 use gsl_plan::plan::{Predict, Task, Trainer};
 
 use super::Wrong;
 use crate::diag::{Diagnostic, codes};
-use crate::sema::graph::label::CheckedLabel;
-use crate::sema::{self, CheckedGraph, Experiment, Loss};
+use crate::sema::{self, CheckedGraph, Experiment, Loss, Target};
+use crate::syntax::ast::Span;
 
 /// The predictions with their classes and weights.
 pub fn predicts(
     experiment: &Experiment,
     graph: &CheckedGraph,
     facts: &GraphFacts,
+    pairs: &[Option<Pairs>],
 ) -> Result<Vec<Predict>, Wrong> {
     let mut wrong = Vec::new();
     let mut found = Vec::new();
-    for predict in &experiment.predicts {
-        let label = &graph.labels[predict.ty][predict.label];
-        let Some(known) = label_facts(predict, label, facts) else {
+    for (predict, pairs) in experiment.predicts.iter().zip(pairs) {
+        let Some(known) = label_facts(predict, graph, facts, pairs.as_ref()) else {
             wrong.push(no_facts(predict));
             continue;
         };
-        match check(predict, label, known) {
+        match check(predict, stated(predict, graph), &known) {
             Some(diagnostic) => wrong.push(diagnostic),
-            None => found.push(one(predict, known)),
+            None => found.push(one(predict, &known, pairs.clone())),
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
 }
 
-fn label_facts<'f>(
+fn label_facts(
     predict: &sema::Predict,
-    label: &CheckedLabel,
-    facts: &'f GraphFacts,
-) -> Option<&'f LabelFacts> {
-    facts.nodes.get(predict.ty)?.labels.iter().find(|l| l.name == label.label.name)
+    graph: &CheckedGraph,
+    facts: &GraphFacts,
+    pairs: Option<&Pairs>,
+) -> Option<LabelFacts> {
+    match (predict.target, pairs) {
+        (Target::Node { ty, label }, _) => {
+            let name = &graph.labels[ty][label].label.name;
+            facts.nodes.get(ty)?.labels.iter().find(|l| l.name == *name).cloned()
+        }
+        (_, Some(pairs)) => Some(super::pairs::label_facts(facts, pairs)),
+        _ => None,
+    }
 }
 
-fn no_facts(predict: &sema::Predict) -> Diagnostic {
+/// The number of classes that the label's declaration states, and where.
+fn stated(predict: &sema::Predict, graph: &CheckedGraph) -> Option<(usize, Span)> {
+    let Target::Node { ty, label } = predict.target else { return None };
+    let label = &graph.labels[ty][label];
+    Some((label.classes?, label.span))
+}
+
+pub fn no_facts(predict: &sema::Predict) -> Diagnostic {
     let message = format!("the built graph has no label `{}`", predict.name);
     Diagnostic::new(codes::EXPERIMENT_DATA, message)
         .at(predict.span, "not in the graph")
         .help("build the graph again: `gsc build`")
 }
 
-fn check(predict: &sema::Predict, label: &CheckedLabel, known: &LabelFacts) -> Option<Diagnostic> {
+fn check(predict: &sema::Predict, stated: Option<(usize, Span)>, known: &LabelFacts) -> Option<Diagnostic> {
     let data = |message: String, help: &str| {
         Diagnostic::new(codes::EXPERIMENT_DATA, message).at(predict.span, "").help(help)
     };
@@ -58,24 +74,32 @@ fn check(predict: &sema::Predict, label: &CheckedLabel, known: &LabelFacts) -> O
         let message = format!("`{}` has {classes} class, and there is nothing to tell apart", predict.name);
         return Some(data(message, "a label needs at least two values"));
     }
-    if let Some(stated) = label.classes.filter(|n| *n != classes) {
+    if let Some((stated, span)) = stated.filter(|(n, _)| *n != classes) {
         let message = format!("`{}` has {classes} classes, and {stated} are stated", predict.name);
         let diagnostic = data(message, "correct the number, or leave it out: `: class`");
-        return Some(diagnostic.at(label.span, format!("class({stated})")));
+        return Some(diagnostic.at(span, format!("class({stated})")));
     }
     None
 }
 
-fn one(predict: &sema::Predict, known: &LabelFacts) -> Predict {
+fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Predict {
     let task = match predict.kind {
+        _ if predict.link.is_some() => Task::Links,
         LabelKind::Class | LabelKind::Classes => Task::Classification { classes: known.classes.clone() },
         LabelKind::Float => Task::Regression { mean: known.mean, std: spread(known) },
+    };
+    let (ty, label) = match (predict.target, &pairs) {
+        (Target::Node { ty, label }, _) => (ty as u32, label as u32),
+        (_, Some(pairs)) => (pairs.ty, pairs.label),
+        _ => (0, 0),
     };
     let balanced = matches!(predict.loss, Loss::CrossEntropy { balanced: true, .. });
     Predict {
         name: predict.name.clone(),
-        ty: predict.ty as u32,
-        label: predict.label as u32,
+        ty,
+        label,
+        parts: known.parts,
+        pairs,
         task,
         class_weights: if balanced { balance(&known.train_counts) } else { Vec::new() },
         metrics: predict.metrics.clone(),
@@ -98,13 +122,9 @@ fn balance(counts: &[u64]) -> Vec<f32> {
 }
 
 /// Without validation rows the default rules to stop and to choose fall away; written ones are a mistake.
-pub fn trainer(experiment: &Experiment, graph: &CheckedGraph, facts: &GraphFacts) -> Result<Trainer, Wrong> {
+pub fn trainer(experiment: &Experiment, predicts: &[Predict]) -> Result<Trainer, Wrong> {
     let mut trainer = experiment.training.trainer.clone();
-    let has_valid = |index: usize| {
-        let predict = &experiment.predicts[index];
-        let label = &graph.labels[predict.ty][predict.label];
-        label_facts(predict, label, facts).is_some_and(|l| l.parts[2] > 0)
-    };
+    let has_valid = |index: usize| predicts[index].parts[2] > 0;
     let mut wrong = Vec::new();
     if let Some(stop) = trainer.stop.as_ref().map(|s| s.monitor.predict).filter(|p| !has_valid(*p)) {
         trainer.stop = None;

@@ -11,11 +11,6 @@ use crate::sema::model::Encoder;
 use crate::syntax::ast::Span;
 
 impl<'a> Lowering<'a> {
-    /// Rows of every type that is needed at `hop`, the outermost: Nodes{ty, hop} × \[width\].
-    pub fn encode(&self, cx: &mut LowerCx<'a>, hop: u32) -> Result<Rows, Wrong> {
-        self.encode_at(cx, hop, hop)
-    }
-
     /// Rows of the types needed `reach` hops out, computed in the domain of `hop`.
     pub fn encode_at(&self, cx: &mut LowerCx<'a>, reach: u32, hop: u32) -> Result<Rows, Wrong> {
         let mut rows = Rows::new();

@@ -5,30 +5,60 @@ use gsl_plan::program::{BinaryOp, Domain, Op, Role, UnaryOp, ValueId};
 use gsl_plan::verify::VerifyError;
 
 use super::data::spread;
+use super::link::link_loss;
 use super::rows::{Names, calls};
 use super::{Lowering, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows};
-use crate::sema::{Loss, Predict};
+use crate::sema::{Loss, Predict, Target};
+
+/// The scores of a prediction, and of links those of the negatives of each corrupted side.
+pub struct Scores {
+    own: ValueId,
+    negatives: Vec<ValueId>,
+}
 
 impl<'a> Lowering<'a> {
-    /// Scores of every prediction: Nodes{ty, 0} × \[classes\], or × \[\] for a number.
-    pub fn decode(&self, cx: &mut LowerCx<'a>, rows: &Rows) -> Result<Vec<ValueId>, Wrong> {
-        let mut scores = Vec::new();
+    /// Scores of every prediction: × \[classes\], or × \[\] for a number, in Nodes{ty, 0} of the graph or of pairs.
+    pub fn decode(&self, cx: &mut LowerCx<'a>, rows: &Rows) -> Result<Vec<Scores>, Wrong> {
+        let mut found = Vec::new();
         for (i, predict) in self.experiment.predicts.iter().enumerate() {
-            let value = self.scores(cx, predict, rows[&(predict.ty as u32)])?;
-            cx.builder.output(Role::Scores(i), value);
-            scores.push(value);
+            let scores = match &self.pairs[i] {
+                None => Scores { own: self.node_scores(cx, i, rows)?, negatives: Vec::new() },
+                Some(pairs) => {
+                    let out = self.outputs(i);
+                    let (own, negatives) = self.pair_scores(cx, predict, pairs, rows, out)?;
+                    let negatives = negatives.into_iter().map(|n| self.shaped(cx, predict, n, out));
+                    let negatives = negatives.collect::<Result<_, _>>()?;
+                    Scores { own: self.shaped(cx, predict, own, out)?, negatives }
+                }
+            };
+            cx.builder.output(Role::Scores(i), scores.own);
+            found.push(scores);
         }
-        Ok(scores)
+        Ok(found)
     }
 
-    fn scores(&self, cx: &mut LowerCx<'a>, predict: &Predict, x: ValueId) -> Result<ValueId, Wrong> {
+    /// Scores of nodes, from rows at hop 0 or further out.
+    pub fn node_scores(&self, cx: &mut LowerCx<'a>, index: usize, rows: &Rows) -> Result<ValueId, Wrong> {
+        let predict = &self.experiment.predicts[index];
+        let ty = predict.target.types(&self.graph.plan)[0] as u32;
+        let x = cx.builder.prefix(rows[&ty], 0).map_err(fault(predict.span))?;
         let prefix = format!("predict.{}", predict.name);
         let mut names = if calls(&predict.decode) == 1 { Names::bare(prefix) } else { Names::new(prefix) };
-        let label = &self.facts.nodes[predict.ty].labels[predict.label];
-        let out = if predict.kind == LabelKind::Class { label.classes.len() } else { 1 };
+        let out = self.outputs(index);
         let scores = self.rows_model(cx, &predict.decode, x, &mut names, Some(out))?;
+        self.shaped(cx, predict, scores, out)
+    }
+
+    /// As many scores as are needed, or a diagnostic.
+    pub fn shaped(
+        &self,
+        cx: &mut LowerCx<'a>,
+        predict: &Predict,
+        scores: ValueId,
+        out: usize,
+    ) -> Result<ValueId, Wrong> {
         let width = cx.builder.value(scores).width();
         if width != out {
             return Err(vec![wrong_width(predict, width, out)]);
@@ -39,10 +69,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// Σ over predictions of weight · LossScale · Σ over seeds of SeedWeight · loss.
-    pub fn losses(&self, cx: &mut LowerCx<'a>, scores: &[ValueId]) -> Result<(), Wrong> {
+    pub fn losses(&self, cx: &mut LowerCx<'a>, scores: &[Scores]) -> Result<(), Wrong> {
         let mut total: Option<ValueId> = None;
         for (i, (predict, scores)) in self.experiment.predicts.iter().zip(scores).enumerate() {
-            let loss = self.task_loss(cx, i, predict, *scores).map_err(fault(predict.span))?;
+            let loss = self.task_loss(cx, i, predict, scores).map_err(fault(predict.span))?;
             cx.builder.output(Role::TaskLoss(i), loss);
             total = Some(add_weighted(cx, total, loss, predict.weight as f32).map_err(fault(predict.span))?);
         }
@@ -57,20 +87,25 @@ impl<'a> Lowering<'a> {
         cx: &mut LowerCx<'a>,
         index: usize,
         predict: &Predict,
-        scores: ValueId,
+        scores: &Scores,
     ) -> Result<ValueId, VerifyError> {
-        let seeds = Domain::Nodes { ty: predict.ty as u32, hop: 0 };
+        let seeds = cx.builder.domain(scores.own);
         let predict_index = index as u32;
         let builder = &mut cx.builder;
         builder.at(format!("loss of {}", predict.name), None);
-        let label = builder.push(Op::Label { label: predict.label as u32 }, &[], seeds, &[])?;
         let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &[])?;
         let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
         let each = match predict.loss {
+            Loss::Link(loss) => link_loss(cx, loss, scores.own, &scores.negatives)?,
             Loss::CrossEntropy { smoothing, .. } => {
-                builder.op(Op::CrossEntropy { smoothing: smoothing as f32 }, &[scores, label])?
+                let label = self.label(cx, index, seeds)?;
+                let op = Op::CrossEntropy { smoothing: smoothing as f32 };
+                cx.builder.op(op, &[scores.own, label])?
             }
-            _ => self.error(cx, predict, scores, label)?,
+            _ => {
+                let label = self.label(cx, index, seeds)?;
+                self.error(cx, index, scores.own, label)?
+            }
         };
         let builder = &mut cx.builder;
         let weighted = builder.mul(each, weight)?;
@@ -78,22 +113,31 @@ impl<'a> Lowering<'a> {
         builder.mul(sum, scale)
     }
 
+    /// The label of each seed: of nodes the label's number, of pairs that of the prediction.
+    fn label(&self, cx: &mut LowerCx<'a>, index: usize, seeds: Domain) -> Result<ValueId, VerifyError> {
+        let label = match self.experiment.predicts[index].target {
+            Target::Node { label, .. } => label,
+            _ => index,
+        };
+        cx.builder.push(Op::Label { label: label as u32 }, &[], seeds, &[])
+    }
+
     /// Loss of a number against the standardised target, (y - mean) / std.
     fn error(
         &self,
         cx: &mut LowerCx<'a>,
-        predict: &Predict,
+        index: usize,
         scores: ValueId,
         label: ValueId,
     ) -> Result<ValueId, VerifyError> {
-        let known = &self.facts.nodes[predict.ty].labels[predict.label];
+        let known = self.label_of(index);
         let builder = &mut cx.builder;
         let mean = builder.constant(known.mean as f32);
-        let scale = builder.constant((1.0 / spread(known)) as f32);
+        let scale = builder.constant((1.0 / spread(&known)) as f32);
         let centred = builder.binary(BinaryOp::Sub, label, mean)?;
         let target = builder.mul(centred, scale)?;
         let difference = builder.binary(BinaryOp::Sub, scores, target)?;
-        match predict.loss {
+        match self.experiment.predicts[index].loss {
             Loss::Mae => builder.unary(UnaryOp::Abs, difference),
             Loss::Huber { delta } => {
                 let size = builder.unary(UnaryOp::Abs, difference)?;

@@ -7,21 +7,24 @@
 mod data;
 mod encode;
 mod head;
+mod link;
+mod pairs;
 mod rows;
 mod stages;
 mod steps;
 
 use std::collections::BTreeSet;
 
-use gsl_plan::graph::GraphFacts;
-use gsl_plan::plan::{self, Executable, Fanout, Plan, Stage};
+use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
+use gsl_plan::pairs::Pairs;
+use gsl_plan::plan::{self, Executable, Fanout, Plan, Scorer, Stage, Virtuals};
 use gsl_plan::program::{Program, Signature};
 use gsl_plan::verify::VerifyError;
 
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode};
 use crate::passes::{Costs, Options, PassError, Snapshot, compile};
-use crate::sema::{Checked, CheckedGraph, Experiment};
+use crate::sema::{Checked, CheckedGraph, Experiment, Target};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
 
@@ -52,29 +55,35 @@ pub fn lower(
     options: &LowerOptions,
 ) -> Result<Lowered, Wrong> {
     let graph = checked.graph_of(experiment);
-    let predicts = data::predicts(experiment, graph, facts)?;
-    let trainer = data::trainer(experiment, graph, facts)?;
-    let lowering = Lowering::new(checked, experiment, graph, facts);
-    let mut cx = LowerCx::new(facts, Mode::Train);
+    let (pairs, virtuals) = pairs::pairs(experiment, graph, facts)?;
+    let predicts = data::predicts(experiment, graph, facts, &pairs)?;
+    let trainer = data::trainer(experiment, &predicts)?;
+    let lowering = Lowering::new(checked, experiment, graph, facts, pairs, virtuals);
+    let mut cx = lowering.cx(Mode::Train, Vec::new());
     lowering.train(&mut cx)?;
     let params = cx.params;
     let train = cx.builder.program;
-    let (stages, params) = lowering.infer(params)?;
-    let signature = signature(facts, &params);
+    let (stages, scorers, params) = lowering.infer(params)?;
+    let signature = signature(facts, &lowering.virtuals, &params);
     let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
     let plan = Plan {
         version: plan::PLAN_VERSION,
         experiment: experiment.name.clone(),
-        graph: graph.plan.clone(),
+        graph: experiment.graph_plan(graph),
         facts: facts.clone(),
         train: compiler.train(train, &lowering.costs())?,
         infer: stages
             .into_iter()
             .map(|stage| compiler.stage(stage, &lowering))
             .collect::<Result<Vec<_>, _>>()?,
+        scorers: scorers
+            .into_iter()
+            .map(|(predict, program)| compiler.scorer(predict, program, &lowering))
+            .collect::<Result<Vec<_>, _>>()?,
+        virtuals: lowering.virtuals.clone(),
         params,
         predicts,
-        sampler: plan::Sampler { fanouts: experiment.training.fanouts.clone() },
+        sampler: plan::Sampler { fanouts: lowering.fanouts() },
         trainer,
         writes: experiment.writes.clone(),
         seed: experiment.training.seed,
@@ -90,8 +99,11 @@ struct Lowering<'a> {
     facts: &'a GraphFacts,
     /// The gnn, spread into one list.
     steps: Vec<Step<'a>>,
-    /// `types[h]`: node types whose rows are needed h hops from the seeds.
+    /// `types[h]`: node types whose rows are needed h hops from the nodes that decoders read.
     types: Vec<BTreeSet<u32>>,
+    /// By prediction.
+    pairs: Vec<Option<Pairs>>,
+    virtuals: Virtuals,
 }
 
 impl<'a> Lowering<'a> {
@@ -100,17 +112,21 @@ impl<'a> Lowering<'a> {
         experiment: &'a Experiment,
         graph: &'a CheckedGraph,
         facts: &'a GraphFacts,
+        pairs: Vec<Option<Pairs>>,
+        virtuals: Virtuals,
     ) -> Self {
         let steps = steps::spread(&experiment.gnn);
-        let mut lowering = Lowering { checked, experiment, graph, facts, steps, types: Vec::new() };
+        let types = Vec::new();
+        let mut lowering = Lowering { checked, experiment, graph, facts, steps, types, pairs, virtuals };
         lowering.types = lowering.needed();
         lowering
     }
 
     /// From the seeds outward: a layer needs its own types and the sources of the relations that enter them.
     fn needed(&self) -> Vec<BTreeSet<u32>> {
-        let mut types: Vec<BTreeSet<u32>> =
-            vec![self.experiment.predicts.iter().map(|p| p.ty as u32).collect()];
+        let predicts = self.experiment.predicts.iter();
+        let roots = predicts.flat_map(|p| p.target.types(&self.graph.plan)).map(|ty| ty as u32);
+        let mut types: Vec<BTreeSet<u32>> = vec![roots.collect()];
         for _ in 0..hops_of(&self.steps) {
             let inner = types.last().cloned().unwrap_or_default();
             let mut outer = inner.clone();
@@ -124,14 +140,31 @@ impl<'a> Lowering<'a> {
         types
     }
 
+    /// Hops of the layers.
     fn hops(&self) -> u32 {
         self.types.len() as u32 - 1
     }
 
+    /// The hop of the nodes that decoders read: pairs stand one hop before their ends.
+    fn base(&self) -> u32 {
+        u32::from(self.pairs.iter().any(Option::is_some))
+    }
+
+    fn fanouts(&self) -> Vec<Fanout> {
+        let own = self.experiment.training.fanouts.iter().copied();
+        std::iter::repeat_n(Fanout::All, self.base() as usize).chain(own).collect()
+    }
+
+    fn cx(&self, mode: Mode, params: Vec<plan::Param>) -> LowerCx<'a> {
+        let mut cx = LowerCx::with_params(self.facts, mode, params);
+        cx.builder.signature.relations.extend(&self.virtuals.relations);
+        cx
+    }
+
     /// The training program: encoders at the outermost hop, each layer one hop nearer, decoders and losses at the seeds.
     fn train(&self, cx: &mut LowerCx<'a>) -> Result<(), Wrong> {
-        let rows = self.encode(cx, self.hops())?;
-        let mut state = steps::State::new(rows, self.hops());
+        let rows = self.encode_at(cx, self.hops(), self.hops() + self.base())?;
+        let mut state = steps::State::new(rows, self.hops() + self.base());
         for step in &self.steps {
             self.step(cx, &mut state, step)?;
         }
@@ -143,12 +176,50 @@ impl<'a> Lowering<'a> {
     fn costs(&self) -> Costs {
         let trainer = &self.experiment.training.trainer;
         let mut seeds = vec![0.0; self.facts.nodes.len()];
-        for predict in &self.experiment.predicts {
-            let labels = &self.facts.nodes[predict.ty].labels;
-            let all = labels.get(predict.label).map_or(1, |l| l.parts[1]).max(1) as f64;
-            seeds[predict.ty] = trainer.batch.map_or(all, |b| all.min(f64::from(b)));
+        let mut add =
+            |ty: usize, rows: f64| seeds[ty] = (seeds[ty] + rows).min(self.facts.nodes[ty].count as f64);
+        for (index, predict) in self.experiment.predicts.iter().enumerate() {
+            let all = self.label_of(index).parts[1].max(1) as f64;
+            let rows = trainer.batch.map_or(all, |b| all.min(f64::from(b)));
+            predict.target.types(&self.graph.plan).into_iter().for_each(|ty| add(ty, rows));
         }
-        Costs::estimate(self.facts, &self.experiment.training.fanouts, &seeds, &self.relations())
+        let costs = Costs::estimate(self.facts, &self.experiment.training.fanouts, &seeds, &self.relations());
+        self.with_pairs(costs)
+    }
+
+    /// The estimate with the pairs of a batch in front.
+    fn with_pairs(&self, costs: Costs) -> Costs {
+        if self.base() == 0 {
+            return costs;
+        }
+        let batch = self.experiment.training.trainer.batch.map_or(1e5, f64::from);
+        let negatives =
+            self.pairs.iter().flatten().flat_map(|p| &p.links).map(|l| f64::from(l.negatives.width()));
+        costs.behind(
+            self.virtuals.types.len(),
+            self.virtuals.relations.len(),
+            batch,
+            negatives.fold(1.0, f64::max),
+        )
+    }
+
+    /// What is known of the label of a prediction.
+    fn label_of(&self, index: usize) -> LabelFacts {
+        match (&self.pairs[index], self.experiment.predicts[index].target) {
+            (Some(pairs), _) => pairs::label_facts(self.facts, pairs),
+            (None, Target::Node { ty, label }) => {
+                self.facts.nodes[ty].labels.get(label).cloned().unwrap_or_default()
+            }
+            _ => LabelFacts::default(),
+        }
+    }
+
+    /// Scores of a prediction: one for each class, or one.
+    fn outputs(&self, index: usize) -> usize {
+        match self.experiment.predicts[index].kind {
+            LabelKind::Class => self.label_of(index).classes.len(),
+            _ => 1,
+        }
     }
 
     /// Expected rows of a chunk of exact inference.
@@ -182,9 +253,9 @@ struct RawStage {
     program: Program,
 }
 
-fn signature(facts: &GraphFacts, params: &[plan::Param]) -> Signature {
+fn signature(facts: &GraphFacts, virtuals: &Virtuals, params: &[plan::Param]) -> Signature {
     Signature {
-        relations: facts.relations.iter().map(|r| (r.src as u32, r.dst as u32)).collect(),
+        relations: facts.ends().chain(virtuals.relations.iter().copied()).collect(),
         params: params.iter().map(|p| p.shape.clone()).collect(),
     }
 }
@@ -207,6 +278,14 @@ impl Compiler<'_> {
         let signature = self.signature;
         let exec = self.run(&stage.name, stage.program, Options::infer(signature, &costs))?;
         Ok(Stage { name: stage.name, types: stage.types, reads: stage.reads, exec })
+    }
+
+    fn scorer(&mut self, predict: usize, program: Program, lowering: &Lowering) -> Result<Scorer, Wrong> {
+        let costs = lowering.with_pairs(Costs::default());
+        let signature = self.signature;
+        let name = format!("score {}", lowering.experiment.predicts[predict].name);
+        let exec = self.run(&name, program, Options::infer(signature, &costs))?;
+        Ok(Scorer { predict, exec })
     }
 
     fn run(&mut self, name: &str, program: Program, mut options: Options) -> Result<Executable, Wrong> {

@@ -6,20 +6,24 @@
 use std::collections::BTreeMap;
 
 use gsl_plan::plan::Param;
-use gsl_plan::program::{Domain, Op, Role, ValueId};
+use gsl_plan::program::{Domain, Op, Program, Role, ValueId};
 
 use super::steps::{State, Step, at_hop};
 use super::{Lowering, RawStage, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode, Rows};
+use crate::sema::Target;
 use crate::syntax::ast::Span;
+
+/// Stages, scorers by prediction, parameters.
+pub type Inferred = (Vec<RawStage>, Vec<(usize, Program)>, Vec<Param>);
 
 /// Shapes of the pieces that make up the stored row of each type.
 type Layout = BTreeMap<u32, Vec<Vec<usize>>>;
 
 impl<'a> Lowering<'a> {
-    /// The stages, and the parameters (those of training).
-    pub fn infer(&self, params: Vec<Param>) -> Result<(Vec<RawStage>, Vec<Param>), Wrong> {
+    /// The stages, what scores pairs after them, and the parameters (those of training).
+    pub fn infer(&self, params: Vec<Param>) -> Result<Inferred, Wrong> {
         let trained = params.len();
         let mut infer = Infer { lowering: self, params, stages: Vec::new(), layout: Layout::new(), saved: 0 };
         let (first, rest) = infer.groups();
@@ -28,11 +32,12 @@ impl<'a> Lowering<'a> {
             infer.layer(i + 1, steps)?;
         }
         infer.decoders()?;
+        let scorers = infer.scorers()?;
         if infer.params.len() != trained {
             let message = "internal error in lowering: inference has parameters that training has not";
             return Err(vec![Diagnostic::new(codes::LAYER_LOWERING, message)]);
         }
-        Ok((infer.stages, infer.params))
+        Ok((infer.stages, scorers, infer.params))
     }
 }
 
@@ -61,7 +66,7 @@ impl<'l, 'a> Infer<'l, 'a> {
     }
 
     fn cx(&mut self) -> LowerCx<'a> {
-        LowerCx::with_params(self.lowering.facts, Mode::Infer, std::mem::take(&mut self.params))
+        self.lowering.cx(Mode::Infer, std::mem::take(&mut self.params))
     }
 
     fn encoders(&mut self, steps: &[&Step<'a>]) -> Result<(), Wrong> {
@@ -90,18 +95,39 @@ impl<'l, 'a> Infer<'l, 'a> {
         let mut cx = self.cx();
         let reads: Vec<u32> = self.layout.keys().copied().collect();
         let state = self.read(&mut cx, 0)?;
-        let scores = self.lowering.decode(&mut cx, &state.rows)?;
         let predicts = &self.lowering.experiment.predicts;
         let mut types: Vec<(u32, usize)> = Vec::new();
-        for (predict, value) in predicts.iter().zip(&scores) {
-            let width = cx.builder.value(*value).width();
-            match types.iter_mut().find(|(ty, _)| *ty == predict.ty as u32) {
+        for (i, predict) in predicts.iter().enumerate() {
+            let Target::Node { ty, .. } = predict.target else { continue };
+            let value = self.lowering.node_scores(&mut cx, i, &state.rows)?;
+            cx.builder.output(Role::Scores(i), value);
+            let width = cx.builder.value(value).width();
+            match types.iter_mut().find(|(known, _)| *known == ty as u32) {
                 Some((_, widest)) => *widest = width.max(*widest),
-                None => types.push((predict.ty as u32, width)),
+                None => types.push((ty as u32, width)),
             }
         }
-        self.push(cx, "decode".to_owned(), types, reads);
+        match types.is_empty() {
+            true => self.params = cx.params,
+            false => self.push(cx, "decode".to_owned(), types, reads),
+        }
         Ok(())
+    }
+
+    /// A program for each prediction of pairs.
+    fn scorers(&mut self) -> Result<Vec<(usize, Program)>, Wrong> {
+        let width = |(ty, pieces): (&u32, &Vec<Vec<usize>>)| (*ty, pieces.iter().flatten().product());
+        let widths: Vec<(u32, usize)> = self.layout.iter().map(width).collect();
+        let mut found = Vec::new();
+        for (i, pairs) in self.lowering.pairs.iter().enumerate() {
+            if pairs.is_some() {
+                let mut cx = self.cx();
+                self.lowering.scorer(&mut cx, i, &widths)?;
+                self.params = cx.params;
+                found.push((i, cx.builder.program));
+            }
+        }
+        Ok(found)
     }
 
     /// The rows that the stage before stored: Nodes{ty, hop}, cut into pieces.

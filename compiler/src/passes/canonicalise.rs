@@ -76,6 +76,8 @@ fn fold_unary(op: UnaryOp, c: f32) -> Option<f32> {
         UnaryOp::Square => c * c,
         UnaryOp::Abs => c.abs(),
         UnaryOp::Relu => c.max(0.0),
+        UnaryOp::Sin => c.sin(),
+        UnaryOp::Cos => c.cos(),
         UnaryOp::Tanh => c.tanh(),
         UnaryOp::Sigmoid => 1.0 / (1.0 + (-c).exp()),
         _ => return None,

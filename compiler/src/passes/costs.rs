@@ -28,6 +28,17 @@ impl Costs {
         }
     }
 
+    /// The same one hop further out, behind `pairs` pairs with as many `negatives`: a batch of pairs has its own node types and
+    /// relations, numbered behind those of the graph.
+    pub fn behind(mut self, types: usize, relations: usize, pairs: f64, negatives: f64) -> Costs {
+        let seeds = self.nodes.iter().map(|rows| rows.first().copied().unwrap_or(0.0)).collect::<Vec<_>>();
+        self.nodes.iter_mut().zip(seeds).for_each(|(rows, seeds)| rows.insert(0, seeds));
+        self.edges.iter_mut().for_each(|rows| rows.insert(0, 0.0));
+        self.nodes.extend(std::iter::repeat_n(vec![pairs], types));
+        self.edges.extend(std::iter::repeat_n(vec![pairs * negatives], relations));
+        self
+    }
+
     /// Rows of blocks sampled from a graph: `seeds[ty]` seeds, `fanouts[h]` neighbours per node and relation at hop h
     /// (hop 0 nearest the seeds), over the relations `hops[h]`; the hops are as many as `fanouts`.
     ///

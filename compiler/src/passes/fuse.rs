@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_EDGE_PRODUCT: usize = 4096;
 /// An edge value that needs more instructions than this is computed once.
 const MAX_EDGE_INSTRUCTIONS: usize = 96;
+/// A sum along the row of this many numbers on each edge, if it is read more than once, is computed once.
+const MIN_KEPT_SUM: usize = 16;
 /// Values per kernel over rows.
 const MAX_GROUP: u32 = 64;
 /// Results per kernel.
@@ -295,11 +297,21 @@ impl Fusion<'_> {
                 self.keep_operand(i, 0, &product);
             } else if size[i] > MAX_EDGE_INSTRUCTIONS && !matches!(self.value(i).op, Op::Reshape) {
                 self.keep_edge(i, format!("needs more than {MAX_EDGE_INSTRUCTIONS} instructions"));
+            } else if self.is_output[i] {
+                self.keep_edge(i, "what the program is run for".to_owned());
+            } else if let Some(inner) = self.dear_sum(i) {
+                self.keep_edge(i, format!("a sum of {inner} numbers on every edge, read more than once"));
             }
             if self.reason[i].is_some() {
                 size[i] = 1;
             }
         }
+    }
+
+    /// How many numbers a sum along the row adds up, where keeping the sums costs less than the rows of another pass.
+    fn dear_sum(&self, i: usize) -> Option<usize> {
+        let Op::SumInner { inner } = self.value(i).op else { return None };
+        (inner >= MIN_KEPT_SUM && self.readers[i].len() > 1).then_some(inner)
     }
 
     fn keep_edge(&mut self, i: usize, reason: String) {

@@ -104,6 +104,13 @@ fn unary(a: &mut Adjoint, op: UnaryOp, x: ValueId, y: ValueId, g: ValueId) -> Do
         }
         // g sign(x)
         Abs => times(a, g, Sign, x)?,
+        // g cos(x)
+        Sin => times(a, g, Cos, x)?,
+        // −g sin(x)
+        Cos => {
+            let along = times(a, g, Sin, x)?;
+            a.b.unary(Neg, along)?
+        }
         // g (1 − y²)
         Tanh => {
             let square = a.b.unary(Square, y)?;

@@ -19,6 +19,8 @@ pub struct Composer<'a, 'w> {
     pub env: &'a Env,
     /// Layers that look at neighbours are allowed; else this is what the place is called.
     pub rows_only: Option<&'static str>,
+    /// Decoders of pairs are allowed.
+    pub pairs: bool,
     /// A call without `out` is completed with the number of scores.
     pub head: bool,
     /// Aliases being expanded.
@@ -219,13 +221,20 @@ impl Composer<'_, '_> {
             self.cx.error_help(codes::MODEL_NEEDS_GRAPH, message, span, "needs a graph", help);
             return None;
         }
+        let pairs = def.decl.kind == LayerKind::Decoder;
+        if pairs && !self.pairs {
+            let message = format!("`{}` scores a pair of nodes, and here are single ones", def.decl.name);
+            let help = "use it in `predict link a -r-> b` or `predict (a -r-> b).label`";
+            self.cx.error_help(codes::MODEL_NEEDS_PAIRS, message, span, "needs pairs", help);
+            return None;
+        }
         let (args, head) = self.arguments(id, args, span)?;
         if let LayerBody::Alias(expr) = &def.decl.body {
             return self.alias(id, expr, args, span);
         }
         let name = def.decl.name.text.clone();
         let file = self.cx.file().clone();
-        Some(Model::Call(LayerCall { id, name, args, hops, head, span, file }))
+        Some(Model::Call(LayerCall { id, name, args, hops, pairs, head, span, file }))
     }
 
     /// Whether an expression reads a constant whose mistake has been reported.
@@ -285,10 +294,10 @@ impl Composer<'_, '_> {
         let env: Env = args.iter().map(|(name, arg)| (name.clone(), Some(from_arg(arg)))).collect();
         let mut open = self.open.clone();
         open.push(id);
-        let (prelude, rows_only, head) = (self.prelude, self.rows_only, self.head);
+        let (prelude, rows_only, pairs, head) = (self.prelude, self.rows_only, self.pairs, self.head);
         let module = library.module_of(id);
         self.cx.within(&def.file, |cx| {
-            Composer { cx, library, prelude, module, env: &env, rows_only, head, open }.model(expr)
+            Composer { cx, library, prelude, module, env: &env, rows_only, pairs, head, open }.model(expr)
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gsl_plan::graph::{GraphPlan, Label, LabelKind};
 use gsl_plan::plan;
 
 use super::body::{Body, Place, Sourced};
@@ -12,6 +13,7 @@ use super::encode::EncodeCx;
 use super::explain::{Line, Origin};
 use super::graph::{CheckedGraph, GRAPH};
 use super::library::Library;
+use super::link::LINK;
 use super::model::{Encoder, Model};
 use super::predict::Predict;
 use super::prelude::Prelude;
@@ -38,6 +40,25 @@ pub struct Experiment {
     pub writes: Vec<plan::Write>,
     /// Settings as completed, for people.
     pub lines: Vec<Line>,
+}
+
+impl Experiment {
+    /// The graph as this experiment wants it built: edges whose links are predicted have parts.
+    pub fn graph_plan(&self, graph: &CheckedGraph) -> GraphPlan {
+        let mut plan = graph.plan.clone();
+        for predict in &self.predicts {
+            let (Some(edge), Some(link)) = (predict.target.edge(), &predict.link) else { continue };
+            plan.edges[edge].labels.push(Label {
+                name: LINK.to_owned(),
+                column: String::new(),
+                kind: LabelKind::Float,
+                transforms: Vec::new(),
+                separator: None,
+                split: link.split.clone(),
+            });
+        }
+        plan
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -209,18 +230,7 @@ impl ExperimentCx<'_, '_> {
             return None;
         }
         let found: Vec<_> = self.body.predicts.iter().map(|p| self.predict(p)).collect();
-        let found = found.into_iter().collect::<Option<Vec<_>>>()?;
-        if let Some(other) = found.iter().find(|p| p.ty != found[0].ty) {
-            let message = "predictions of several node types in one experiment do not run yet";
-            let first = &found[0];
-            let diagnostic = Diagnostic::new(codes::NOT_YET_SEVERAL_TYPES, message)
-                .at(other.span, "of another type")
-                .at(first.span, "the first one")
-                .help("make an experiment of each; several labels of one type can be predicted together");
-            self.cx.report(diagnostic);
-            return None;
-        }
-        Some(found)
+        found.into_iter().collect()
     }
 
     fn label_names(&self) -> Vec<String> {
@@ -230,7 +240,8 @@ impl ExperimentCx<'_, '_> {
 
     fn gnn(&mut self, predicts: Option<&[Predict]>, lines: &mut Vec<Line>) -> Option<Model> {
         let encodes_only = self.body.setting("gnn").is_none() && !self.body.encodes.is_empty();
-        let lonely = predicts.and_then(|p| p.first()).is_some_and(|p| !self.graph.has_neighbours(p.ty));
+        let lonely = predicts.and_then(|p| p.first()).map(|p| self.roots(p));
+        let lonely = lonely.is_some_and(|types| !types.iter().any(|ty| self.graph.has_neighbours(*ty)));
         let setting = match self.body.setting("gnn").cloned() {
             Some(setting) => setting,
             None if encodes_only || (lonely && !self.graph.broken) => return Some(Model::Chain(Vec::new())),
@@ -242,7 +253,8 @@ impl ExperimentCx<'_, '_> {
         }
         let model = self.compose(&setting, &expr)?;
         if lonely && model.hops() > 0 && !self.graph.broken {
-            let ty = predicts.and_then(|p| p.first()).map_or(0, |p| p.ty);
+            let ty =
+                predicts.and_then(|p| p.first()).and_then(|p| self.roots(p).first().copied()).unwrap_or(0);
             let name = &self.graph.plan.nodes[ty].name;
             let message = format!("no edge ends in `{name}`, so its nodes have no neighbours to look at");
             let help =
@@ -260,8 +272,18 @@ impl ExperimentCx<'_, '_> {
         self.cx.calls = 0;
         self.cx.within(&place.file, |cx| {
             let (module, env) = (place.module, &*place.env);
-            Composer { cx, library, prelude, module, env, rows_only: None, head: false, open: Vec::new() }
-                .model(expr)
+            Composer {
+                cx,
+                library,
+                prelude,
+                module,
+                env,
+                rows_only: None,
+                pairs: false,
+                head: false,
+                open: Vec::new(),
+            }
+            .model(expr)
         })
     }
 
@@ -289,12 +311,17 @@ impl ExperimentCx<'_, '_> {
         found.into_iter().collect()
     }
 
+    /// Node types whose rows a decoder reads.
+    fn roots(&self, predict: &Predict) -> Vec<usize> {
+        predict.target.types(&self.graph.plan)
+    }
+
     /// Node types whose rows the model reads.
     fn reached(&self, predicts: Option<&[Predict]>, hops: usize) -> Vec<bool> {
         let plan = &self.graph.plan;
         let mut reached = vec![false; plan.nodes.len()];
         for predict in predicts.unwrap_or(&[]) {
-            reached[predict.ty] = true;
+            self.roots(predict).into_iter().for_each(|ty| reached[ty] = true);
         }
         for _ in 0..hops {
             let before = reached.clone();
@@ -315,8 +342,17 @@ impl ExperimentCx<'_, '_> {
         let encoder = self.cx.within(&place.file, |cx| {
             let (module, env) = (place.module, &*place.env);
             let rows_only = Some("an encoder");
-            let mut composer =
-                Composer { cx, library, prelude, module, env, rows_only, head: false, open: Vec::new() };
+            let mut composer = Composer {
+                cx,
+                library,
+                prelude,
+                module,
+                env,
+                rows_only,
+                pairs: false,
+                head: false,
+                open: Vec::new(),
+            };
             EncodeCx { composer: &mut composer, node, lost }.encoder(&encode.item.value)
         })?;
         if reached {
@@ -420,7 +456,10 @@ impl ExperimentCx<'_, '_> {
             }
         };
         let predicts = predicts?;
-        let mut predicted: Vec<u32> = predicts.iter().map(|p| p.ty as u32).collect();
+        let made =
+            predicts.iter().filter(|p| kind == plan::WriteWhat::Embeddings || p.target.edge().is_none());
+        let mut predicted: Vec<u32> = made.flat_map(|p| self.roots(p)).map(|ty| ty as u32).collect();
+        predicted.sort_unstable();
         predicted.dedup();
         let Some(of) = of else { return Some((kind, predicted)) };
         let TypeRef::Path(path) = of else { return self.no_write(what, "edges", of.span()) };

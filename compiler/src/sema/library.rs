@@ -17,6 +17,7 @@ use crate::world::WorldError;
 pub const STD: &[(&str, &str, &str)] = &[
     ("layers", "stdlib/layers.gsl", include_str!("../../../stdlib/layers.gsl")),
     ("modules", "stdlib/modules.gsl", include_str!("../../../stdlib/modules.gsl")),
+    ("decoders", "stdlib/decoders.gsl", include_str!("../../../stdlib/decoders.gsl")),
 ];
 
 /// The defaults: their modules are signatures of what is built in, not modules to call.
@@ -48,6 +49,12 @@ struct Module {
     own: Vec<LayerId>,
 }
 
+impl Module {
+    fn is_prelude(&self) -> bool {
+        matches!(self.path.as_str(), "std.modules" | "std.decoders")
+    }
+}
+
 /// The file being compiled is the first module.
 pub const ROOT: usize = 0;
 
@@ -73,10 +80,10 @@ impl Library {
         self.files.get(module)?.scope.get(name).copied().or_else(|| self.prelude(name))
     }
 
-    /// Modules of `std.modules` need no `use`: `linear`, `mlp`.
+    /// Modules and decoders of the standard library need no `use`: `linear`, `mlp`, `distmult`.
     fn prelude(&self, name: &str) -> Option<LayerId> {
-        let module = self.files.iter().find(|m| m.path == "std.modules")?;
-        module.own.iter().copied().find(|id| self.layers[*id].decl.name.text == name)
+        let own = self.files.iter().filter(|m| m.is_prelude()).flat_map(|m| &m.own);
+        own.copied().find(|id| self.layers[*id].decl.name.text == name)
     }
 
     pub fn module_of(&self, id: LayerId) -> usize {
@@ -85,7 +92,7 @@ impl Library {
 
     /// Names that can be called in a module, those of the prelude included.
     pub fn names(&self, module: usize) -> Vec<&str> {
-        let prelude = self.files.iter().filter(|m| m.path == "std.modules").flat_map(|m| m.scope.keys());
+        let prelude = self.files.iter().filter(|m| m.is_prelude()).flat_map(|m| m.scope.keys());
         self.files[module].scope.keys().chain(prelude).map(String::as_str).collect()
     }
 

@@ -13,6 +13,7 @@ pub mod experiment;
 pub mod explain;
 pub mod graph;
 pub mod library;
+pub mod link;
 pub mod model;
 mod param;
 pub mod predict;
@@ -28,7 +29,7 @@ pub use experiment::{Experiment, NodeEncoder};
 pub use graph::CheckedGraph;
 pub use library::Library;
 pub use param::CheckedParam;
-pub use predict::{Loss, Predict};
+pub use predict::{Loss, Predict, Target};
 pub use trainer::{Training, show_fanouts};
 
 use self::body::{Body, Experiments, Place};
@@ -189,8 +190,17 @@ fn check_alias(cx: &mut Cx, library: &Library, id: library::LayerId, expr: &Expr
     let env: Env = decl.params.iter().map(|p| (p.name.text.clone(), placeholder(p))).collect();
     let rows_only = (decl.kind == LayerKind::Module).then_some("a module");
     let (prelude, module) = (prelude::prelude(), library.module_of(id));
-    let mut composer =
-        Composer { cx, library, prelude, module, env: &env, rows_only, head: false, open: vec![id] };
+    let mut composer = Composer {
+        cx,
+        library,
+        prelude,
+        module,
+        env: &env,
+        rows_only,
+        pairs: false,
+        head: false,
+        open: vec![id],
+    };
     composer.model(expr);
 }
 

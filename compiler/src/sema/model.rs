@@ -43,6 +43,8 @@ pub struct LayerCall {
     pub args: Vec<(String, Arg)>,
     /// Its equations look at neighbours.
     pub hops: bool,
+    /// Its equations score pairs of nodes.
+    pub pairs: bool,
     /// Its `out` is the number of scores, known once the graph is built.
     pub head: bool,
     pub span: Span,

@@ -1,6 +1,6 @@
 //! Predictions: targets, decoders, losses and metrics, each checked against the task that the label makes.
 
-use gsl_plan::graph::LabelKind;
+use gsl_plan::graph::{GraphPlan, Label, LabelKind};
 use gsl_plan::plan::Metric;
 use serde::Serialize;
 
@@ -11,21 +11,21 @@ use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::merge::show_edge;
+use super::link::{Edges, Link, LinkLoss};
 use super::model::Model;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
-use crate::syntax::ast::*;
+use crate::syntax::ast::{Target as Written, *};
 
 /// What is predicted of which label, by which decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predict {
     /// `package.section`
     pub name: String,
-    /// Index into the graph's node types.
-    pub ty: usize,
-    /// Index into the type's labels.
-    pub label: usize,
+    pub target: Target,
+    /// Of the label; the score of a link is a number.
     pub kind: LabelKind,
+    pub link: Option<Link>,
     /// Ends in a call whose `out` is the number of scores.
     pub decode: Model,
     pub loss: Loss,
@@ -33,6 +33,37 @@ pub struct Predict {
     pub weight: f64,
     pub span: Span,
     pub lines: Vec<Line>,
+}
+
+/// What a prediction is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A label of a node type, by their indices.
+    Node { ty: usize, label: usize },
+    /// A label of an edge type.
+    Edge { edge: usize, label: usize },
+    /// Whether there is an edge of an edge type.
+    Link { edge: usize },
+}
+
+impl Target {
+    /// The edge type whose ends are scored.
+    pub fn edge(self) -> Option<usize> {
+        match self {
+            Target::Node { .. } => None,
+            Target::Edge { edge, .. } | Target::Link { edge } => Some(edge),
+        }
+    }
+
+    /// Node types whose rows the decoder reads.
+    pub fn types(self, plan: &GraphPlan) -> Vec<usize> {
+        match self {
+            Target::Node { ty, .. } => vec![ty],
+            Target::Edge { edge, .. } | Target::Link { edge } => {
+                vec![plan.edges[edge].src, plan.edges[edge].dst]
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -49,13 +80,14 @@ pub enum Loss {
     Huber {
         delta: f64,
     },
+    Link(LinkLoss),
 }
 
 const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
 const METRICS: [&str; 6] = ["accuracy", "f1", "rmse", "mae", "r2", "loss"];
 const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
-/// Settings of link prediction, which does not run yet.
-const LINK_SETTINGS: [&str; 4] = ["negatives", "evaluate", "split", "sample"];
+/// Settings of link prediction alone.
+const LINK_SETTINGS: [&str; 3] = ["negatives", "evaluate", "split"];
 
 impl Loss {
     pub fn show(&self) -> String {
@@ -67,6 +99,7 @@ impl Loss {
             Loss::Mse => "mse".into(),
             Loss::Mae => "mae".into(),
             Loss::Huber { delta } => format!("huber(delta: {})", number_text(*delta)),
+            Loss::Link(loss) => loss.show(),
         }
     }
 
@@ -79,7 +112,7 @@ impl Loss {
 pub fn show_metric(metric: Metric) -> String {
     match metric.name().split_once('_') {
         Some(("f1", average)) => format!("f1(average: {average})"),
-        _ => metric.name().to_owned(),
+        _ => metric.name(),
     }
 }
 
@@ -87,6 +120,7 @@ pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
     match metric {
         Metric::Accuracy | Metric::F1Macro | Metric::F1Micro | Metric::F1Weighted => kind == LabelKind::Class,
         Metric::Rmse | Metric::Mae | Metric::R2 => kind == LabelKind::Float,
+        Metric::Mrr | Metric::Hits(_) | Metric::MeanRank | Metric::Amri => false,
         Metric::Loss => true,
     }
 }
@@ -100,33 +134,34 @@ fn labels(kind: LabelKind) -> &'static str {
 
 impl ExperimentCx<'_, '_> {
     pub fn predict(&mut self, body: &PredictBody) -> Option<Predict> {
-        let (ty, label) = self.target(&body.target)?;
-        let checked = &self.graph.labels[ty][label];
-        let kind = checked.label.kind;
-        if checked.label.split.is_none() && !self.graph.broken {
-            let (owner, name) = (&self.graph.plan.nodes[ty].name, &checked.label.name);
-            let message = format!("`{owner}.{name}` has no split, so nothing says what to train on");
-            let help =
-                format!("add to `node {owner}`: `split {name} = random(train: 80%, valid: 10%, test: 10%)`");
-            self.cx.error_help(codes::EXPERIMENT_NO_SPLIT, message, body.target.span, "not split", help);
-        }
-        self.settings_of(body);
-        let defaults = match kind {
-            LabelKind::Class | LabelKind::Classes => "any.class",
-            LabelKind::Float => "any.float",
-        };
-        let default = self.defaults.predict(defaults).cloned()?;
+        let target = self.target(&body.target)?;
+        let kind = self.split_label(target, body.target.span);
+        self.settings_of(body, target);
+        let default = self.defaults.predict(&self.default_of(target, kind)).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
-        let decode = get("decode").and_then(|s| self.decode(&s, &mut lines));
-        let loss = get("loss").and_then(|s| self.loss(&s, kind, &mut lines));
-        let metrics = get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines));
+        let decode = get("decode").and_then(|s| self.decode(&s, target, &mut lines));
+        let (loss, link, metrics) = match target {
+            Target::Link { edge } => {
+                let plan = &self.graph.plan.edges[edge];
+                let loss = get("loss").and_then(|s| self.link_loss(&s, &mut lines)).map(Loss::Link);
+                let link = self.link(body, &get, Edges { index: edge, plan }, &mut lines);
+                let (link, metrics) =
+                    link.map_or((None, None), |(link, metrics)| (Some(link), Some(metrics)));
+                (loss, link, metrics)
+            }
+            _ => (
+                get("loss").and_then(|s| self.loss(&s, kind, &mut lines)),
+                None,
+                get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines)),
+            ),
+        };
         let weight = get("weight").and_then(|s| self.weight(&s, &mut lines));
         Some(Predict {
             name: show_target(&body.target),
-            ty,
-            label,
+            target,
             kind,
+            link,
             decode: decode?,
             loss: loss?,
             metrics: metrics?,
@@ -136,67 +171,103 @@ impl ExperimentCx<'_, '_> {
         })
     }
 
-    fn settings_of(&mut self, body: &PredictBody) {
+    /// The label of a target; one that is not split is reported.
+    fn split_label(&mut self, target: Target, span: Span) -> LabelKind {
+        let plan = &self.graph.plan;
+        let (owner, label): (String, &Label) = match target {
+            Target::Node { ty, label } => {
+                (format!("node {}", plan.nodes[ty].name), &self.graph.labels[ty][label].label)
+            }
+            Target::Edge { edge, label } => {
+                (format!("edge {}", self.graph.relation_names()[edge]), &plan.edges[edge].labels[label])
+            }
+            Target::Link { .. } => return LabelKind::Float,
+        };
+        let (kind, name) = (label.kind, label.name.clone());
+        if label.split.is_none() && !self.graph.broken {
+            let what = owner.split_once(' ').map_or("", |(_, what)| what);
+            let message = format!("`{what}.{name}` has no split, so nothing says what to train on");
+            let help =
+                format!("add to `{owner}`: `split {name} = random(train: 80%, valid: 10%, test: 10%)`");
+            self.cx.error_help(codes::EXPERIMENT_NO_SPLIT, message, span, "not split", help);
+        }
+        kind
+    }
+
+    /// The prediction in `stdlib/defaults.gsl` that completes one.
+    fn default_of(&self, target: Target, kind: LabelKind) -> String {
+        let kind = match kind {
+            LabelKind::Class | LabelKind::Classes => "class",
+            LabelKind::Float => "float",
+        };
+        match target {
+            Target::Node { .. } => format!("any.{kind}"),
+            Target::Edge { .. } => format!("(any -any-> any).{kind}"),
+            Target::Link { edge } => match self.graph.plan.edges[edge].relation {
+                gsl_plan::graph::Relation::Named(_) => "link any -any-> any".to_owned(),
+                gsl_plan::graph::Relation::Column(_) => "link any -[any]-> any".to_owned(),
+            },
+        }
+    }
+
+    fn settings_of(&mut self, body: &PredictBody, target: Target) {
+        let is_link = matches!(target, Target::Link { .. });
         for setting in &body.settings {
             let name = &setting.item.name;
-            if LINK_SETTINGS.contains(&name.text.as_str()) {
-                let message = format!("`{name}` in a `predict` does not run yet");
-                let help = "the split of a label stands in the graph, `sample` in the experiment";
-                self.cx.error_help(codes::NOT_YET_LINK_PREDICTION, message, name.span, "for links", help);
-            } else if !SETTINGS.contains(&name.text.as_str()) {
+            let of_links = LINK_SETTINGS.contains(&name.text.as_str());
+            if of_links && !is_link {
+                let message = format!("`{name}` is for links");
+                let help = "the split of a label stands in the graph, and its metrics in `metrics`";
+                self.cx.error_help(codes::NAMES_SETTING, message, name.span, "no link is predicted", help);
+            } else if !of_links && !SETTINGS.contains(&name.text.as_str()) {
                 let what = ("predict", "setting");
-                self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, SETTINGS);
+                let known = SETTINGS.into_iter().chain(LINK_SETTINGS.into_iter().filter(|_| is_link));
+                self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, known);
             }
         }
     }
 
-    fn target(&mut self, target: &Target) -> Option<(usize, usize)> {
-        let (code, message, help) = match &target.kind {
-            TargetKind::Field { owner, name } => return self.field(owner, name),
-            TargetKind::EdgeField { edge, name } => {
-                self.edge_field(edge, name)?;
-                (
-                    codes::NOT_YET_EDGE_PREDICTION,
-                    "prediction on edges does not run yet",
-                    "predict a label of a node type: `predict package.section`",
-                )
+    fn target(&mut self, target: &Written) -> Option<Target> {
+        match &target.kind {
+            TargetKind::Field { owner, name } => {
+                self.field(owner, name).map(|(ty, label)| Target::Node { ty, label })
             }
-            TargetKind::Link(_) => (
-                codes::NOT_YET_LINK_PREDICTION,
-                "link prediction does not run yet",
-                "predict a label of a node type: `predict package.section`",
-            ),
-            TargetKind::Reconstruct(_) => (
-                codes::NOT_YET_RECONSTRUCT,
-                "reconstruction does not run yet",
-                "declare the column as a label and predict it: `label year : float`",
-            ),
-        };
-        self.cx.error_help(code, message, target.span, "", help);
-        None
+            TargetKind::EdgeField { edge, name } => self.edge_field(edge, name),
+            TargetKind::Link(edge) => self.edge_type(edge).map(|edge| Target::Link { edge }),
+            TargetKind::Reconstruct(_) => {
+                let message = "reconstruction does not run yet";
+                let help = "declare the column as a label and predict it: `label year : float`";
+                self.cx.error_help(codes::NOT_YET_RECONSTRUCT, message, target.span, "", help);
+                None
+            }
+        }
     }
 
-    /// Whether the edge and its label are there; what is not is reported.
-    fn edge_field(&mut self, edge: &EdgePath, name: &Ident) -> Option<()> {
-        let Some(index) = self.graph.edge(edge) else {
-            if !self.graph.broken {
-                let known: Vec<String> = self.graph.relation_names();
-                let known = known.iter().map(String::as_str);
-                self.cx.unknown(codes::NAMES_TYPE_REF, "relation", &show_edge(edge), edge.span, known);
-            }
-            return None;
-        };
-        let labels: Vec<&str> = self.graph.plan.edges[index].labels.iter().map(|l| l.name.as_str()).collect();
-        let is_lost = self.graph.lost_of_edges[index].contains(&name.text);
-        if !labels.contains(&name.text.as_str()) && !is_lost {
-            let message = format!("`{}` has no label `{name}`", show_edge(edge));
+    /// A label of edges; what is not there is reported.
+    fn edge_field(&mut self, path: &EdgePath, name: &Ident) -> Option<Target> {
+        let edge = self.edge_type(path)?;
+        let labels: Vec<&str> = self.graph.plan.edges[edge].labels.iter().map(|l| l.name.as_str()).collect();
+        let found = labels.iter().position(|l| *l == name.text);
+        let is_lost = self.graph.lost_of_edges[edge].contains(&name.text);
+        if found.is_none() && !is_lost {
+            let message = format!("`{}` has no label `{name}`", show_edge(path));
             let help = nearest_or_all(&name.text, &labels).unwrap_or_else(|| {
                 format!("declare it in the edge's braces: `label {name} : class = COLUMN`")
             });
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
+        }
+        let label = found?;
+        if self.graph.plan.edges[edge].labels[label].kind == LabelKind::Classes {
+            self.several_classes(path.span.to(name.span));
             return None;
         }
-        Some(())
+        Some(Target::Edge { edge, label })
+    }
+
+    fn several_classes(&mut self, span: Span) {
+        let message = "labels of several classes are not learned yet";
+        let help = "for now give each class a label of its own, a bool column with `: class`";
+        self.cx.error_help(codes::NOT_YET_MULTI_LABEL, message, span, "", help);
     }
 
     fn field(&mut self, owner: &Ident, name: &Ident) -> Option<(usize, usize)> {
@@ -223,21 +294,20 @@ impl ExperimentCx<'_, '_> {
 
     /// Labels that a graph can hold and that no model learns yet.
     fn runs(&mut self, ty: usize, label: usize, span: Span) -> Option<()> {
-        let (code, message, help) = if self.graph.plan.graphs == Some(ty) {
+        if self.graph.plan.graphs == Some(ty) {
             let message = "prediction on whole graphs does not run yet";
-            (codes::NOT_YET_GRAPH_PREDICTION, message, "predict a label of the nodes: `predict atom.kind`")
-        } else if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
-            let message = "labels of several classes are not learned yet";
-            let help = "for now give each class a label of its own, a bool column with `: class`";
-            (codes::NOT_YET_MULTI_LABEL, message, help)
-        } else {
-            return Some(());
-        };
-        self.cx.error_help(code, message, span, "", help);
-        None
+            let help = "predict a label of the nodes: `predict atom.kind`";
+            self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
+            return None;
+        }
+        if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
+            self.several_classes(span);
+            return None;
+        }
+        Some(())
     }
 
-    fn decode(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<Model> {
+    fn decode(&mut self, setting: &Sourced<Setting>, target: Target, lines: &mut Vec<Line>) -> Option<Model> {
         let expr = self.single(setting)?.clone();
         let place = setting.place.clone();
         let (library, prelude) = (self.library, self.prelude);
@@ -249,6 +319,7 @@ impl ExperimentCx<'_, '_> {
                 module: place.module,
                 env: &place.env,
                 rows_only: Some("a decoder"),
+                pairs: target.edge().is_some(),
                 head: false,
                 open: Vec::new(),
             };

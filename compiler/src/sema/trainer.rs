@@ -353,7 +353,9 @@ impl ExperimentCx<'_, '_> {
         match metric_of(name, task) {
             Some(metric) if metric_fits(metric, task.kind) => Some(Monitor { predict, metric }),
             _ => {
-                let known: Vec<&str> = task.metrics.iter().map(|m| m.name()).chain(["loss"]).collect();
+                let known: Vec<String> =
+                    task.metrics.iter().map(|m| m.name()).chain(["loss".to_owned()]).collect();
+                let known = known.iter().map(String::as_str);
                 let span = path.segments.last().map_or(path.span, |s| s.span);
                 self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
                 None

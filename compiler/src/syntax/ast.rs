@@ -391,6 +391,8 @@ pub enum LayerKind {
     Layer,
     /// The same without a graph.
     Module,
+    /// Scores a pair of nodes.
+    Decoder,
 }
 
 /// `layer RGCN(out: dim, bases: int = none) { … }`, `module MLP(…) { … }`, `layer Two(out: dim) = RGCN(out) >> RGCN(out)`.

@@ -156,6 +156,7 @@ fn lower_call(
     let call = LayerCall { layer, args, prefix: "gnn.1".into(), span: call.span };
     let out = match call.layer.decl.kind {
         LayerKind::Layer => lower_layer(&mut cx, &call, scope, &rows, 0, &wanted)?,
+        LayerKind::Decoder => unreachable!("decoders are tested with pairs"),
         LayerKind::Module => Rows::from([(PAPER, lower_module(&mut cx, &call, scope, rows[&PAPER])?)]),
     };
     for (ty, value) in &out {

@@ -6,7 +6,7 @@ endif
 syntax case match
 syntax iskeyword @,48-57,_,192-255
 
-syntax keyword gslItem use param graph layer module experiment sweep distill
+syntax keyword gslItem use param graph layer module decoder experiment sweep distill
 syntax keyword gslStatement node edge feature label split key reverse time many weight
 syntax keyword gslStatement encode predict stage train freeze write allow best
 syntax keyword gslWord against as by edges from in into join link of on reconstruct to via with without

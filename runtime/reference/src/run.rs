@@ -347,6 +347,8 @@ impl Machine<'_> {
             UnaryOp::Recip => g.unary(x, |x| x.recip()),
             UnaryOp::Square => g.unary(x, |x| x.square()),
             UnaryOp::Abs => g.unary(x, |x| x.abs()),
+            UnaryOp::Sin => g.unary(x, |x| x.sin()),
+            UnaryOp::Cos => g.unary(x, |x| x.cos()),
             UnaryOp::Tanh => g.unary(x, |x| x.tanh()),
             UnaryOp::Sigmoid => g.unary(x, |x| x.sigmoid()),
             UnaryOp::Relu => g.unary(x, |x| x.relu()),

@@ -187,7 +187,8 @@ impl<'a> Edges<'a> {
     /// The ends and the relation, then `columns`.
     pub(super) fn wanted_with(&self, columns: &[(String, Want)]) -> Vec<(String, Want)> {
         let mut wanted = self.wanted.clone();
-        columns.iter().for_each(|(name, want)| add(&mut wanted, name, *want));
+        let stored = columns.iter().filter(|(name, _)| name != self.count);
+        stored.for_each(|(name, want)| add(&mut wanted, name, *want));
         wanted
     }
 
@@ -230,7 +231,10 @@ impl<'a> Edges<'a> {
             if all || of.is_empty() { of } else { rows.iter().map(|&row| of[row as usize]).collect() }
         };
         let (src, dst, relation) = (pick(src), pick(dst), pick(relation));
-        let frame = frame_of(self.opened, batch, wanted, (!all).then(|| rows.clone()));
+        let mut frame = frame_of(self.opened, batch, wanted, (!all).then(|| rows.clone()));
+        if self.edge.labels.iter().any(gsl_plan::graph::Label::is_count) {
+            frame.add_numbers(self.count, vec![1.0; rows.len()]);
+        }
         let times = self.times(&frame, first)?;
         Ok(Kept { frame, first, rows, src, dst, relation, times })
     }

@@ -199,6 +199,9 @@ impl<'a> Binder<'a> {
     fn stored(&self, stored: Stored, domain: Domain) -> Result<Bound<'a>, ExecError> {
         let view = self.env.view;
         let (ty, matrix) = match stored {
+            Stored::NodeFeature { ty, feature } if self.env.pairs_of(ty).is_some() => {
+                return self.pair_feature(ty, feature, domain);
+            }
             Stored::NodeFeature { ty, feature } => (ty, view.node_feature(ty, feature)),
             Stored::Table { ty, param } => {
                 self.param(param)?;
@@ -217,6 +220,17 @@ impl<'a> Binder<'a> {
                 Ok(Bound { data: matrix.data, index: Some(ids), width: matrix.width })
             }
             other => Err(self.bad(format!("{stored:?} is read over {other:?}"))),
+        }
+    }
+
+    fn pair_feature(&self, ty: u32, feature: u32, domain: Domain) -> Result<Bound<'a>, ExecError> {
+        let pairs = self.env.pairs_of(ty);
+        let found = pairs.and_then(|pairs| pairs.features.iter().find(|(at, _, _)| *at == feature));
+        match (found, domain) {
+            (Some((_, width, rows)), Domain::Nodes { ty: of, .. }) if of == ty => {
+                Ok(Bound { data: Floats::F32(rows), index: None, width: *width })
+            }
+            _ => Err(self.missing(format!("feature {feature} of pairs"))),
         }
     }
 

@@ -105,6 +105,7 @@ fn source(env: &Env, domain: Domain, row: usize) -> Source {
 
 fn stored_cause(env: &Env, binder: &Binder, stored: Stored) -> Option<Cause> {
     match stored {
+        Stored::NodeFeature { ty, .. } if env.pairs.iter().any(|pairs| pairs.ty == ty) => None,
         Stored::NodeFeature { ty, feature } => {
             let matrix = env.view.node_feature(ty, feature);
             env.block.ids(ty).iter().find_map(|&id| {
@@ -131,7 +132,7 @@ impl Diagnosis {
     /// The message for the user: operation, node or edge, and the stored value or parameter to blame.
     pub fn message(&self, facts: &GraphFacts, params: &Params) -> String {
         let mut text = format!("`{}` gave {}", self.step, self.value);
-        let node = |ty: u32| facts.nodes.get(ty as usize).map_or("?", |node| node.name.as_str());
+        let node = |ty: u32| facts.nodes.get(ty as usize).map_or("pair", |node| node.name.as_str());
         let rel = |rel: u32| facts.relations.get(rel as usize).map_or("?", |relation| relation.name.as_str());
         let _ = match self.at {
             Source::Global => Ok(()),

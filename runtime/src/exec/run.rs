@@ -107,6 +107,7 @@ impl Executor {
 /// Bytes of one number of an operand.
 fn bytes_of(env: &Env, operand: Operand) -> usize {
     match operand {
+        Operand::Stored(Stored::NodeFeature { ty, .. }) if env.pairs_of(ty).is_some() => 4,
         Operand::Stored(Stored::NodeFeature { ty, feature }) => {
             env.view.node_feature(ty, feature).data.bytes()
         }
@@ -284,6 +285,11 @@ impl Binder<'_> {
 
     fn label(&self, label: u32, domain: Domain, out: &mut [f32]) -> Result<(), ExecError> {
         let Domain::Nodes { ty, .. } = domain else { return Err(self.bad("labels are of nodes")) };
+        if let Some(pairs) = self.env.pairs_of(ty) {
+            self.expect(pairs.labels.len(), out.len())?;
+            out.copy_from_slice(&pairs.labels);
+            return Ok(());
+        }
         let labels = self.env.view.label(ty, label);
         for (out, &id) in out.iter_mut().zip(self.env.block.ids(ty)) {
             let value = labels[id as usize];

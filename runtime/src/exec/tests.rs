@@ -110,6 +110,7 @@ impl World {
             context,
             seed_weights: &[&self.weights],
             loss_scale: &[0.05],
+            pairs: &[],
         };
         executor.run(&env, goal)
     }
@@ -380,7 +381,7 @@ fn a_forward_run_leaves_out_what_only_gradients_need() {
     world.run(&mut executor, context(false), Goal::All).unwrap();
     assert!(ran(&executor, gradient) && executor.loss() == Some(forward));
     let mut gradient = world.params.gradient();
-    executor.dense_gradient(&world.params, &mut gradient);
+    executor.dense_gradient(&world.params, &world.block, &mut gradient);
     let range = world.params.gradient_range(1).unwrap();
     assert!(gradient.values[range.clone()].iter().all(|&x| x != 0.0));
     assert!(gradient.values[..range.start].iter().all(|&x| x == 0.0));
@@ -407,6 +408,7 @@ fn a_value_that_is_not_finite_is_traced_to_its_feature() {
         context: context(true),
         seed_weights: &[&world.weights],
         loss_scale: &[0.05],
+        pairs: &[],
     };
     let found = executor.diagnose(&env).unwrap().unwrap();
     assert_eq!(found.at, Source::Node { ty: 0, id });
@@ -438,6 +440,7 @@ fn what_is_missing_or_wrong_is_told() {
         context: context(true),
         seed_weights: &[&world.weights],
         loss_scale: &[0.05],
+        pairs: &[],
     };
     let error = executor.run(&env, Goal::All).unwrap_err().to_string();
     assert!(error.contains("stage input of node type 0"), "{error}");

@@ -259,6 +259,8 @@ impl Translator<'_> {
             UnaryOp::Square => U::Square,
             UnaryOp::Abs => U::Abs,
             UnaryOp::Sign => U::Sign,
+            UnaryOp::Sin => U::Sin,
+            UnaryOp::Cos => U::Cos,
             UnaryOp::Tanh => U::Tanh,
             UnaryOp::Sigmoid => U::Sigmoid,
             UnaryOp::Softplus => U::Softplus,

@@ -381,4 +381,21 @@ impl GraphView for Graph {
     fn degree(&self, ty: u32) -> &[f32] {
         self.mapped.get(&self.nodes[ty as usize].degree)
     }
+
+    fn edge_label(&self, rel: u32, label: u32) -> &[f32] {
+        Graph::edge_label(self, rel, label)
+    }
+
+    fn edge_parts(&self, rel: u32, label: u32) -> &[u8] {
+        Graph::edge_parts(self, rel, label)
+    }
+
+    fn edge_candidates(&self, rel: u32, candidates: u32) -> (usize, &[u32]) {
+        self.candidates(rel, candidates)
+    }
+
+    fn forward(&self, rel: u32) -> Option<(u32, &[u32])> {
+        let owner = self.meta.facts.relations[rel as usize].reverse_of?;
+        Some((owner as u32, self.stored_rows(rel)))
+    }
 }

@@ -2,15 +2,17 @@
 
 use super::{Computed, InferError, Inference, Wanted};
 use crate::comm::Communicator;
+use crate::pairs::{Edges, Known};
 use crate::store::Params;
 use crate::train::Job;
 use crate::train::batches::{is_labelled, labelled};
 use crate::train::metrics::{Confusion, ErrorSums, Sums};
+use crate::train::ranks::RankSums;
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
 use gsl_plan::plan::{Plan, Predict, Task};
 
-/// Sums by predict over the labelled nodes of `part`; no pass over the graph where there are none.
+/// Sums by predict over the labelled nodes and edges of `part`; no pass over the graph where there are none.
 pub fn evaluate(
     inference: &mut Inference,
     job: Job,
@@ -19,34 +21,78 @@ pub fn evaluate(
     part: Part,
 ) -> Result<Vec<Sums>, InferError> {
     let wanted = labelled(job.plan, job.view, part);
-    let computed = if wanted.iter().all(|(_, ids)| ids.is_empty()) {
+    let of_pairs = job.plan.predicts.iter().any(|p| p.pairs.is_some() && p.parts[part as usize] > 0);
+    let computed = if wanted.iter().all(|(_, ids)| ids.is_empty()) && !of_pairs {
         Computed::default()
     } else {
-        inference.compute(job.plan, job.view, params, comm, Wanted::Nodes(&wanted))?
+        let wanted = if of_pairs { Wanted::All } else { Wanted::Nodes(&wanted) };
+        inference.compute(job.plan, job.messages, params, comm, wanted)?
     };
-    Ok(judge(job.plan, job.view, &computed, part))
+    judge(inference, job.plan, job.view, params, &computed, comm, part)
 }
 
-/// Sums by predict over the labelled nodes of `part`, from scores that are there.
-pub fn judge(plan: &Plan, view: &dyn GraphView, computed: &Computed, part: Part) -> Vec<Sums> {
-    let scores = |i: usize| computed.scores.get(i).and_then(Option::as_ref);
-    let of = |(i, predict): (usize, &Predict)| {
-        let mut sums = empty(predict);
-        let Some(rows) = scores(i) else { return sums };
-        let labels = view.label(predict.ty, predict.label);
-        let nodes = 0..view.node_count(predict.ty) as u32;
-        for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-            add(&mut sums, predict, labels[v as usize], rows.row(v));
-        }
-        sums
-    };
-    plan.predicts.iter().enumerate().map(of).collect()
+/// Sums by predict over the labelled nodes and edges of `part`, from rows that are computed. `view` is the whole graph.
+pub fn judge(
+    inference: &mut Inference,
+    plan: &Plan,
+    view: &dyn GraphView,
+    params: &Params,
+    computed: &Computed,
+    comm: &dyn Communicator,
+    part: Part,
+) -> Result<Vec<Sums>, InferError> {
+    let known = Known { plan, view, params, rows: &computed.embeddings };
+    let mut all = Vec::new();
+    for (i, predict) in plan.predicts.iter().enumerate() {
+        all.push(match Edges::of(view, predict) {
+            None => nodes(view, predict, computed.scores.get(i).and_then(Option::as_ref), part),
+            Some(edges) => pairs(inference, known, i, &edges.part(part), comm)?,
+        });
+    }
+    Ok(all)
+}
+
+fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&super::Rows>, part: Part) -> Sums {
+    let mut sums = empty(predict);
+    let Some(rows) = scores else { return sums };
+    let labels = view.label(predict.ty, predict.label);
+    let nodes = 0..view.node_count(predict.ty) as u32;
+    for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
+        add(&mut sums, predict, labels[v as usize], rows.row(v));
+    }
+    sums
+}
+
+fn pairs(
+    inference: &mut Inference,
+    known: Known,
+    index: usize,
+    numbers: &[u64],
+    comm: &dyn Communicator,
+) -> Result<Sums, InferError> {
+    let predict = &known.plan.predicts[index];
+    let mut sums = empty(predict);
+    let scoring = inference.scorings.iter_mut().find(|scoring| scoring.predict() == index);
+    let (Some(scoring), Some(edges)) = (scoring, Edges::of(known.view, predict)) else { return Ok(sums) };
+    if numbers.is_empty() || known.rows.is_empty() {
+        return Ok(sums);
+    }
+    if predict.task == Task::Links {
+        return Ok(Sums::Ranks(scoring.rank(known, numbers, comm)?));
+    }
+    let found = edges.find(numbers);
+    let scores = scoring.scores(known, &found)?;
+    for (at, edge) in found.iter().enumerate() {
+        add(&mut sums, predict, edges.label(edge), scores.row(at as u32));
+    }
+    Ok(sums)
 }
 
 fn empty(predict: &Predict) -> Sums {
     match &predict.task {
         Task::Classification { classes } => Sums::Classes(Confusion::new(classes.len())),
         Task::Regression { .. } => Sums::Errors(ErrorSums::default()),
+        Task::Links => Sums::Ranks(RankSums::new(&predict.metrics)),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod write;
 
 use crate::comm::{CommError, Communicator};
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
+use crate::pairs::Scoring;
 use crate::sample::{Block, SampleError, Sampler, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
@@ -59,6 +60,7 @@ impl From<CommError> for InferError {
 /// The stages made ready, and the memory they run in.
 pub struct Inference {
     stages: Vec<Ready>,
+    scorings: Vec<Scoring>,
     block: Block,
 }
 
@@ -110,7 +112,9 @@ impl Inference {
             })
         };
         let stages = plan.infer.iter().map(ready).collect::<Result<Vec<_>, InferError>>()?;
-        Ok(Inference { stages, block: Block::new() })
+        let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer));
+        let scorings = scorings.collect::<Result<Vec<_>, InferError>>()?;
+        Ok(Inference { stages, scorings, block: Block::new() })
     }
 
     /// Runs all stages. The stages before the last one with neighbours are always computed for all nodes.
@@ -126,10 +130,9 @@ impl Inference {
         let types = view.node_types();
         let mut hidden: Vec<Option<Rows>> = vec![None; types];
         let mut scores: Vec<Option<Rows>> = vec![None; plan.predicts.len()];
-        let end = self.stages.len();
         for (i, ready) in self.stages.iter_mut().enumerate() {
             let wanted = if i < last_hop { Wanted::All } else { wanted };
-            let decoders = i + 1 == end;
+            let decoders = ready.decodes();
             let out = ready.run(plan, view, params, comm, &hidden, wanted, &mut self.block)?;
             if decoders {
                 scores = out.scores;
@@ -147,6 +150,10 @@ struct StageOut {
 }
 
 impl Ready {
+    fn decodes(&self) -> bool {
+        self.stage.exec.schedule.outputs.iter().any(|(role, _)| matches!(role, Role::Scores(_)))
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn run(
         &mut self,
@@ -181,6 +188,7 @@ impl Ready {
                 context: Context::default(),
                 seed_weights: &[],
                 loss_scale: &[],
+                pairs: &[],
             };
             self.executor.run(&env, Goal::Forward)?;
             self.collect(plan, &seeds, &mut out);

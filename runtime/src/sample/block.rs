@@ -4,10 +4,11 @@
 //! `count(ty, h)` the nodes of hop h. Edges of relation r at hop h lead from rows of hop h + 1 to rows of hop h, grouped
 //! by destination.
 
+use super::head::{Excluded, Head, ends_of};
 use super::{SampleError, pick};
 use crate::view::GraphView;
 use gsl_kernels::{Adjacency, random::Key};
-use gsl_plan::plan::Fanout;
+use gsl_plan::plan::{Fanout, Virtuals};
 use gsl_plan::program::Domain;
 use rayon::prelude::*;
 use std::sync::{Mutex, OnceLock};
@@ -113,9 +114,9 @@ impl Block {
         });
     }
 
-    pub(super) fn reset(&mut self, view: &dyn GraphView, hops: &[Vec<u32>], full: bool) {
+    pub(super) fn reset(&mut self, view: &dyn GraphView, hops: &[Vec<u32>], virtuals: &Virtuals, full: bool) {
         self.full = full;
-        self.nodes.resize_with(view.node_types(), NodeRows::default);
+        self.nodes.resize_with(view.node_types() + virtuals.types.len(), NodeRows::default);
         for nodes in &mut self.nodes {
             nodes.ids.clear();
             nodes.counts.clear();
@@ -123,7 +124,9 @@ impl Block {
         self.hops.resize_with(hops.len(), Vec::new);
         for (blocks, relations) in self.hops.iter_mut().zip(hops) {
             blocks.resize_with(relations.len(), EdgeBlock::default);
-            blocks.iter_mut().zip(relations).for_each(|(edges, &rel)| edges.reset(view, rel));
+            for (edges, &rel) in blocks.iter_mut().zip(relations) {
+                edges.reset(rel, ends_of(view, virtuals, rel).unwrap_or_default());
+            }
         }
     }
 
@@ -143,6 +146,30 @@ impl Block {
         for edges in &mut self.hops[hop] {
             edges.sources = self.nodes[edges.src_type as usize].ids.len();
         }
+    }
+
+    /// Puts the rows of a head at hop 0, and its edges behind them.
+    pub(super) fn put(&mut self, head: &Head) {
+        for (ty, ids) in &head.rows {
+            self.nodes[*ty as usize].ids.extend(ids);
+        }
+        self.close_hop();
+        let nodes = &self.nodes;
+        if let Some(blocks) = self.hops.first_mut() {
+            blocks.par_iter_mut().for_each(|edges| {
+                edges.put(head, nodes[edges.dst_type as usize].counts[0] as usize);
+            });
+        }
+    }
+
+    /// Leaves out excluded edges of a hop that has been picked.
+    pub(super) fn leave_out(&mut self, hop: usize, excluded: &Excluded) {
+        let nodes = &self.nodes;
+        self.hops[hop].par_iter_mut().for_each(|edges| {
+            if let Some(words) = excluded.of(edges.rel) {
+                edges.leave_out(words, &nodes[edges.dst_type as usize].ids);
+            }
+        });
     }
 
     /// Picks the edges of all relations of a hop; their `src` holds global identifiers.
@@ -204,9 +231,9 @@ impl EdgeBlock {
         })
     }
 
-    fn reset(&mut self, view: &dyn GraphView, rel: u32) {
+    fn reset(&mut self, rel: u32, ends: (u32, u32)) {
         self.rel = rel;
-        (self.src_type, self.dst_type) = view.ends(rel);
+        (self.src_type, self.dst_type) = ends;
         self.sources = 0;
         if let (Some(old), Ok(spare)) = (self.transposed.take(), self.spare.get_mut()) {
             *spare = Some(old);

@@ -3,6 +3,7 @@
 //! The order of an epoch is a function of (seed, epoch) alone; a batch is the same whatever the number of ranks, and
 //! each rank takes a contiguous share of it.
 
+use crate::pairs::Edges;
 use crate::view::GraphView;
 use gsl_kernels::random::{Key, shuffle};
 use gsl_plan::graph::Part;
@@ -10,22 +11,29 @@ use gsl_plan::plan::{Plan, Predict, Task};
 use std::ops::Range;
 
 const PURPOSE: u32 = u32::from_be_bytes(*b"epok");
+/// Orders of pairs are keyed behind those of node types.
+const PAIRS: u64 = 1 << 32;
 
-/// Training seeds by node type, ascending.
-#[derive(Debug, Clone, PartialEq)]
+/// What is trained on: seeds by node type, ascending, and edges by predict of pairs.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Seeds {
     pub by_type: Vec<(u32, Vec<u32>)>,
+    /// Numbers of [`Edges`], ascending.
+    pub by_predict: Vec<(usize, Vec<u64>)>,
 }
 
 impl Seeds {
-    /// Nodes that are labelled and in the training part of a `predict` of their type.
+    /// Nodes and edges that are labelled and in the training part of a `predict`.
     pub fn of(plan: &Plan, view: &dyn GraphView) -> Self {
-        Seeds { by_type: labelled(plan, view, Part::Train) }
+        let pairs = plan.predicts.iter().enumerate();
+        let edges = pairs.filter_map(|(i, p)| Some((i, Edges::of(view, p)?.part(Part::Train))));
+        Seeds { by_type: labelled(plan, view, Part::Train), by_predict: edges.collect() }
     }
 
     /// Steps of one epoch; at least one where there are seeds.
     pub fn batches(&self, batch: Option<u32>) -> u32 {
-        let most = self.by_type.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
+        let lists = self.by_type.iter().map(|(_, ids)| ids.len());
+        let most = lists.chain(self.by_predict.iter().map(|(_, numbers)| numbers.len())).max().unwrap_or(0);
         match batch {
             None => u32::from(most > 0),
             Some(size) => most.div_ceil(size.max(1) as usize) as u32,
@@ -33,32 +41,65 @@ impl Seeds {
     }
 
     pub fn len(&self) -> usize {
-        self.by_type.iter().map(|(_, ids)| ids.len()).sum()
+        let nodes: usize = self.by_type.iter().map(|(_, ids)| ids.len()).sum();
+        nodes + self.by_predict.iter().map(|(_, numbers)| numbers.len()).sum::<usize>()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The seeds of an epoch in their order. With one batch the order does not matter and is left as it is.
-    pub fn epoch(&self, seed: u64, epoch: u32, batches: u32) -> Vec<(u32, Vec<u32>)> {
-        let order = |ty: u32, ids: &Vec<u32>| {
-            let key = Key::new(seed, PURPOSE).fold(u64::from(epoch)).fold(u64::from(ty));
-            shuffle(key, ids.len()).into_iter().map(|i| ids[i as usize]).collect()
+    /// The seeds of an epoch in their order. With one batch the order of nodes does not matter and is left as it is.
+    pub fn epoch(&self, plan: &Plan, view: &dyn GraphView, epoch: u32, batches: u32) -> Seeds {
+        let key = Key::new(plan.seed, PURPOSE).fold(u64::from(epoch));
+        let nodes = |(ty, ids): &(u32, Vec<u32>)| match batches {
+            0 | 1 => (*ty, ids.clone()),
+            _ => (*ty, shuffled(key.fold(u64::from(*ty)), ids)),
         };
-        let shuffled =
-            |(ty, ids): &(u32, Vec<u32>)| (*ty, if batches > 1 { order(*ty, ids) } else { ids.clone() });
-        self.by_type.iter().map(shuffled).collect()
+        let pairs = |(predict, numbers): &(usize, Vec<u64>)| {
+            let order = shuffled(key.fold(PAIRS + *predict as u64), numbers);
+            (*predict, spread(order, &plan.predicts[*predict], view))
+        };
+        Seeds {
+            by_type: self.by_type.iter().map(nodes).collect(),
+            by_predict: self.by_predict.iter().map(pairs).collect(),
+        }
     }
+}
+
+fn shuffled<T: Copy>(key: Key, items: &[T]) -> Vec<T> {
+    shuffle(key, items.len()).into_iter().map(|i| items[i as usize]).collect()
+}
+
+/// The order, or if every batch is to have its share of every relation, one in which they take turns by their sizes.
+fn spread(order: Vec<u64>, predict: &Predict, view: &dyn GraphView) -> Vec<u64> {
+    let links = predict.pairs.as_ref().and_then(|pairs| pairs.links.as_ref());
+    let Some(edges) = Edges::of(view, predict).filter(|_| links.is_some_and(|l| l.negatives.every_relation))
+    else {
+        return order;
+    };
+    let kinds = edges.kinds(&order);
+    let mut sizes: Vec<u64> = vec![0; kinds.iter().max().map_or(0, |kind| *kind as usize + 1)];
+    kinds.iter().for_each(|kind| sizes[*kind as usize] += 1);
+    let mut seen = vec![0u64; sizes.len()];
+    let mut turns: Vec<(f64, u64)> = Vec::with_capacity(order.len());
+    for (number, kind) in order.into_iter().zip(kinds) {
+        let at = (seen[kind as usize] as f64 + 0.5) / sizes[kind as usize] as f64;
+        seen[kind as usize] += 1;
+        turns.push((at, number));
+    }
+    turns.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    turns.into_iter().map(|(_, number)| number).collect()
 }
 
 /// By node type, the nodes that are labelled and in `part` for a `predict` of their type, ascending.
 pub fn labelled(plan: &Plan, view: &dyn GraphView, part: Part) -> Vec<(u32, Vec<u32>)> {
-    let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
+    let of_nodes = || plan.predicts.iter().filter(|p| p.pairs.is_none());
+    let mut types: Vec<u32> = of_nodes().map(|p| p.ty).collect();
     types.sort_unstable();
     types.dedup();
     let of = |ty: u32| {
-        let predicts: Vec<_> = plan.predicts.iter().filter(|p| p.ty == ty).collect();
+        let predicts: Vec<_> = of_nodes().filter(|p| p.ty == ty).collect();
         let nodes = 0..view.node_count(ty) as u32;
         (ty, nodes.filter(|&v| predicts.iter().any(|p| is_labelled(view, p, v, part))).collect())
     };
@@ -70,7 +111,7 @@ pub fn is_labelled(view: &dyn GraphView, predict: &Predict, v: u32, part: Part) 
     let label = view.label(predict.ty, predict.label)[v as usize];
     let known = match predict.task {
         Task::Classification { .. } => label >= 0.0,
-        Task::Regression { .. } => !label.is_nan(),
+        Task::Regression { .. } | Task::Links => !label.is_nan(),
     };
     known && view.parts(predict.ty, predict.label)[v as usize] == part as u8
 }
@@ -94,13 +135,14 @@ mod tests {
 
     #[test]
     fn an_epoch_is_a_permutation_that_depends_on_the_epoch() {
-        let seeds = Seeds { by_type: vec![(0, (0..100).map(|i| 2 * i).collect())] };
-        let (a, b) = (seeds.epoch(7, 1, 4), seeds.epoch(7, 2, 4));
-        assert_ne!(a, b);
-        let mut sorted = a[0].1.clone();
+        let ids: Vec<u32> = (0..100).map(|i| 2 * i).collect();
+        let order = |epoch: u64| shuffled(Key::new(7, PURPOSE).fold(epoch), &ids);
+        assert_ne!(order(1), order(2));
+        assert_eq!(order(1), order(1));
+        let mut sorted = order(1);
         sorted.sort_unstable();
-        assert_eq!(sorted, seeds.by_type[0].1);
-        assert_eq!(a, seeds.epoch(7, 1, 4));
+        assert_eq!(sorted, ids);
+        let seeds = Seeds { by_type: vec![(0, ids)], ..Seeds::default() };
         assert_eq!(seeds.batches(Some(32)), 4);
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics from sums: counts and moments are added up over batches and ranks, and only then turned into numbers,
 //! so that a metric is exact whatever the batches were.
 
+use super::ranks::RankSums;
 use gsl_plan::plan::Metric;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Sums {
     Classes(Confusion),
     Errors(ErrorSums),
+    Ranks(RankSums),
 }
 
 impl Sums {
@@ -17,6 +19,7 @@ impl Sums {
         match self {
             Sums::Classes(c) => c.metric(metric),
             Sums::Errors(e) => e.metric(metric),
+            Sums::Ranks(r) => r.metric(metric),
         }
     }
 
@@ -25,6 +28,7 @@ impl Sums {
         match self {
             Sums::Classes(c) => c.total(),
             Sums::Errors(e) => e.n as u64,
+            Sums::Ranks(r) => r.n as u64,
         }
     }
 
@@ -32,6 +36,7 @@ impl Sums {
     pub fn to_f64(&self) -> Vec<f64> {
         match self {
             Sums::Classes(c) => c.counts.iter().map(|&n| n as f64).chain([c.loss, c.weight]).collect(),
+            Sums::Ranks(r) => r.to_f64(),
             Sums::Errors(e) => vec![e.n, e.error, e.squared, e.absolute, e.target, e.target_squared],
         }
     }
@@ -44,6 +49,7 @@ impl Sums {
                 c.counts.iter_mut().zip(counts).for_each(|(n, v)| *n = *v as u64);
                 (c.loss, c.weight) = (rest[0], rest[1]);
             }
+            Sums::Ranks(r) => r.set_f64(values),
             Sums::Errors(e) => {
                 [e.n, e.error, e.squared, e.absolute, e.target, e.target_squared] =
                     values.try_into().expect("six sums");
@@ -114,7 +120,7 @@ impl Confusion {
             Metric::F1Macro => Some(mean(scores().map(|s| s.f1))),
             Metric::F1Weighted => Some(scores().map(|s| s.f1 * s.support as f64).sum::<f64>() / total as f64),
             Metric::Loss => Some(self.loss / self.weight),
-            Metric::Rmse | Metric::Mae | Metric::R2 => None,
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod metrics;
 mod rank;
+pub mod ranks;
 mod run;
 
 pub use run::{Trained, train};
@@ -28,7 +29,10 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     /// Hash of the plan and of the graph: a checkpoint of another hash is refused.
     pub hash: &'a str,
+    /// The whole graph.
     pub view: &'a dyn GraphView,
+    /// The graph that messages take: [`crate::view::Messages`].
+    pub messages: &'a dyn GraphView,
     pub events: &'a Events,
     /// Folder of the checkpoints `last` and `best`.
     pub checkpoints: &'a Path,

@@ -1,13 +1,17 @@
 //! One rank's part of a step: sample, run, exchange, update.
 
-use super::batches::{is_labelled, share};
+use super::batches::{Seeds, is_labelled, share};
 use super::{Job, TrainError};
 use crate::comm::Communicator;
-use crate::exec::{Context, Env, Executor, Goal};
-use crate::sample::{Block, Sampler, sample_key};
+use crate::exec::{Context, Env, Executor, Goal, PairRows};
+use crate::pairs::{Edge, Edges, HeadMaker, PairBatch};
+use crate::sample::{Block, Head, Sampler, sample_key};
 use crate::store::{Gradient, Params, RowGradient};
+use gsl_kernels::random::Key;
 use gsl_plan::graph::Part;
 use gsl_plan::plan::{ParamKind, Predict};
+
+const NEGATIVES: u32 = u32::from_be_bytes(*b"nega");
 
 /// What a rank holds from step to step. All ranks hold equal parameters at all times.
 pub struct Rank<'a> {
@@ -19,6 +23,9 @@ pub struct Rank<'a> {
     block: Block,
     /// The seeds of `block`, if it may be used again for them.
     standing: Option<Vec<(u32, Vec<u32>)>>,
+    maker: HeadMaker,
+    /// What is known of the pairs of `block`.
+    pairs: Vec<PairRows>,
     gradient: Gradient,
     weights: Vec<Vec<f32>>,
 }
@@ -38,7 +45,14 @@ impl<'a> Rank<'a> {
         let mut executor = Executor::new(&plan.train.schedule, &plan.signature())?;
         executor.set_profiling(comm.is_root());
         Ok(Rank {
-            sampler: Sampler::new(job.view, &plan.train.hops, &plan.sampler.fanouts)?,
+            sampler: Sampler::with_virtuals(
+                job.messages,
+                &plan.train.hops,
+                &plan.sampler.fanouts,
+                &plan.virtuals,
+            )?,
+            maker: HeadMaker::new(plan, &plan.train),
+            pairs: Vec::new(),
             block: Block::new(),
             standing: None,
             gradient: params.gradient(),
@@ -51,25 +65,70 @@ impl<'a> Rank<'a> {
     }
 
     /// One optimiser step on the batch; the loss of the whole batch, the same on all ranks.
-    pub fn step(&mut self, at: At, order: &[(u32, Vec<u32>)]) -> Result<f64, TrainError> {
+    pub fn step(&mut self, at: At, order: &Seeds) -> Result<f64, TrainError> {
         let batch: Vec<(u32, &[u32])> = order
+            .by_type
             .iter()
             .map(|(ty, ids)| (*ty, &ids[share(ids.len(), at.batch as usize, at.batches as usize)]))
             .collect();
-        let scales: Vec<f32> = self.job.plan.predicts.iter().map(|p| self.loss_scale(p, &batch)).collect();
+        let edges = self.edges(at, order);
+        let scales = self.loss_scales(&batch, &edges);
         let mine: Vec<(u32, &[u32])> = batch
             .iter()
             .map(|(ty, ids)| (*ty, &ids[share(ids.len(), self.comm.rank(), self.comm.size())]))
             .collect();
-        self.sample(at, &mine)?;
-        self.weigh(&mine);
+        self.sample(at, &mine, &edges)?;
+        self.weigh(&mine, &edges);
         self.run(at, &scales)?;
         let loss = self.reduce()?;
         self.update(at)?;
         Ok(loss)
     }
 
-    fn sample(&mut self, at: At, seeds: &[(u32, &[u32])]) -> Result<(), TrainError> {
+    /// The edges of the batch, those of all ranks and this one's share: whole groups.
+    fn edges(&self, at: At, order: &Seeds) -> Vec<BatchEdges<'a>> {
+        let job = self.job;
+        let of = |(predict, numbers): &(usize, Vec<u64>)| {
+            let edges = Edges::of(job.view, &job.plan.predicts[*predict])?;
+            let batch = &numbers[share(numbers.len(), at.batch as usize, at.batches as usize)];
+            let all = edges.find(batch);
+            let links = edges.links();
+            let group = links.map_or(1, |links| links.negatives.group.max(1) as usize);
+            let groups = share(all.len().div_ceil(group), self.comm.rank(), self.comm.size());
+            let own = groups.start * group..(groups.end * group).min(all.len());
+            let own = all[own.start.min(own.end)..own.end].to_vec();
+            let own = PairBatch { predict: *predict, edges, own, first_group: groups.start as u64 };
+            Some(BatchEdges { all, own })
+        };
+        order.by_predict.iter().filter_map(of).collect()
+    }
+
+    /// Pairs in front of the neighbourhood of their ends.
+    fn sample_pairs(
+        &mut self,
+        at: At,
+        seeds: &[(u32, &[u32])],
+        edges: &[BatchEdges],
+    ) -> Result<(), TrainError> {
+        let seed = self.job.plan.seed;
+        let draws = Key::new(seed, NEGATIVES).fold(u64::from(at.epoch)).fold(u64::from(at.batch));
+        let mut head = Head::default();
+        self.pairs.clear();
+        for batch in edges {
+            self.maker.add(&batch.own, &mut head, &mut self.pairs);
+            self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head);
+            self.maker.exclude(&batch.own.edges, &batch.all, &mut head.excluded);
+        }
+        let key = sample_key(seed, u64::from(at.epoch));
+        self.sampler.sample_behind(self.job.messages, seeds, Some(&head), key, &mut self.block)?;
+        self.block.transpose(self.executor.transposes());
+        Ok(())
+    }
+
+    fn sample(&mut self, at: At, seeds: &[(u32, &[u32])], edges: &[BatchEdges]) -> Result<(), TrainError> {
+        if !edges.is_empty() {
+            return self.sample_pairs(at, seeds, edges);
+        }
         let same = |old: &Vec<(u32, Vec<u32>)>| {
             old.len() == seeds.len() && old.iter().zip(seeds).all(|(a, b)| a.0 == b.0 && a.1 == b.1)
         };
@@ -77,24 +136,36 @@ impl<'a> Rank<'a> {
             return Ok(());
         }
         let key = sample_key(self.job.plan.seed, u64::from(at.epoch));
-        self.sampler.sample(self.job.view, seeds, key, &mut self.block)?;
+        self.sampler.sample(self.job.messages, seeds, key, &mut self.block)?;
         self.block.transpose(self.executor.transposes());
         self.standing =
             self.block.is_static().then(|| seeds.iter().map(|(ty, ids)| (*ty, ids.to_vec())).collect());
         Ok(())
     }
 
-    /// 1 / Σ weights over the batch on all ranks; 0 for a batch without labels.
-    fn loss_scale(&self, predict: &Predict, batch: &[(u32, &[u32])]) -> f32 {
-        let seeds = batch.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
-        let sum: f64 = seeds.map(|&v| f64::from(seed_weight(self.job, predict, v))).sum();
-        if sum > 0.0 { (1.0 / sum) as f32 } else { 0.0 }
+    /// For each prediction 1 / Σ weights over the batch on all ranks; 0 for a batch without labels.
+    fn loss_scales(&self, batch: &[(u32, &[u32])], edges: &[BatchEdges]) -> Vec<f32> {
+        let predicts = self.job.plan.predicts.iter().enumerate();
+        let sum = |(i, predict): (usize, &Predict)| -> f64 {
+            if let Some(batch) = edges.iter().find(|batch| batch.own.predict == i) {
+                let edges = &batch.own.edges;
+                return batch.all.iter().map(|edge| f64::from(pair_weight(predict, edges, edge))).sum();
+            }
+            let seeds = batch.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
+            seeds.map(|&v| f64::from(seed_weight(self.job, predict, v))).sum()
+        };
+        predicts.map(sum).map(|sum| if sum > 0.0 { (1.0 / sum) as f32 } else { 0.0 }).collect()
     }
 
-    fn weigh(&mut self, seeds: &[(u32, &[u32])]) {
+    fn weigh(&mut self, seeds: &[(u32, &[u32])], edges: &[BatchEdges]) {
         let job = self.job;
-        for (weights, predict) in self.weights.iter_mut().zip(&job.plan.predicts) {
+        for (i, (weights, predict)) in self.weights.iter_mut().zip(&job.plan.predicts).enumerate() {
             weights.clear();
+            if let Some(batch) = edges.iter().find(|batch| batch.own.predict == i) {
+                let own = batch.own.own.iter();
+                weights.extend(own.map(|edge| pair_weight(predict, &batch.own.edges, edge)));
+                continue;
+            }
             let own = seeds.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
             weights.extend(own.map(|&v| seed_weight(job, predict, v)));
         }
@@ -103,13 +174,14 @@ impl<'a> Rank<'a> {
     fn run(&mut self, at: At, scales: &[f32]) -> Result<(), TrainError> {
         let weights: Vec<&[f32]> = self.weights.iter().map(Vec::as_slice).collect();
         let env = Env {
-            view: self.job.view,
+            view: self.job.messages,
             params: &self.params,
             block: &self.block,
             hidden: &[],
             context: self.context(at),
             seed_weights: &weights,
             loss_scale: scales,
+            pairs: &self.pairs,
         };
         self.executor.run(&env, Goal::All)?;
         if self.executor.loss().is_none_or(f32::is_finite) {
@@ -131,7 +203,7 @@ impl<'a> Rank<'a> {
 
     /// Sums loss and dense gradient over ranks, in their order.
     fn reduce(&mut self) -> Result<f64, TrainError> {
-        self.executor.dense_gradient(&self.params, &mut self.gradient);
+        self.executor.dense_gradient(&self.params, &self.block, &mut self.gradient);
         self.comm.all_reduce_sum_f32(&mut self.gradient.values)?;
         let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
         self.comm.all_reduce_sum_f64(&mut loss)?;
@@ -157,6 +229,20 @@ impl<'a> Rank<'a> {
             self.params.sparse_step(param as u32, &lists, &sparse, self.comm)?;
         }
         Ok(())
+    }
+}
+
+/// The edges of one prediction in a batch.
+struct BatchEdges<'a> {
+    all: Vec<Edge>,
+    own: PairBatch<'a>,
+}
+
+/// The weight of a pair in the loss of `predict`: its class's weight, or 1.
+fn pair_weight(predict: &Predict, edges: &Edges, edge: &Edge) -> f32 {
+    match predict.class_weights.is_empty() {
+        true => 1.0,
+        false => predict.class_weights.get(edges.label(edge) as usize).copied().unwrap_or(1.0),
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> Loop<'a> {
         let batches = seeds.batches(job.plan.trainer.batch);
         let mut this = Loop {
             rank: Rank::new(job, comm)?,
-            inference: Inference::new(job.plan, job.view)?,
+            inference: Inference::new(job.plan, job.messages)?,
             job,
             seeds,
             batches,
@@ -109,7 +109,7 @@ impl<'a> Loop<'a> {
     fn epoch(&mut self) -> Result<(), TrainError> {
         let started = Instant::now();
         let epoch = self.progress.position.epoch;
-        let order = self.seeds.epoch(self.job.plan.seed, epoch, self.batches);
+        let order = self.seeds.epoch(self.job.plan, self.job.view, epoch, self.batches);
         for batch in self.progress.position.batch..self.batches {
             let at = At { epoch, batch, batches: self.batches };
             let loss = self.rank.step(at, &order)?;
@@ -151,11 +151,8 @@ impl<'a> Loop<'a> {
         let sums = evaluate(&mut self.inference, self.job, &self.rank.params, self.rank.comm, Part::Valid)?;
         for (predict, sums) in self.job.plan.predicts.iter().zip(&sums) {
             if sums.rows() > 0 {
-                let mut metrics: std::collections::BTreeMap<_, _> = predict
-                    .metrics
-                    .iter()
-                    .filter_map(|m| Some((m.name().to_string(), sums.metric(*m)?)))
-                    .collect();
+                let mut metrics: std::collections::BTreeMap<_, _> =
+                    predict.metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect();
                 if let Some(loss) = sums.metric(gsl_plan::plan::Metric::Loss) {
                     metrics.insert("loss".into(), loss);
                 }
@@ -189,7 +186,7 @@ impl<'a> Loop<'a> {
         self.progress.best = Some((value.to_bits(), epoch));
         let progress = self.progress.clone();
         self.best = Some(Best { params: self.rank.params.clone(), progress, saved: false });
-        self.tell(Event::Best { epoch, metric: monitor.metric.name().into(), value });
+        self.tell(Event::Best { epoch, metric: monitor.metric.name(), value });
     }
 
     /// Counts evaluations without gain, and ends the training when patience does.

@@ -30,6 +30,8 @@ pub struct MemoryRelation {
     /// Row in the edge list of the edge at each CSC position.
     rows: Vec<u32>,
     features: Vec<Kept>,
+    /// Values and parts, by CSC position.
+    labels: Vec<(Vec<f32>, Vec<u8>)>,
 }
 
 impl MemoryGraph {
@@ -47,7 +49,15 @@ impl MemoryGraph {
         for &(_, to) in edges {
             self.nodes[dst as usize].degree[to as usize] += 1.0;
         }
-        self.relations.push(MemoryRelation { src, dst, indptr, sources, rows, features: Vec::new() });
+        self.relations.push(MemoryRelation {
+            src,
+            dst,
+            indptr,
+            sources,
+            rows,
+            features: Vec::new(),
+            labels: Vec::new(),
+        });
         (self.relations.len() - 1) as u32
     }
 
@@ -72,6 +82,20 @@ impl MemoryGraph {
         assert_eq!(data.len(), relation.sources.len() * width, "one row of {width} per edge");
         relation.features.push(exact(width, data));
         (relation.features.len() - 1) as u32
+    }
+
+    /// Adds a label and its split to relation `rel`, in the order of its edge list, and returns its index.
+    pub fn add_edge_label(&mut self, rel: u32, values: &[f32], parts: &[u8]) -> u32 {
+        let relation = &mut self.relations[rel as usize];
+        assert_eq!(
+            (values.len(), parts.len()),
+            (relation.rows.len(), relation.rows.len()),
+            "one for each edge"
+        );
+        let values = relation.rows.iter().map(|&row| values[row as usize]).collect();
+        let parts = relation.rows.iter().map(|&row| parts[row as usize]).collect();
+        relation.labels.push((values, parts));
+        (relation.labels.len() - 1) as u32
     }
 
     /// Rounds all features as a graph file with this storage does.
@@ -163,6 +187,22 @@ impl GraphView for MemoryGraph {
 
     fn degree(&self, ty: u32) -> &[f32] {
         &self.nodes[ty as usize].degree
+    }
+
+    fn edge_label(&self, rel: u32, label: u32) -> &[f32] {
+        &self.relations[rel as usize].labels[label as usize].0
+    }
+
+    fn edge_parts(&self, rel: u32, label: u32) -> &[u8] {
+        &self.relations[rel as usize].labels[label as usize].1
+    }
+
+    fn edge_candidates(&self, _rel: u32, _candidates: u32) -> (usize, &[u32]) {
+        (0, &[])
+    }
+
+    fn forward(&self, _rel: u32) -> Option<(u32, &[u32])> {
+        None
     }
 }
 

@@ -11,6 +11,9 @@ impl Lower<'_, '_, '_> {
     }
 
     pub(super) fn edges(&self, env: &Env) -> Result<Domain, Box<Diagnostic>> {
+        if let Some(pair) = &self.pair {
+            return Ok(pair.scored());
+        }
         match env.relation {
             Some(rel) => Ok(Domain::Edges { rel, hop: self.hop }),
             None => self.fault("an edge without its relation"),
@@ -91,8 +94,9 @@ impl Lower<'_, '_, '_> {
             return Ok(*done);
         }
         let made = match domain {
+            Domain::Nodes { .. } if self.pair.is_some() => self.pair_ones()?,
             Domain::Edges { rel, hop } => {
-                let ty = self.cx.facts.relations[rel as usize].dst as u32;
+                let ty = self.cx.builder.signature.relations[rel as usize].1;
                 let counts = self.push(Op::RecipCount { rel }, &[], Domain::Nodes { ty, hop }, &[])?;
                 let ones = self.op(Op::Unary(UnaryOp::Sign), &[counts])?;
                 self.push(Op::Dst, &[ones], domain, &[])?

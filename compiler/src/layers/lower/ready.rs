@@ -13,7 +13,9 @@ impl Lower<'_, '_, '_> {
     /// Everything that these arguments and this graph make wrong, before anything is built.
     pub(super) fn ready(&mut self, wanted: &[u32]) -> Result<(), Vec<Diagnostic>> {
         let mut wrong = Vec::new();
-        self.edge_features(wanted, &mut wrong);
+        if self.pair.is_none() {
+            self.edge_features(wanted, &mut wrong);
+        }
         if wrong.is_empty() {
             self.weight_widths(&mut wrong);
         }

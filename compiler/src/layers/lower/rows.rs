@@ -184,6 +184,9 @@ impl Lower<'_, '_, '_> {
         let (x_shape, w_shape) = (self.shape(x)?, self.shape(w)?);
         let row = self.made(row, &x_shape)?;
         let mut weight = self.value(w, env)?;
+        if self.domain(weight) != Domain::Global {
+            return self.product_by_row(value, row, weight, (shared, spread), &w_shape, env);
+        }
         let count = |dims: &[usize]| dims.iter().product::<usize>();
         let mut batch = count(&w_shape[..shared]);
         let matrix = &w_shape[shared..];

@@ -14,6 +14,9 @@ use crate::diag::{Diagnostic, codes};
 impl Lower<'_, '_, '_> {
     pub(super) fn weight(&mut self, index: usize, env: &Env) -> Made {
         let weight = &self.body.weights[index];
+        if self.pair.is_some() && weight.target == Target::Relation {
+            return self.pair_weight(index);
+        }
         let base = format!("{}.{}", self.call.prefix, weight.name);
         let facts = self.cx.facts;
         let (member, label, members) = match weight.target {

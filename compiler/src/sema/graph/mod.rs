@@ -488,6 +488,25 @@ impl<'w> Resolver<'_, 'w> {
     }
 }
 
+/// The split of the edges of an edge type that an experiment wants to predict.
+pub fn link_split(
+    cx: &mut Cx,
+    env: &Env,
+    prelude: &Prelude,
+    plan: &GraphPlan,
+    edge: usize,
+    setting: &Setting,
+) -> Option<graph::Split> {
+    let edge = &plan.edges[edge];
+    let name = |text: &String| Ident { text: text.clone(), span: setting.name.span };
+    let ends = [name(&edge.src_column), name(&edge.dst_column)];
+    let table = Table::of(cx, &edge.source, setting.span);
+    let rows = RowsOf::Edges { parallel: edge.parallel, time: edge.time.as_deref(), ends: &ends };
+    let around = Around { rows, relations: &[] };
+    let split = Split { label: setting.name.clone(), value: setting.value.clone(), span: setting.span };
+    FeatureCx { cx, env, prelude, table: &table, around }.split(&split)
+}
+
 fn key_ident(body: &[SchemaStmt]) -> Option<Ident> {
     body.iter().find_map(|s| match s {
         SchemaStmt::Key { columns, .. } => columns.first().cloned(),

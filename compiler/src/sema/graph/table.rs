@@ -32,6 +32,19 @@ impl Table {
         table
     }
 
+    /// The columns of a source whose paths are known.
+    pub fn of(cx: &mut Cx, source: &Source, span: Span) -> Table {
+        let mut table = Table { sources: vec![source.clone()], headers: Vec::new(), complete: true };
+        match cx.header(source) {
+            Ok(header) => table.headers.push(header),
+            Err(error) => {
+                table.complete = false;
+                report(cx, error, span);
+            }
+        }
+        table
+    }
+
     fn add(&mut self, cx: &mut Cx, env: &Env, files: &[Expr], span: Span) {
         let Some(source) = source_of(cx, env, files).filter(|source| !source.paths.is_empty()) else {
             self.complete = false;

@@ -22,8 +22,8 @@ pub(super) enum Place {
     Sweep,
 }
 
-pub(super) const ITEM_WORDS: [&str; 8] =
-    ["use", "param", "graph", "layer", "module", "experiment", "sweep", "distill"];
+pub(super) const ITEM_WORDS: [&str; 9] =
+    ["use", "param", "graph", "layer", "module", "decoder", "experiment", "sweep", "distill"];
 const SCHEMA_WORDS: [&str; 10] =
     ["node", "edge", "many", "key", "reverse", "time", "feature", "label", "split", "allow"];
 const EXPERIMENT_WORDS: [&str; 8] =
@@ -189,11 +189,12 @@ impl Piece<'_> {
 
     /// The names that the text seems to declare.
     fn declared(&self) -> Vec<Ident> {
-        const DECLARING: [&str; 11] = [
+        const DECLARING: [&str; 12] = [
             "param",
             "graph",
             "layer",
             "module",
+            "decoder",
             "experiment",
             "sweep",
             "node",

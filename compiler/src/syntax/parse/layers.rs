@@ -9,7 +9,11 @@ impl Lower<'_> {
     pub(super) fn layer(&mut self, pair: Pair<'_>) -> Layer {
         let mut parts = Parts::of(pair);
         let span = parts.span;
-        let kind = if parts.has(Rule::MODULE) { LayerKind::Module } else { LayerKind::Layer };
+        let kind = match (parts.has(Rule::MODULE), parts.has(Rule::DECODER)) {
+            (true, _) => LayerKind::Module,
+            (_, true) => LayerKind::Decoder,
+            _ => LayerKind::Layer,
+        };
         let name = parts.ident();
         let params = parts.take(Rule::params).map_or(Vec::new(), |p| self.layer_params(p));
         let body = match parts.take(Rule::layer_block) {

@@ -271,7 +271,7 @@ fn directional(executor: &Executor, world: &World, param: u32, direction: &[f32]
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     if let Some(range) = world.params.gradient_range(param) {
         let mut gradient = world.params.gradient();
-        executor.dense_gradient(&world.params, &mut gradient);
+        executor.dense_gradient(&world.params, &world.block, &mut gradient);
         return dot(&gradient.values[range], direction);
     }
     let rows = executor.row_gradients(param).flat_map(|(ty, rows)| {

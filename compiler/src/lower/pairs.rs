@@ -1,0 +1,228 @@
+//! Predictions of pairs: the types of rows and relations that a batch adds for them, and their scores.
+
+use gsl_plan::graph::{GraphFacts, LabelFacts};
+use gsl_plan::pairs::{Corrupted, Kinds, Links, Pairs, Side};
+use gsl_plan::plan::Virtuals;
+use gsl_plan::program::{Domain, Op, ReduceOp, Role, ValueId};
+
+use super::rows::{Names, calls};
+use super::{Lowering, Wrong, fault};
+use crate::diag::{Diagnostic, codes};
+use crate::layers::{LowerCx, Rows, lower_decoder};
+use crate::sema::link::LINK;
+use crate::sema::model::Model;
+use crate::sema::{CheckedGraph, Experiment, Predict, Target};
+
+/// The pairs of each prediction, and what they add to the types and relations of the graph.
+pub fn pairs(
+    experiment: &Experiment,
+    graph: &CheckedGraph,
+    facts: &GraphFacts,
+) -> Result<(Vec<Option<Pairs>>, Virtuals), Wrong> {
+    let mut virtuals = Virtuals::default();
+    let mut add = Add { facts, virtuals: &mut virtuals };
+    let of = |predict: &Predict| match predict.target.edge() {
+        Some(edge) => add.pairs(predict, edge, graph).map(Some),
+        None => Ok(None),
+    };
+    let found = experiment.predicts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    Ok((found, virtuals))
+}
+
+struct Add<'a> {
+    facts: &'a GraphFacts,
+    virtuals: &'a mut Virtuals,
+}
+
+impl Add<'_> {
+    fn pairs(&mut self, predict: &Predict, edge: usize, graph: &CheckedGraph) -> Result<Pairs, Wrong> {
+        let declared = &graph.plan.edges[edge];
+        let (src, dst) = (declared.src as u32, declared.dst as u32);
+        let relations = relations_of(self.facts, edge);
+        let name = match predict.target {
+            Target::Edge { label, .. } => declared.labels[label].name.as_str(),
+            _ => LINK,
+        };
+        let label = relations.first().and_then(|r| label_at(self.facts, *r, name));
+        let Some(label) = label else { return Err(vec![super::data::no_facts(predict)]) };
+        let (ty, kind) = (self.ty(0), self.ty(relations.len()));
+        let links = predict.link.as_ref().map(|link| Links {
+            ends: [self.relation(src, ty), self.relation(dst, ty)],
+            sides: link.sides.clone(),
+            negatives: link.negatives.clone(),
+            protocol: link.protocol.clone(),
+        });
+        Ok(Pairs {
+            from: self.relation(src, ty),
+            to: self.relation(dst, ty),
+            kinds: Kinds { ty: kind, rel: self.relation(kind, ty) },
+            ty,
+            relations,
+            src,
+            dst,
+            label: label as u32,
+            links,
+        })
+    }
+
+    fn ty(&mut self, rows: usize) -> u32 {
+        self.virtuals.types.push(rows as u32);
+        (self.facts.nodes.len() + self.virtuals.types.len()) as u32 - 1
+    }
+
+    fn relation(&mut self, src: u32, dst: u32) -> u32 {
+        self.virtuals.relations.push((src, dst));
+        (self.facts.relations.len() + self.virtuals.relations.len()) as u32 - 1
+    }
+}
+
+/// Relations of an edge type, reverses left out.
+pub fn relations_of(facts: &GraphFacts, edge: usize) -> Vec<u32> {
+    let own = facts.relations.iter().enumerate();
+    own.filter(|(_, r)| r.declared_by == edge && r.reverse_of.is_none()).map(|(i, _)| i as u32).collect()
+}
+
+fn label_at(facts: &GraphFacts, relation: u32, name: &str) -> Option<usize> {
+    facts.relations[relation as usize].labels.iter().position(|l| l.name == name)
+}
+
+/// What is known of the label of pairs: the relations' own together.
+pub fn label_facts(facts: &GraphFacts, pairs: &Pairs) -> LabelFacts {
+    let mut all = pairs.relations.iter().map(|r| &facts.relations[*r as usize].labels[pairs.label as usize]);
+    let Some(first) = all.next() else { return LabelFacts::default() };
+    let mut sum = first.clone();
+    for other in all {
+        let (a, b) = (sum.parts[1] as f64, other.parts[1] as f64);
+        let mean = if a + b > 0.0 { (a * sum.mean + b * other.mean) / (a + b) } else { 0.0 };
+        let square = |f: &LabelFacts, n: f64| n * (f.std * f.std + (f.mean - mean).powi(2));
+        let variance = (square(&sum, a) + square(other, b)) / (a + b).max(1.0);
+        (sum.mean, sum.std) = (mean, variance.sqrt());
+        sum.parts.iter_mut().zip(other.parts).for_each(|(sum, n)| *sum += n);
+        sum.train_counts.iter_mut().zip(&other.train_counts).for_each(|(sum, n)| *sum += n);
+    }
+    sum
+}
+
+impl<'a> Lowering<'a> {
+    /// Scores of pairs, × \[out\], from rows of nodes at hop 1; and those of their negatives.
+    pub fn pair_scores(
+        &self,
+        cx: &mut LowerCx<'a>,
+        predict: &Predict,
+        pairs: &Pairs,
+        rows: &Rows,
+        out: usize,
+    ) -> Result<(ValueId, Vec<ValueId>), Wrong> {
+        let positive = self.pair_score(cx, predict, pairs, rows, out, None)?;
+        let corrupted = pairs.links.iter().flat_map(|links| links.corrupted(&links.sides));
+        let negatives = corrupted.map(|c| self.pair_score(cx, predict, pairs, rows, out, Some(c)));
+        Ok((positive, negatives.collect::<Result<_, _>>()?))
+    }
+
+    fn pair_score(
+        &self,
+        cx: &mut LowerCx<'a>,
+        predict: &Predict,
+        pairs: &Pairs,
+        rows: &Rows,
+        out: usize,
+        corrupted: Option<Corrupted>,
+    ) -> Result<ValueId, Wrong> {
+        let prefix = format!("predict.{}", predict.name);
+        match &predict.decode {
+            Model::Call(call) if call.pairs => {
+                let layer = self.layer_call(call, prefix, Some(out));
+                let rows = self.at_hop_one(cx, rows, pairs)?;
+                lower_decoder(cx, &layer, &self.scope(call.id), &rows, pairs, corrupted)
+            }
+            model if has_pairs(model) => Err(vec![not_alone(predict)]),
+            model => {
+                let both = self.side_by_side(cx, predict, pairs, rows, corrupted)?;
+                let mut names = if calls(model) == 1 { Names::bare(prefix) } else { Names::new(prefix) };
+                self.rows_model(cx, model, both, &mut names, Some(out))
+            }
+        }
+    }
+
+    fn at_hop_one(&self, cx: &mut LowerCx<'a>, rows: &Rows, pairs: &Pairs) -> Result<Rows, Wrong> {
+        let mut found = Rows::new();
+        for ty in [pairs.src, pairs.dst] {
+            let row = cx.builder.prefix(rows[&ty], 1).map_err(fault(Default::default()))?;
+            found.insert(ty, row);
+        }
+        Ok(found)
+    }
+
+    /// The rows of both ends one after the other, for a decoder that is a module.
+    fn side_by_side(
+        &self,
+        cx: &mut LowerCx<'a>,
+        predict: &Predict,
+        pairs: &Pairs,
+        rows: &Rows,
+        corrupted: Option<Corrupted>,
+    ) -> Result<ValueId, Wrong> {
+        let failed = fault(predict.span);
+        let rows = self.at_hop_one(cx, rows, pairs)?;
+        cx.builder.at(format!("ends of {}", predict.name), None);
+        let mut ends = Vec::new();
+        for (side, ty, rel) in
+            [(Side::Source, pairs.src, pairs.from), (Side::Destination, pairs.dst, pairs.to)]
+        {
+            let x = rows[&ty];
+            let end = match corrupted {
+                Some(c) if c.side == side => cx.builder.src(x, c.rel, 0).map_err(&failed)?,
+                _ => {
+                    let edge = cx.builder.src(x, rel, 0).map_err(&failed)?;
+                    let row = cx.builder.reduce(ReduceOp::Sum, edge).map_err(&failed)?;
+                    match corrupted {
+                        Some(c) => cx.builder.dst(row, c.rel, 0).map_err(&failed)?,
+                        None => row,
+                    }
+                }
+            };
+            ends.push(end);
+        }
+        cx.builder.op(Op::Concat, &ends).map_err(&failed)
+    }
+
+    /// The program that scores pairs by the rows that inference has computed: one for each prediction of pairs.
+    pub fn scorer(&self, cx: &mut LowerCx<'a>, index: usize, widths: &[(u32, usize)]) -> Result<(), Wrong> {
+        let predict = &self.experiment.predicts[index];
+        let Some(pairs) = &self.pairs[index] else { return Ok(()) };
+        let mut rows = Rows::new();
+        for (ty, width) in widths {
+            let domain = Domain::Nodes { ty: *ty, hop: 1 };
+            cx.builder.at(format!("hidden {}", self.facts.nodes[*ty as usize].name), None);
+            let row = cx.builder.push(Op::Hidden, &[], domain, &[*width]).map_err(fault(predict.span))?;
+            rows.insert(*ty, row);
+        }
+        let out = self.outputs(index);
+        let positive = self.pair_score(cx, predict, pairs, &rows, out, None)?;
+        let positive = self.shaped(cx, predict, positive, out)?;
+        cx.builder.output(Role::Scores(index), positive);
+        for corrupted in pairs.links.iter().flat_map(|links| links.corrupted(&links.protocol.sides)) {
+            let score = self.pair_score(cx, predict, pairs, &rows, out, Some(corrupted))?;
+            let score = self.shaped(cx, predict, score, out)?;
+            let source = corrupted.side == Side::Source;
+            cx.builder.output(Role::Negatives { predict: index, source }, score);
+        }
+        Ok(())
+    }
+}
+
+fn has_pairs(model: &Model) -> bool {
+    match model {
+        Model::Call(call) => call.pairs,
+        Model::Activation(..) | Model::Dropout(_) => false,
+        Model::Chain(models) => models.iter().any(has_pairs),
+        Model::Residual(inner, _) | Model::Jump { of: inner, .. } => has_pairs(inner),
+    }
+}
+
+fn not_alone(predict: &Predict) -> Diagnostic {
+    let message = format!("`{}` brings a decoder of pairs and modules together", predict.decode.show());
+    Diagnostic::new(codes::MODEL_EXPRESSION, message)
+        .at(predict.span, "")
+        .help("a decoder of pairs stands alone; declare one that does both: `decoder NAME(…) { score[u -> v] = … }`")
+}

@@ -1,0 +1,384 @@
+//! Link prediction: the split of the edges, the negatives, the loss over both, and the protocol of ranking.
+
+use gsl_plan::graph::{self, Split};
+use gsl_plan::pairs::{Against, Negatives, Protocol, Side};
+use gsl_plan::plan::Metric;
+use serde::Serialize;
+
+use super::body::{PredictBody, Sourced};
+use super::call::Args;
+use super::experiment::ExperimentCx;
+use super::explain::Line;
+use super::graph::link_split;
+use super::graph::merge::show_edge;
+use super::value::{Value, number_text};
+use crate::diag::{codes, one_of};
+use crate::syntax::ast::*;
+
+/// The label that an experiment gives to the edges it predicts: each edge is there, and is in a part.
+pub const LINK: &str = "(link)";
+
+/// What link prediction needs besides a decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    pub split: Option<Split>,
+    pub negatives: Negatives,
+    /// Ends that are corrupted in training.
+    pub sides: Vec<Side>,
+    pub protocol: Protocol,
+}
+
+/// Losses of a positive score p against those of its negatives n.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub enum LinkLoss {
+    /// softplus(-p) and softplus(n), the mean over all; or positives and negatives with equal weight.
+    Bce { balanced: bool },
+    /// Negatives weighed by the softmax of their scores. Sun et al. 2019, eq. 5.
+    Adversarial { temperature: f64 },
+    /// -log(exp(p/t) / (exp(p/t) + Σ exp(n/t))). van den Oord et al. 2018.
+    Contrastive { temperature: f64 },
+    /// -log σ(p - n). Rendle et al. 2009.
+    Bpr,
+    /// max(0, margin - p + n). Bordes et al. 2013.
+    Margin { margin: f64 },
+}
+
+pub const LOSSES: [&str; 5] = ["bce", "adversarial", "contrastive", "bpr", "margin"];
+pub const METRICS: [&str; 4] = ["mrr", "hits", "mean_rank", "amri"];
+const SAMPLERS: [&str; 4] = ["uniform", "joint", "in_batch", "hard"];
+const MOST: i64 = 1 << 20;
+
+impl LinkLoss {
+    pub fn show(&self) -> String {
+        match self {
+            LinkLoss::Bce { balanced } => {
+                format!("bce(weights: {})", if *balanced { "balanced" } else { "none" })
+            }
+            LinkLoss::Adversarial { temperature } => {
+                format!("adversarial(temperature: {})", number_text(*temperature))
+            }
+            LinkLoss::Contrastive { temperature } => {
+                format!("contrastive(temperature: {})", number_text(*temperature))
+            }
+            LinkLoss::Bpr => "bpr".to_owned(),
+            LinkLoss::Margin { margin } => format!("margin({})", number_text(*margin)),
+        }
+    }
+}
+
+/// Which edges are predicted.
+pub struct Edges<'a> {
+    /// Index into the graph's edge types.
+    pub index: usize,
+    pub plan: &'a graph::EdgeType,
+}
+
+impl ExperimentCx<'_, '_> {
+    /// The settings of links; `get` finds one as written, or its default.
+    pub fn link(
+        &mut self,
+        body: &PredictBody,
+        get: &dyn Fn(&str) -> Option<Sourced<Setting>>,
+        edges: Edges,
+        lines: &mut Vec<Line>,
+    ) -> Option<(Link, Vec<Metric>)> {
+        let split = get("split").map(|s| self.link_split(&s, edges.index, lines));
+        let negatives = get("negatives").and_then(|s| self.negatives(&s, &edges, lines));
+        let evaluate = get("evaluate").and_then(|s| self.evaluate(&s, &edges, lines));
+        if let Some(metrics) = body.setting("metrics") {
+            let help = "write `evaluate = mrr, hits(1, 10) against uniform(1000), filtered`";
+            let message = "links are judged by `evaluate`";
+            self.cx.error_help(codes::NAMES_SETTING, message, metrics.item.name.span, "of labels", help);
+            return None;
+        }
+        let ((negatives, sides), (protocol, metrics)) = (negatives?, evaluate?);
+        Some((Link { split: split.flatten(), negatives, sides, protocol }, metrics))
+    }
+
+    fn link_split(
+        &mut self,
+        setting: &Sourced<Setting>,
+        edge: usize,
+        lines: &mut Vec<Line>,
+    ) -> Option<Split> {
+        let env = setting.place.env.clone();
+        let (prelude, plan) = (self.prelude, &self.graph.plan);
+        let split = self.within(setting, |cx| link_split(cx.cx, &env, prelude, plan, edge, &setting.item))?;
+        lines.push(self.line(1, "split", &show_split(&split), setting));
+        Some(split)
+    }
+
+    /// `joint(32), in_batch, filtered, corrupt: both`
+    fn negatives(
+        &mut self,
+        setting: &Sourced<Setting>,
+        edges: &Edges,
+        lines: &mut Vec<Line>,
+    ) -> Option<(Negatives, Vec<Side>)> {
+        let mut found = Negatives {
+            group: 1,
+            drawn: 0,
+            in_batch: false,
+            hard: None,
+            filtered: false,
+            every_relation: false,
+        };
+        let mut sides = vec![Side::Destination];
+        for arg in &setting.item.value {
+            match (&arg.name, arg.value.as_name()) {
+                (Some(name), _) if name.text == "corrupt" => sides = self.sides(setting, &arg.value)?,
+                (Some(name), _) => {
+                    let what = ("negatives", "option");
+                    self.cx.unknown_of(codes::ARGS_UNKNOWN, what, &name.text, name.span, ["corrupt"]);
+                    return None;
+                }
+                (None, Some("filtered")) => found.filtered = true,
+                (None, Some("every_relation")) => found.every_relation = true,
+                (None, _) => self.sampler(setting, &arg.value, edges, &mut found)?,
+            }
+        }
+        let none = found.drawn == 0 && !found.in_batch && found.hard.is_none();
+        if none || (found.in_batch && found.group < 2) {
+            let span = setting.item.span;
+            let help = "write `negatives = joint(32)`, or `uniform(16)`, or `in_batch(128)`";
+            let message = "links need negatives to be told apart from";
+            self.within(setting, |cx| cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "none", help));
+            return None;
+        }
+        if found.hard.is_some() && sides.contains(&Side::Source) {
+            let message = "candidates of edges are destinations";
+            let span = setting.item.span;
+            let help = "leave `corrupt` out: destinations are corrupted";
+            self.within(setting, |cx| cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "", help));
+            return None;
+        }
+        lines.push(self.line(1, "negatives", &show_negatives(&found, &sides), setting));
+        Some((found, sides))
+    }
+
+    fn sampler(
+        &mut self,
+        setting: &Sourced<Setting>,
+        expr: &Expr,
+        edges: &Edges,
+        found: &mut Negatives,
+    ) -> Option<()> {
+        if let ("hard", Some(args)) = (expr.as_call().map_or("", |c| c.0), expr.as_call().map(|c| c.1)) {
+            let (named, rest) = args.split_first()?;
+            let candidates = self.candidates(setting, &named.value, edges)?;
+            let callee = Expr::new(ExprKind::Name("hard".to_owned()), expr.span);
+            let call = Expr::new(ExprKind::Call { callee: Box::new(callee), args: rest.to_vec() }, expr.span);
+            let (_, args) = self.function(setting, &call, "sampler", &SAMPLERS)?;
+            found.hard = Some((candidates, self.at_least_one(setting, &args, "count", expr)?));
+            return Some(());
+        }
+        let (name, args) = self.function(setting, expr, "sampler", &SAMPLERS)?;
+        match name.as_str() {
+            "uniform" => found.drawn = self.at_least_one(setting, &args, "count", expr)?,
+            "joint" => {
+                found.drawn = self.at_least_one(setting, &args, "count", expr)?;
+                found.group = match args.get("share") {
+                    Value::Int(_) => self.at_least_one(setting, &args, "share", expr)?,
+                    _ => found.drawn,
+                };
+            }
+            _ => {
+                found.in_batch = true;
+                found.group = self.at_least_one(setting, &args, "share", expr)?.max(found.group);
+            }
+        }
+        Some(())
+    }
+
+    fn at_least_one(
+        &mut self,
+        setting: &Sourced<Setting>,
+        args: &Args,
+        name: &str,
+        expr: &Expr,
+    ) -> Option<u32> {
+        let n = args.int(name)?;
+        if (1..=MOST).contains(&n) {
+            return Some(n as u32);
+        }
+        let message = format!("`{name}` is from 1 to {MOST}, not {n}");
+        self.within(setting, |cx| cx.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range"));
+        None
+    }
+
+    fn candidates(&mut self, setting: &Sourced<Setting>, expr: &Expr, edges: &Edges) -> Option<u32> {
+        let known: Vec<&str> = edges.plan.candidates.iter().map(|c| c.name.as_str()).collect();
+        let name = expr.as_name().unwrap_or("");
+        if let Some(at) = known.iter().position(|k| *k == name) {
+            return Some(at as u32);
+        }
+        let help = match known.as_slice() {
+            [] => "declare them with the edge: `feature similar = candidates(column)`".to_owned(),
+            _ => format!("it has {}", one_of(&known)),
+        };
+        let message = format!("the edge has no candidates `{name}`");
+        self.within(setting, |cx| {
+            cx.cx.error_help(codes::NAMES_CANDIDATES, message, expr.span, "not candidates", help);
+        });
+        None
+    }
+
+    fn sides(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<Vec<Side>> {
+        Some(match expr.as_name() {
+            Some("destination") => vec![Side::Destination],
+            Some("source") => vec![Side::Source],
+            Some("both") => vec![Side::Source, Side::Destination],
+            other => {
+                let name = other.unwrap_or("this").to_owned();
+                self.within(setting, |cx| {
+                    let known = ["destination", "source", "both"];
+                    cx.cx.unknown(codes::EXPERIMENT_VALUE, "end of an edge", &name, expr.span, known);
+                });
+                return None;
+            }
+        })
+    }
+
+    /// `mrr, hits(1, 10) against uniform(1000), filtered, corrupt: both`
+    fn evaluate(
+        &mut self,
+        setting: &Sourced<Setting>,
+        edges: &Edges,
+        lines: &mut Vec<Line>,
+    ) -> Option<(Protocol, Vec<Metric>)> {
+        let mut metrics = Vec::new();
+        for arg in &setting.item.value {
+            for metric in self.rank_metric(setting, &arg.value)? {
+                if !metrics.contains(&metric) {
+                    metrics.push(metric);
+                }
+            }
+        }
+        let mut protocol =
+            Protocol { against: Against::All, filtered: false, sides: vec![Side::Source, Side::Destination] };
+        let mut said = false;
+        for arg in &setting.item.against {
+            match (&arg.name, arg.value.as_name()) {
+                (Some(name), _) if name.text == "corrupt" => {
+                    protocol.sides = self.sides(setting, &arg.value)?
+                }
+                (None, Some("filtered")) => protocol.filtered = true,
+                (None, Some("raw")) => protocol.filtered = false,
+                (None, Some("all")) => said = true,
+                _ => {
+                    said = true;
+                    protocol.against = self.against(setting, &arg.value, edges, &mut protocol.sides)?;
+                }
+            }
+        }
+        if !said {
+            let help = "write `against all`, or `against uniform(1000), filtered`";
+            let message = "links are ranked against other nodes, and nothing says which";
+            let span = setting.item.span;
+            self.within(setting, |cx| {
+                cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "against which?", help);
+            });
+            return None;
+        }
+        let shown: Vec<String> = metrics.iter().map(|m: &Metric| m.name()).collect();
+        lines.push(self.line(1, "evaluate", &format!("{} {}", shown.join(", "), protocol.show()), setting));
+        Some((protocol, metrics))
+    }
+
+    fn against(
+        &mut self,
+        setting: &Sourced<Setting>,
+        expr: &Expr,
+        edges: &Edges,
+        sides: &mut Vec<Side>,
+    ) -> Option<Against> {
+        if let Some(("candidates", [arg])) = expr.as_call() {
+            *sides = vec![Side::Destination];
+            return Some(Against::Given { candidates: self.candidates(setting, &arg.value, edges)? });
+        }
+        let (_, args) = self.function(setting, expr, "set of nodes", &["uniform"])?;
+        Some(Against::Uniform(self.at_least_one(setting, &args, "count", expr)?))
+    }
+
+    fn rank_metric(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<Vec<Metric>> {
+        if expr.as_name() == Some("loss") {
+            return Some(vec![Metric::Loss]);
+        }
+        let (name, args) = self.function(setting, expr, "metric of links", &METRICS)?;
+        Some(match name.as_str() {
+            "mrr" => vec![Metric::Mrr],
+            "mean_rank" => vec![Metric::MeanRank],
+            "amri" => vec![Metric::Amri],
+            _ => {
+                let ranks = args.get("ranks").list();
+                ranks.iter().filter_map(Value::int).map(|k| Metric::Hits(k.clamp(1, MOST) as u32)).collect()
+            }
+        })
+    }
+
+    pub fn link_loss(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<LinkLoss> {
+        let expr = self.single(setting)?.clone();
+        let (name, args) = self.function(setting, &expr, "loss of links", &LOSSES)?;
+        let positive = |cx: &mut Self, name: &str| cx.within(setting, |cx| cx.positive(&args, name, &expr));
+        let loss = match name.as_str() {
+            "bce" => LinkLoss::Bce { balanced: args.word("weights") == Some("balanced") },
+            "adversarial" => LinkLoss::Adversarial { temperature: positive(self, "temperature")? },
+            "contrastive" => LinkLoss::Contrastive { temperature: positive(self, "temperature")? },
+            "bpr" => LinkLoss::Bpr,
+            _ => LinkLoss::Margin { margin: positive(self, "margin")? },
+        };
+        lines.push(self.line(1, "loss", &loss.show(), setting));
+        Some(loss)
+    }
+
+    /// The edge type that an edge path names; one that there is not is reported.
+    pub fn edge_type(&mut self, edge: &EdgePath) -> Option<usize> {
+        let found = self.graph.edge(edge);
+        if found.is_none() && !self.graph.broken {
+            let known: Vec<String> = self.graph.relation_names();
+            let known = known.iter().map(String::as_str);
+            self.cx.unknown(codes::NAMES_TYPE_REF, "relation", &show_edge(edge), edge.span, known);
+        }
+        found
+    }
+}
+
+fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
+    let mut shown = Vec::new();
+    match (negatives.drawn, negatives.group) {
+        (0, _) => {}
+        (n, 1) => shown.push(format!("uniform({n})")),
+        (n, group) => shown.push(format!("joint({n}, share: {group})")),
+    }
+    if negatives.in_batch {
+        shown.push(format!("in_batch({})", negatives.group));
+    }
+    if let Some((_, n)) = negatives.hard {
+        shown.push(format!("hard({n})"));
+    }
+    if negatives.filtered {
+        shown.push("filtered".to_owned());
+    }
+    if negatives.every_relation {
+        shown.push("every_relation".to_owned());
+    }
+    let corrupt = match sides {
+        [one] => one.name(),
+        _ => "both",
+    };
+    format!("{}, corrupt: {corrupt}", shown.join(", "))
+}
+
+fn show_split(split: &Split) -> String {
+    match split {
+        Split::Random { train, valid, test, .. } => format!(
+            "random(train: {}, valid: {}, test: {})",
+            number_text(*train),
+            number_text(*valid),
+            number_text(*test)
+        ),
+        Split::Column { column } => format!("column({column})"),
+        Split::By { column, .. } => format!("by {column} (…)"),
+        Split::Files { .. } => "files(…)".to_owned(),
+    }
+}

@@ -1,0 +1,111 @@
+//! From edges to what a batch has in front: a row for each pair, the edges that lead to it, what is known of it.
+
+use super::negatives::Drawing;
+use super::{Edge, Edges};
+use crate::exec::PairRows;
+use crate::sample::{Excluded, Head, HeadEdges};
+use crate::view::GraphView;
+use gsl_kernels::random::Key;
+use gsl_plan::pairs::{Corrupted, Pairs};
+use gsl_plan::plan::{Executable, Plan};
+use gsl_plan::program::{Domain, Op};
+
+/// Makes the heads of one program.
+pub struct HeadMaker {
+    /// Features of pairs that the program reads: (node type, feature, width).
+    features: Vec<(u32, u32, usize)>,
+    /// Reverse of each relation.
+    reverses: Vec<Option<u32>>,
+}
+
+/// The edges of one prediction in a batch.
+pub struct PairBatch<'a> {
+    pub predict: usize,
+    pub edges: Edges<'a>,
+    /// Those of this rank.
+    pub own: Vec<Edge>,
+    /// Number of the first of its groups in the batch.
+    pub first_group: u64,
+}
+
+impl HeadMaker {
+    pub fn new(plan: &Plan, exec: &Executable) -> Self {
+        let types = plan.facts.nodes.len() as u32;
+        let pair_feature = |value: &gsl_plan::program::Value| match (&value.op, value.domain) {
+            (Op::Feature { feature }, Domain::Nodes { ty, .. }) if ty >= types => {
+                Some((ty, *feature, value.width()))
+            }
+            _ => None,
+        };
+        let mut features: Vec<_> = exec.forward.values.iter().filter_map(pair_feature).collect();
+        features.sort_unstable();
+        features.dedup();
+        let mut reverses = vec![None; plan.facts.relations.len()];
+        for (rel, facts) in plan.facts.relations.iter().enumerate() {
+            if let Some(forward) = facts.reverse_of {
+                reverses[forward] = Some(rel as u32);
+            }
+        }
+        HeadMaker { features, reverses }
+    }
+
+    /// Adds the pairs to a head, without negatives.
+    pub fn add(&self, batch: &PairBatch, head: &mut Head, rows: &mut Vec<PairRows>) {
+        let pairs = batch.edges.pairs;
+        let ids = batch.own.iter().map(|edge| edge.position as u32).collect();
+        head.rows.push((pairs.ty, ids));
+        let one_each =
+            |rel: u32, src: Vec<u32>| HeadEdges { rel, indptr: (0..=src.len() as u32).collect(), src };
+        head.edges.push(one_each(pairs.from, batch.own.iter().map(|edge| edge.src).collect()));
+        head.edges.push(one_each(pairs.to, batch.own.iter().map(|edge| edge.dst).collect()));
+        head.edges.push(one_each(pairs.kinds.rel, batch.own.iter().map(|edge| edge.kind).collect()));
+        rows.push(self.rows(batch, pairs));
+    }
+
+    fn rows(&self, batch: &PairBatch, pairs: &Pairs) -> PairRows {
+        let of = |&(_, feature, width): &(u32, u32, usize)| (feature, width, features(batch, feature, width));
+        PairRows {
+            ty: pairs.ty,
+            labels: batch.own.iter().map(|edge| batch.edges.label(edge)).collect(),
+            features: self.features.iter().filter(|(ty, _, _)| *ty == pairs.ty).map(of).collect(),
+        }
+    }
+
+    /// Adds the negatives of training on all corrupted sides.
+    pub fn add_negatives(&self, batch: &PairBatch, messages: &dyn GraphView, key: Key, head: &mut Head) {
+        let Some(links) = &batch.edges.pairs.links else { return };
+        let drawing = Drawing {
+            edges: batch.edges,
+            messages,
+            rule: &links.negatives,
+            key: key.fold(batch.predict as u64),
+            first_group: batch.first_group,
+        };
+        let sides = links.corrupted(&links.sides);
+        head.edges.extend(sides.into_iter().map(|c: Corrupted| drawing.side(&batch.own, c)));
+    }
+
+    /// Edges of a batch, those of other ranks too, and their reverses take no part in its messages.
+    pub fn exclude(&self, edges: &Edges, all: &[Edge], excluded: &mut Excluded) {
+        for (kind, &rel) in edges.pairs.relations.iter().enumerate() {
+            let of_kind = || all.iter().filter(move |edge| edge.kind as usize == kind);
+            let forward = of_kind().map(|edge| Excluded::word(edge.src, edge.dst));
+            excluded.relations.push((rel, forward.collect()));
+            if let Some(reverse) = self.reverses[rel as usize] {
+                let back = of_kind().map(|edge| Excluded::word(edge.dst, edge.src));
+                excluded.relations.push((reverse, back.collect()));
+            }
+        }
+    }
+}
+
+/// Rows of a feature of the pairs' edges.
+fn features(batch: &PairBatch, feature: u32, width: usize) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(batch.own.len() * width);
+    for edge in &batch.own {
+        let matrix = batch.edges.view.edge_feature(batch.edges.pairs.relations[edge.kind as usize], feature);
+        let row = matrix.rows.map_or(edge.position as usize, |rows| rows[edge.position as usize] as usize);
+        rows.extend(matrix.stored.row(row));
+    }
+    rows
+}

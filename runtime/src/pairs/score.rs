@@ -1,0 +1,303 @@
+//! Scores and ranks of pairs, from the rows that inference has computed.
+//!
+//! Decided here: which candidates a pair is ranked against, that known edges among them are left out where the protocol is
+//! filtered, and that ties count half: rank = 1 + better + equal / 2, on raw scores. Scores of all pairs with all nodes are
+//! never held: pairs and candidates go through in chunks.
+
+use super::head::PairBatch;
+use super::negatives::end;
+use super::{Edge, Edges, HeadMaker};
+use crate::comm::Communicator;
+use crate::exec::{Context, Env, Executor, Goal, PairRows};
+use crate::infer::{InferError, Rows};
+use crate::sample::{Block, Head, HeadEdges, Sampler, sample_key};
+use crate::store::Params;
+use crate::train::batches::share;
+use crate::train::ranks::RankSums;
+use crate::view::{GraphView, Matrix};
+use gsl_kernels::random::Key;
+use gsl_plan::pairs::{Against, Corrupted, Side};
+use gsl_plan::plan::{Fanout, Plan, Scorer};
+use gsl_plan::program::Role;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+const PURPOSE: u32 = u32::from_be_bytes(*b"eval");
+/// Pairs scored at a time.
+const PAIRS: usize = 4096;
+/// Pairs that are ranked at a time.
+const RANKED: usize = 128;
+/// Candidates that a chunk of ranked pairs meets at a time.
+const CANDIDATES: usize = 1 << 14;
+
+/// One scorer made ready, and the memory that it runs in.
+pub struct Scoring {
+    predict: usize,
+    executor: Executor,
+    sampler: Sampler,
+    maker: HeadMaker,
+    block: Block,
+}
+
+/// What scores depend on besides the pairs.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub plan: &'a Plan,
+    /// The whole graph.
+    pub view: &'a dyn GraphView,
+    pub params: &'a Params,
+    /// By node type: the rows that decoders read.
+    pub rows: &'a [Option<Rows>],
+}
+
+/// Ends of edges of a kind that are known: `(kind, the end that stays)` to the others.
+type Others = FxHashMap<(u32, u32), FxHashSet<u32>>;
+
+impl Scoring {
+    pub fn new(plan: &Plan, view: &dyn GraphView, scorer: &Scorer) -> Result<Self, InferError> {
+        let fanouts = vec![Fanout::All; scorer.exec.hops.len()];
+        Ok(Scoring {
+            predict: scorer.predict,
+            executor: Executor::new(&scorer.exec.schedule, &plan.signature())?,
+            sampler: Sampler::with_virtuals(view, &scorer.exec.hops, &fanouts, &plan.virtuals)?,
+            maker: HeadMaker::new(plan, &scorer.exec),
+            block: Block::new(),
+        })
+    }
+
+    pub fn predict(&self) -> usize {
+        self.predict
+    }
+
+    /// Raw scores of pairs, one row each.
+    ///
+    /// # Errors
+    /// If the scorer does not run.
+    pub fn scores(&mut self, known: Known, pairs: &[Edge]) -> Result<Rows, InferError> {
+        let mut all = Rows { width: 1, data: Vec::new() };
+        for chunk in pairs.chunks(PAIRS) {
+            self.run(known, chunk, Vec::new())?;
+            let Some(found) = self.executor.output(&Role::Scores(self.predict)) else { continue };
+            all.width = found.width;
+            all.data.extend(found.data);
+        }
+        Ok(all)
+    }
+
+    /// Scores of pairs with what takes the place of an end of each, as edges that lead to the pairs.
+    fn run(&mut self, known: Known, pairs: &[Edge], negatives: Vec<HeadEdges>) -> Result<(), InferError> {
+        let predict = &known.plan.predicts[self.predict];
+        let Some(edges) = Edges::of(known.view, predict) else { return Ok(()) };
+        let batch = PairBatch { predict: self.predict, edges, own: pairs.to_vec(), first_group: 0 };
+        let mut head = Head::default();
+        let mut rows: Vec<PairRows> = Vec::new();
+        self.maker.add(&batch, &mut head, &mut rows);
+        head.edges.extend(negatives);
+        self.sampler.sample_behind(known.view, &[], Some(&head), sample_key(0, 0), &mut self.block)?;
+        let hidden: Vec<Option<Matrix>> =
+            known.rows.iter().map(|rows| rows.as_ref().map(|r| Matrix::new(&r.data, r.width))).collect();
+        let env = Env {
+            view: known.view,
+            params: known.params,
+            block: &self.block,
+            hidden: &hidden,
+            context: Context::default(),
+            seed_weights: &[],
+            loss_scale: &[],
+            pairs: &rows,
+        };
+        Ok(self.executor.run(&env, Goal::Forward)?)
+    }
+
+    /// Ranks of the pairs of these numbers, shared by the ranks of `comm` and summed over them.
+    ///
+    /// # Errors
+    /// If the scorer does not run, or the exchange fails.
+    pub fn rank(
+        &mut self,
+        known: Known,
+        numbers: &[u64],
+        comm: &dyn Communicator,
+    ) -> Result<RankSums, InferError> {
+        let predict = &known.plan.predicts[self.predict];
+        let mut sums = RankSums::new(&predict.metrics);
+        let (Some(edges), Some(links)) =
+            (Edges::of(known.view, predict), predict.pairs.as_ref().and_then(|p| p.links.as_ref()))
+        else {
+            return Ok(sums);
+        };
+        let mine = &numbers[share(numbers.len(), comm.rank(), comm.size())];
+        for corrupted in links.corrupted(&links.protocol.sides) {
+            let all = edges.find(mine);
+            let others = match links.protocol.filtered {
+                true => others(&edges, &all, corrupted.side),
+                false => Others::default(),
+            };
+            for (chunk, numbers) in all.chunks(RANKED).zip(mine.chunks(RANKED)) {
+                let judged =
+                    Judged { known, edges, corrupted, against: links.protocol.against, others: &others };
+                self.rank_chunk(&judged, chunk, numbers, &mut sums)?;
+            }
+        }
+        let mut values = sums.to_f64();
+        comm.all_reduce_sum_f64(&mut values)?;
+        sums.set_f64(&values);
+        Ok(sums)
+    }
+
+    fn rank_chunk(
+        &mut self,
+        judged: &Judged,
+        pairs: &[Edge],
+        numbers: &[u64],
+        sums: &mut RankSums,
+    ) -> Result<(), InferError> {
+        let mut found = vec![Place::default(); pairs.len()];
+        match judged.against {
+            Against::All => {
+                let nodes = judged.nodes();
+                for first in (0..nodes).step_by(CANDIDATES) {
+                    let last = (first + CANDIDATES as u32).min(nodes);
+                    self.against(judged, pairs, &|_, _| (first..last).collect(), &mut found)?;
+                }
+            }
+            Against::Uniform(k) => {
+                let key = Key::new(judged.known.plan.seed, PURPOSE).fold(judged.corrupted.side as u64);
+                let draw = |_: usize, number: u64| {
+                    let key = key.fold(number);
+                    (0..u64::from(k)).map(|place| key.below_at(place, judged.nodes())).collect()
+                };
+                self.against(judged, pairs, &|at, _| draw(at, numbers[at]), &mut found)?;
+            }
+            Against::Given { candidates } => {
+                let given = |_: usize, pair: &Edge| judged.given(pair, candidates);
+                self.against(judged, pairs, &given, &mut found)?;
+            }
+        }
+        found.iter().for_each(|place| sums.add(place.rank(), place.candidates));
+        Ok(())
+    }
+
+    /// Compares each pair with its candidates; those that are the pair itself or a known edge are left out.
+    fn against(
+        &mut self,
+        judged: &Judged,
+        pairs: &[Edge],
+        candidates: &dyn Fn(usize, &Edge) -> Vec<u32>,
+        found: &mut [Place],
+    ) -> Result<(), InferError> {
+        let mut edges = HeadEdges { rel: judged.corrupted.rel, indptr: vec![0], src: Vec::new() };
+        for (at, pair) in pairs.iter().enumerate() {
+            let fits = |node: &u32| judged.counts(pair, *node);
+            edges.src.extend(candidates(at, pair).into_iter().filter(fits));
+            edges.indptr.push(edges.src.len() as u32);
+        }
+        let ends = edges.indptr.clone();
+        self.run(judged.known, pairs, vec![edges])?;
+        let source = judged.corrupted.side == Side::Source;
+        let own = self.executor.output(&Role::Scores(self.predict));
+        let negatives = self.executor.output(&Role::Negatives { predict: self.predict, source });
+        let (Some(own), Some(negatives)) = (own, negatives) else { return Ok(()) };
+        for (at, place) in found.iter_mut().enumerate() {
+            let rivals = &negatives.data[ends[at] as usize..ends[at + 1] as usize];
+            place.meet(own.data[at], rivals);
+        }
+        Ok(())
+    }
+}
+
+/// One side of an evaluation.
+struct Judged<'a> {
+    known: Known<'a>,
+    edges: Edges<'a>,
+    corrupted: Corrupted,
+    against: Against,
+    others: &'a Others,
+}
+
+impl Judged<'_> {
+    fn nodes(&self) -> u32 {
+        let pairs = self.edges.pairs;
+        let ty = if self.corrupted.side == Side::Source { pairs.src } else { pairs.dst };
+        self.known.view.node_count(ty) as u32
+    }
+
+    fn counts(&self, pair: &Edge, node: u32) -> bool {
+        if node == end(pair, self.corrupted.side) {
+            return false;
+        }
+        let stays = stays(pair, self.corrupted.side);
+        self.others.get(&(pair.kind, stays)).is_none_or(|others| !others.contains(&node))
+    }
+
+    fn given(&self, pair: &Edge, candidates: u32) -> Vec<u32> {
+        let rel = self.edges.pairs.relations[pair.kind as usize];
+        let (width, all) = self.known.view.edge_candidates(rel, candidates);
+        let own = all.get(pair.position as usize * width..(pair.position as usize + 1) * width);
+        own.unwrap_or_default().iter().copied().filter(|node| *node != u32::MAX).collect()
+    }
+}
+
+fn stays(pair: &Edge, side: Side) -> u32 {
+    if side == Side::Source { pair.dst } else { pair.src }
+}
+
+/// What is known to take the place of an end of these pairs: one pass over the edges of their relations.
+fn others(edges: &Edges, pairs: &[Edge], side: Side) -> Others {
+    let mut found = Others::default();
+    for pair in pairs {
+        found.entry((pair.kind, stays(pair, side))).or_default();
+    }
+    for (kind, rel) in edges.pairs.relations.iter().enumerate() {
+        let csc = edges.view.csc(*rel);
+        for (dst, ends) in csc.indptr.windows(2).enumerate() {
+            for &src in &csc.src[ends[0] as usize..ends[1] as usize] {
+                let (stays, goes) = if side == Side::Source { (dst as u32, src) } else { (src, dst as u32) };
+                if let Some(known) = found.get_mut(&(kind as u32, stays)) {
+                    known.insert(goes);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// How a pair stands among its candidates.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    better: u64,
+    equal: u64,
+    candidates: u64,
+}
+
+impl Place {
+    /// A score that is no number is worse than any.
+    fn meet(&mut self, own: f32, rivals: &[f32]) {
+        self.candidates += rivals.len() as u64;
+        self.better +=
+            rivals.iter().filter(|rival| **rival > own || (own.is_nan() && !rival.is_nan())).count() as u64;
+        self.equal += rivals.iter().filter(|rival| **rival == own).count() as u64;
+    }
+
+    fn rank(&self) -> f64 {
+        1.0 + self.better as f64 + self.equal as f64 / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn ties_count_half() {
+        let mut place = Place::default();
+        place.meet(0.5, &[0.7, 0.5, 0.5, 0.1]);
+        assert_eq!((place.rank(), place.candidates), (3.0, 4));
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_is_last() {
+        let mut place = Place::default();
+        place.meet(f32::NAN, &[0.7, -1.0]);
+        assert_eq!(place.rank(), 3.0);
+    }
+}
