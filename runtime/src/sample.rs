@@ -10,7 +10,7 @@ mod head;
 mod pick;
 
 pub use block::{Block, EdgeBlock, Transposed};
-pub use head::{Excluded, Head, HeadEdges};
+pub use head::{Excluded, Head, HeadEdges, TileEdges};
 
 use crate::view::GraphView;
 use dedup::RowTable;
@@ -203,7 +203,7 @@ impl Sampler {
         (self.tables.par_iter_mut(), &mut block.nodes, by_type).into_par_iter().for_each(
             |(table, nodes, edges)| {
                 for edges in edges {
-                    table.rows(&mut edges.src, &mut nodes.ids);
+                    edges.number(table, &mut nodes.ids);
                 }
             },
         );

@@ -190,6 +190,7 @@ impl Step<'_> {
             | Op::SeedWeight { .. }
             | Op::LossScale { .. } => self.leaf(),
             Op::Linear { .. } | Op::LinearT { .. } | Op::Outer { .. } => self.dense(),
+            Op::Dot | Op::DotToDst | Op::DotToSrc => self.tiled(),
             Op::Src | Op::Dst | Op::Reduce(_) | Op::ReduceSrc | Op::Prefix | Op::Pad => self.movement(),
             Op::CrossEntropy { smoothing } => Ok(self.fill(|r, _| self.cross_entropy(r, *smoothing as f64))),
             Op::CrossEntropyGrad { smoothing } => {
@@ -378,6 +379,27 @@ impl Step<'_> {
             Op::Prefix => self.fill(|r, c| x.at(r, c)),
             Op::Pad => self.fill(|r, c| if r < x.rows { x.at(r, c) } else { 0.0 }),
             other => return Err(VerifyError::new(format!("{other:?} moves nothing"))),
+        })
+    }
+
+    fn tiled(&self) -> Result<Matrix, VerifyError> {
+        let edges = match self.value.op {
+            Op::Dot => self.value.domain,
+            _ => self.program.values[self.value.args[0].index()].domain,
+        };
+        let Domain::Edges { rel, hop } = edges else { return Err(VerifyError::new("products of no edges")) };
+        let block = self.bindings.block(rel, hop)?;
+        let (a, b) = (self.arg(0), self.arg(1));
+        let along = |of: &dyn Fn(&Edge) -> (usize, usize), r: usize, c: usize| -> f64 {
+            let own = block.iter().enumerate().filter(|(_, e)| of(e).0 == r);
+            own.map(|(i, e)| a.at(i, 0) * b.at(of(e).1, c)).sum()
+        };
+        Ok(match self.value.op {
+            Op::Dot => {
+                self.fill(|r, _| (0..a.width).map(|c| a.at(block[r].src, c) * b.at(block[r].dst, c)).sum())
+            }
+            Op::DotToDst => self.fill(|r, c| along(&|e| (e.dst, e.src), r, c)),
+            _ => self.fill(|r, c| along(&|e| (e.src, e.dst), r, c)),
         })
     }
 

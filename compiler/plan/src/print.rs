@@ -87,6 +87,13 @@ pub fn describe(schedule: &Schedule, step: &Step) -> String {
         StepKind::CrossEntropyGrad { logits, labels, g, classes, out: o, .. } => {
             write!(s, "cross entropy gradient {logits} {labels} {g} of {classes} {}", out(o, false))
         }
+        StepKind::Dot { rel, hop, x, y, width, out: o } => {
+            write!(s, "tiles of edges({rel})@{hop}: {x} · {y} of {width} {}", out(o, false))
+        }
+        StepKind::DotBack { rel, hop, g, x, width, to_src, out: o } => {
+            let to = if *to_src { "src" } else { "dst" };
+            write!(s, "tiles of edges({rel})@{hop}: sum to {to} of {g} {x}×{width} {}", out(o, false))
+        }
         StepKind::Pad { x, out: o, accumulate } => write!(s, "pad {x} {}", out(o, *accumulate)),
         StepKind::Stack { items, out: o } => {
             let items = items.iter().map(|i| i.map_or("0".into(), |i| i.to_string()));

@@ -267,6 +267,14 @@ pub enum Op {
     /// Nodes{ty, h'} → Nodes{ty, h} with h' < h: zeros below.
     Pad,
 
+    // --- inner products over edges in tiles --------------------------------------------------------------------------
+    /// x: Nodes{src(rel), hop+1}×[d], y: Nodes{dst(rel), hop}×[d] → Edges{rel, hop}×[]: x[src] · y[dst].
+    Dot,
+    /// g: Edges×[], x: Nodes{src(rel), hop+1}×[d] → Nodes{dst(rel), hop}×[d]: Σ g x[src] over the edges into the node.
+    DotToDst,
+    /// g: Edges×[], y: Nodes{dst(rel), hop}×[d] → Nodes{src(rel), hop+1}×[d]: Σ g y[dst] over the edges out of the node.
+    DotToSrc,
+
     // --- losses -------------------------------------------------------------------------------------------------
     /// logits: D×[c], labels: D×[] (class index; negative: loss 0) → D×[]. −log softmax(logits)[label], with the target
     /// (1 − smoothing) one-hot + smoothing / c.

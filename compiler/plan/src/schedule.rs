@@ -162,6 +162,25 @@ pub enum StepKind {
         kernel: Kernel,
         outputs: Vec<EdgeOutput>,
     },
+    /// out[e] = x[src e] · y[dst e], over edges in tiles.
+    Dot {
+        rel: u32,
+        hop: u32,
+        x: Operand,
+        y: Operand,
+        width: usize,
+        out: BufferId,
+    },
+    /// out[v] = Σ g[e] x[src e] over the edges into v; or with `to_src` out[u] = Σ g[e] x[dst e] over the edges out of u.
+    DotBack {
+        rel: u32,
+        hop: u32,
+        g: Operand,
+        x: Operand,
+        width: usize,
+        to_src: bool,
+        out: BufferId,
+    },
     CrossEntropy {
         logits: Operand,
         labels: Operand,

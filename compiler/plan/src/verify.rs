@@ -115,6 +115,9 @@ fn is_declared(op: &Op) -> bool {
             | Src
             | Dst
             | ReduceSrc
+            | Dot
+            | DotToDst
+            | DotToSrc
             | Prefix
             | Pad
     )
@@ -186,6 +189,21 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
             let ty = sig.relations[rel as usize].0;
             expect(value.domain == Domain::Nodes { ty, hop: hop + 1 }, "not the source nodes")
         }
+        Op::Dot => {
+            let (x, y) = (arg(0)?, arg(1)?);
+            expect(value.shape.is_empty() && x.shape == y.shape, "an inner product of two rows")?;
+            expect(ends(value.domain, sig)? == (x.domain, y.domain), "not the ends of the edges")
+        }
+        Op::DotToDst => {
+            let (g, x) = (arg(0)?, arg(1)?);
+            expect(g.shape.is_empty() && value.shape == x.shape, "a number for each edge, and rows")?;
+            expect(ends(g.domain, sig)? == (x.domain, value.domain), "not the ends of the edges")
+        }
+        Op::DotToSrc => {
+            let (g, y) = (arg(0)?, arg(1)?);
+            expect(g.shape.is_empty() && value.shape == y.shape, "a number for each edge, and rows")?;
+            expect(ends(g.domain, sig)? == (value.domain, y.domain), "not the ends of the edges")
+        }
         Op::Prefix | Op::Pad => {
             let x = arg(0)?;
             expect(x.shape == value.shape, "rows keep their shape")?;
@@ -199,6 +217,13 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
         }
         other => fail(format!("{other:?} has no stated domain")),
     }
+}
+
+/// Where the sources and the destinations of edges are.
+pub fn ends(edges: Domain, sig: &Signature) -> Result<(Domain, Domain), VerifyError> {
+    let Domain::Edges { rel, hop } = edges else { return fail("not on edges") };
+    let Some((src, dst)) = sig.relations.get(rel as usize) else { return fail("there is no such relation") };
+    Ok((Domain::Nodes { ty: *src, hop: hop + 1 }, Domain::Nodes { ty: *dst, hop }))
 }
 
 fn expect(ok: bool, message: &str) -> Result<(), VerifyError> {

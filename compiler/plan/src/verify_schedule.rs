@@ -95,6 +95,8 @@ pub fn reads(kind: &StepKind) -> Vec<Operand> {
         Map { kernel, .. } | Traverse { kernel, .. } => kernel.inputs.iter().map(|i| i.operand).collect(),
         CrossEntropy { logits, labels, .. } => vec![*logits, *labels],
         CrossEntropyGrad { logits, labels, g, .. } => vec![*logits, *labels, *g],
+        Dot { x, y, .. } => vec![*x, *y],
+        DotBack { g, x, .. } => vec![*g, *x],
         Pad { x, .. } => vec![*x],
         Stack { items, .. } => items.iter().flatten().copied().collect(),
     }
@@ -111,6 +113,8 @@ pub fn writes(kind: &StepKind) -> Vec<(BufferId, bool)> {
         | LossScale { out, .. }
         | CrossEntropy { out, .. }
         | CrossEntropyGrad { out, .. }
+        | Dot { out, .. }
+        | DotBack { out, .. }
         | Stack { out, .. } => vec![(*out, false)],
         Linear { out, accumulate, .. }
         | LinearT { out, accumulate, .. }
@@ -267,6 +271,29 @@ impl Walk<'_> {
                 outputs.iter().try_for_each(|o| self.map_output(*rows, kernel, o))
             }
             StepKind::Traverse { rel, hop, kernel, outputs } => self.traverse(*rel, *hop, kernel, outputs),
+            StepKind::Dot { rel, hop, x, y, width, out } => {
+                let edges = Domain::Edges { rel: *rel, hop: *hop };
+                let (src, dst) =
+                    crate::verify::ends(edges, self.signature).map_err(|e| VerifyError::new(e.message))?;
+                self.covers(*x, src, "the source's rows")?;
+                self.covers(*y, dst, "the destination's rows")?;
+                self.wide(*x, *width, "the source's rows")?;
+                self.wide(*y, *width, "the destination's rows")?;
+                let out = self.out(*out, 1)?;
+                expect(out == edges, || format!("products of {edges} in {out}"))
+            }
+            StepKind::DotBack { rel, hop, g, x, width, to_src, out } => {
+                let edges = Domain::Edges { rel: *rel, hop: *hop };
+                let (src, dst) =
+                    crate::verify::ends(edges, self.signature).map_err(|e| VerifyError::new(e.message))?;
+                let (from, to) = if *to_src { (dst, src) } else { (src, dst) };
+                self.covers(*g, edges, "the gradient")?;
+                self.covers(*x, from, "the rows")?;
+                self.wide(*g, 1, "the gradient")?;
+                self.wide(*x, *width, "the rows")?;
+                let out = self.out(*out, *width)?;
+                expect(out == to, || format!("sums over {edges} in {out}"))
+            }
             StepKind::CrossEntropy { logits, labels, classes, out, .. } => {
                 let rows = self.out(*out, 1)?;
                 self.loss(*logits, *labels, *classes, rows)

@@ -16,7 +16,7 @@ mod steps;
 use std::collections::BTreeSet;
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
-use gsl_plan::pairs::Pairs;
+use gsl_plan::pairs::{Against, Pairs};
 use gsl_plan::plan::{self, Executable, Fanout, Plan, Scorer, Stage, Virtuals};
 use gsl_plan::program::{Program, Signature};
 use gsl_plan::verify::VerifyError;
@@ -27,6 +27,9 @@ use crate::passes::{Costs, Options, PassError, Snapshot, compile};
 use crate::sema::{Checked, CheckedGraph, Experiment, Target};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
+
+/// Groups of fewer pairs than this are scored edge by edge.
+const SMALLEST_TILE: u32 = 4;
 
 /// What is wanted besides the plan.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +74,7 @@ pub fn lower(
         experiment: experiment.name.clone(),
         graph: experiment.graph_plan(graph),
         facts: facts.clone(),
-        train: compiler.train(train, &lowering.costs())?,
+        train: compiler.train(train, &lowering.costs(), lowering.tiled(false))?,
         infer: stages
             .into_iter()
             .map(|stage| compiler.stage(stage, &lowering))
@@ -203,6 +206,16 @@ impl<'a> Lowering<'a> {
         )
     }
 
+    /// Relations from nodes to pairs whose edges come in tiles: groups of pairs share what they are told apart from.
+    fn tiled(&self, evaluation: bool) -> Vec<u32> {
+        let links = self.pairs.iter().flatten().flat_map(|pairs| &pairs.links);
+        let shared = links.filter(|links| match evaluation {
+            true => links.protocol.against == Against::All,
+            false => links.negatives.group >= SMALLEST_TILE && links.negatives.hard.is_none(),
+        });
+        shared.flat_map(|links| links.ends).collect()
+    }
+
     /// What is known of the label of a prediction.
     fn label_of(&self, index: usize) -> LabelFacts {
         match (&self.pairs[index], self.experiment.predicts[index].target) {
@@ -267,10 +280,10 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn train(&mut self, program: Program, costs: &Costs) -> Result<Executable, Wrong> {
+    fn train(&mut self, program: Program, costs: &Costs, tiled: Vec<u32>) -> Result<Executable, Wrong> {
         let trainable = vec![true; self.signature.params.len()];
         let signature = self.signature;
-        self.run("train", program, Options::train(signature, costs, trainable))
+        self.run("train", program, Options { tiled, ..Options::train(signature, costs, trainable) })
     }
 
     fn stage(&mut self, stage: RawStage, lowering: &Lowering) -> Result<Stage, Wrong> {
@@ -284,7 +297,8 @@ impl Compiler<'_> {
         let costs = lowering.with_pairs(Costs::default());
         let signature = self.signature;
         let name = format!("score {}", lowering.experiment.predicts[predict].name);
-        let exec = self.run(&name, program, Options::infer(signature, &costs))?;
+        let tiled = lowering.tiled(true);
+        let exec = self.run(&name, program, Options { tiled, ..Options::infer(signature, &costs) })?;
         Ok(Scorer { predict, exec })
     }
 

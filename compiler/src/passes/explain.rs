@@ -66,6 +66,10 @@ impl Estimate<'_> {
                 cost.bytes += edges * 8.0;
                 cost
             }
+            Dot { rel, hop, x, width, .. } | DotBack { rel, hop, x, width, .. } => {
+                let rows = self.costs.rows(Domain::Edges { rel: *rel, hop: *hop });
+                self.product(rows, *x, [1, *width, 1], false)
+            }
             CrossEntropy { classes, out, .. } | CrossEntropyGrad { classes, out, .. } => {
                 let rows = self.rows(*out);
                 let width = *classes as f64;

@@ -195,7 +195,9 @@ impl Fusion<'_> {
             | Op::Stack { .. }
             | Op::Pad
             | Op::CrossEntropy { .. }
-            | Op::CrossEntropyGrad { .. } => Kind::Whole,
+            | Op::CrossEntropyGrad { .. }
+            | Op::DotToDst
+            | Op::DotToSrc => Kind::Whole,
             _ => Kind::Point,
         }
     }
@@ -285,6 +287,11 @@ impl Fusion<'_> {
 
     /// Edge values that are cheaper to keep than to compute again, or that a product over all edges reads or writes.
     fn find_dear_edges(&mut self) {
+        for i in 0..self.kind.len() {
+            if matches!(self.value(i).op, Op::DotToDst | Op::DotToSrc) {
+                self.keep_operand(i, 0, "pairs and candidates");
+            }
+        }
         let mut size = vec![0usize; self.kind.len()];
         for i in 0..self.kind.len() {
             if self.kind[i] != Kind::Edge {
@@ -297,6 +304,8 @@ impl Fusion<'_> {
                 self.keep_operand(i, 0, &product);
             } else if size[i] > MAX_EDGE_INSTRUCTIONS && !matches!(self.value(i).op, Op::Reshape) {
                 self.keep_edge(i, format!("needs more than {MAX_EDGE_INSTRUCTIONS} instructions"));
+            } else if self.value(i).op == Op::Dot {
+                self.keep_edge(i, "products of pairs and candidates".to_owned());
             } else if self.is_output[i] {
                 self.keep_edge(i, "what the program is run for".to_owned());
             } else if let Some(inner) = self.dear_sum(i) {
@@ -368,6 +377,7 @@ impl Fusion<'_> {
             Kind::SumRows => Some(Class::RowSums(self.value(self.arg(i, 0)).domain)),
             Kind::Traverse => Some(self.traverse_class(i)),
             Kind::Edge if self.reason[i].is_some() => match value.op {
+                Op::Dot => Some(Class::Single),
                 Op::Linear { .. } | Op::LinearT { .. } if self.dear_product(i).is_some() => {
                     Some(Class::Single)
                 }

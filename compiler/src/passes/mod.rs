@@ -25,6 +25,7 @@ mod rewrite;
 mod rules;
 mod schedule;
 mod sums;
+mod tiles;
 
 pub use costs::{Costs, FLOPS_PER_BYTE};
 pub use explain::{StepCost, estimate_steps, peak_bytes};
@@ -47,17 +48,19 @@ pub struct Options<'a> {
     pub trainable: Vec<bool>,
     /// Names of passes to leave out, for debugging: `canonicalise`, `cse`, `hoist`, `narrow`, `order`.
     pub without: Vec<String>,
+    /// Relations whose edges come in tiles.
+    pub tiled: Vec<u32>,
 }
 
 impl<'a> Options<'a> {
     /// Inference.
     pub fn infer(signature: &'a Signature, costs: &'a Costs) -> Self {
-        Options { signature, costs, train: false, trainable: vec![], without: vec![] }
+        Options { signature, costs, train: false, trainable: vec![], without: vec![], tiled: vec![] }
     }
 
     /// Training of the parameters marked.
     pub fn train(signature: &'a Signature, costs: &'a Costs, trainable: Vec<bool>) -> Self {
-        Options { signature, costs, train: true, trainable, without: vec![] }
+        Options { signature, costs, train: true, trainable, without: vec![], tiled: vec![] }
     }
 }
 
@@ -138,6 +141,7 @@ impl Pipeline<'_, '_> {
         let facts =
             order::Facts { costs: options.costs, train: options.train, trainable: &options.trainable };
         let order = |p: &Program| order::run(p, signature, &facts);
+        let tiles = |p: &Program| tiles::run(p, signature, &options.tiled);
         let differentiate = |p: &Program| differentiate::run(p, signature, &options.trainable);
         let late = order::Facts { train: false, ..facts };
         let reorder = |p: &Program| order::run(p, signature, &late);
@@ -151,6 +155,9 @@ impl Pipeline<'_, '_> {
             ("hoist", &hoist),
             ("cse", &cse),
         ];
+        if !options.tiled.is_empty() {
+            passes.push(("tiles", &tiles));
+        }
         if options.train {
             passes.extend::<[(&'static str, Pass); 6]>([
                 ("differentiate", &differentiate),

@@ -58,6 +58,18 @@ pub(super) fn backward(a: &mut Adjoint, y: ValueId, g: ValueId) -> Done {
         }
         Op::Stack { ref items } => stack(a, &value, items, g),
         Op::Src | Op::Dst | Op::Reduce(_) | Op::ReduceSrc | Op::Prefix | Op::Pad => moved(a, &value, y, g),
+        // e = x_src · y_dst: ∂x_u = Σ_{e leaves u} g_e y_dst, ∂y_v = Σ_{e enters v} g_e x_src
+        Op::Dot => {
+            let g = a.per_row(g, y)?;
+            let other = value.args[1];
+            let (dx, dy) = (a.b.value(x).clone(), a.b.value(other).clone());
+            let gx = a.b.push(Op::DotToSrc, &[g, other], dx.domain, &dx.shape)?;
+            let gy = a.b.push(Op::DotToDst, &[g, x], dy.domain, &dy.shape)?;
+            a.add(x, gx);
+            a.add(other, gy);
+            Ok(())
+        }
+        Op::DotToDst | Op::DotToSrc => Err(VerifyError::new("a product over edges is differentiated once")),
         Op::CrossEntropy { smoothing } => {
             let g = a.per_row(g, y)?;
             let args = [x, value.args[1], g];

@@ -208,6 +208,24 @@ impl Emit<'_> {
                 StepKind::Pad { x, out, accumulate }
             }
             Op::Stack { items } => self.stack(i, &items)?,
+            Op::Dot => {
+                let Domain::Edges { rel, hop } = self.f.value(i).domain else {
+                    return Err(VerifyError::new("an inner product that is not on edges"));
+                };
+                let (x, y) = (self.operand(i, 0)?, self.dense(i, 1)?);
+                let width = self.f.value(self.f.arg(i, 0)).width();
+                StepKind::Dot { rel, hop, x, y, width, out: self.out(i).0 }
+            }
+            Op::DotToDst | Op::DotToSrc => {
+                let Domain::Edges { rel, hop } = self.f.value(self.f.arg(i, 0)).domain else {
+                    return Err(VerifyError::new("products of no edges"));
+                };
+                let to_src = op == Op::DotToSrc;
+                let g = self.dense(i, 0)?;
+                let x = if to_src { self.dense(i, 1)? } else { self.operand(i, 1)? };
+                let width = self.f.value(i).width();
+                StepKind::DotBack { rel, hop, g, x, width, to_src, out: self.out(i).0 }
+            }
             other => return Err(VerifyError::new(format!("{other:?} is no step"))),
         })
     }

@@ -14,6 +14,7 @@ mod share;
 mod simd;
 #[allow(clippy::needless_range_loop)]
 mod small;
+pub mod tiles;
 pub mod traverse;
 mod vector;
 mod view;

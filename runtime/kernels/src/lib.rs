@@ -23,6 +23,7 @@ pub use cpu::loss::{cross_entropy, cross_entropy_grad, log_softmax_rows, softmax
 pub use cpu::map::{Output, map_rows, outer_rows, sum_rows};
 pub use cpu::optim::{Adam, adam, axpy, norm, scale, sgd, sparse_adam_rows};
 pub use cpu::rows::{concat_columns, copy_columns, gather_rows, pad_rows, scatter_add_rows, slice_columns};
+pub use cpu::tiles::{Rows, Tiles, tile_dot, tile_to_columns, tile_to_rows};
 pub use cpu::traverse::{Reduce, Reduced, outer_edges, traverse, traverse_edges, traverse_global};
 pub use floats::Floats;
 pub use half::{bf16, f16};

@@ -180,6 +180,8 @@ fn reads(kind: &StepKind) -> Vec<Operand> {
         }
         StepKind::CrossEntropy { logits, labels, .. } => vec![*logits, *labels],
         StepKind::CrossEntropyGrad { logits, labels, g, .. } => vec![*logits, *labels, *g],
+        StepKind::Dot { x, y, .. } => vec![*x, *y],
+        StepKind::DotBack { g, x, .. } => vec![*g, *x],
         StepKind::Pad { x, .. } => vec![*x],
         StepKind::Stack { items, .. } => items.iter().flatten().copied().collect(),
     }
@@ -200,6 +202,8 @@ fn writes(kind: &StepKind) -> Vec<BufferId> {
         | StepKind::Outer { out, .. }
         | StepKind::CrossEntropy { out, .. }
         | StepKind::CrossEntropyGrad { out, .. }
+        | StepKind::Dot { out, .. }
+        | StepKind::DotBack { out, .. }
         | StepKind::Pad { out, .. }
         | StepKind::Stack { out, .. } => vec![*out],
     }

@@ -242,6 +242,7 @@ impl Binder<'_> {
             StepKind::CrossEntropy { .. } | StepKind::CrossEntropyGrad { .. } => {
                 self.loss(out, &mut own.labels)?
             }
+            StepKind::Dot { .. } | StepKind::DotBack { .. } => self.tiled(out)?,
             StepKind::Pad { x, accumulate, .. } => {
                 let x = self.own_rows(*x)?;
                 match accumulate {
@@ -255,6 +256,38 @@ impl Binder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Inner products over edges in tiles, and what their gradients add up to.
+    fn tiled(&self, out: &mut [f32]) -> Result<(), ExecError> {
+        match self.step.kind {
+            StepKind::Dot { rel, hop, x, y, width, .. } => {
+                let (src, dst) = self.ends(rel, hop)?;
+                let edges = self.edges(rel, hop)?;
+                let x = self.rows_of(x, src)?;
+                let rows = k::Rows { data: x.data, index: x.index };
+                self.expect(edges.len(), out.len())?;
+                k::tile_dot(edges.tiles(), rows, self.computed(y, dst)?, width, out);
+            }
+            StepKind::DotBack { rel, hop, g, x, width, to_src, .. } => {
+                let (src, dst) = self.ends(rel, hop)?;
+                let edges = self.edges(rel, hop)?;
+                let g = self.computed(g, Domain::Edges { rel, hop })?;
+                if to_src {
+                    k::tile_to_columns(edges.tiles(), g, self.computed(x, dst)?, width, out);
+                } else {
+                    let x = self.rows_of(x, src)?;
+                    k::tile_to_rows(edges.tiles(), g, k::Rows { data: x.data, index: x.index }, width, out);
+                }
+            }
+            _ => return Err(self.bad("no products over edges")),
+        }
+        Ok(())
+    }
+
+    fn ends(&self, rel: u32, hop: u32) -> Result<(Domain, Domain), ExecError> {
+        let ends = gsl_plan::verify::ends(Domain::Edges { rel, hop }, self.signature);
+        ends.map_err(|e| self.bad(e.to_string()))
     }
 
     fn domain(&self, id: BufferId) -> Domain {

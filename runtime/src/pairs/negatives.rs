@@ -4,7 +4,7 @@
 //! matter. A node that is the pair's own end is never its negative.
 
 use super::{Edge, Edges};
-use crate::sample::HeadEdges;
+use crate::sample::{HeadEdges, TileEdges};
 use crate::view::GraphView;
 use gsl_kernels::random::Key;
 use gsl_plan::pairs::{Corrupted, Negatives, Side};
@@ -23,20 +23,47 @@ pub struct Drawing<'a> {
 impl Drawing<'_> {
     /// The negatives of all pairs on one side, as edges that lead to the pairs.
     pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> HeadEdges {
-        let mut edges = HeadEdges { rel: corrupted.rel, indptr: vec![0], src: Vec::new() };
+        let mut edges = HeadEdges { rel: corrupted.rel, indptr: vec![0], ..HeadEdges::default() };
         let size = self.rule.group.max(1) as usize;
-        let key = self.key.fold(corrupted.side as u64);
-        let nodes = self.nodes(corrupted.side);
+        let side = corrupted.side;
+        let mut tiles = TileEdges { rows: vec![0], ends: vec![0], ..TileEdges::default() };
+        let shared = size > 1 && self.rule.hard.is_none();
         for (at, group) in pairs.chunks(size).enumerate() {
-            let key = key.fold(self.first_group + at as u64);
-            let drawn: Vec<u32> =
-                (0..u64::from(self.rule.drawn)).map(|place| key.below_at(place, nodes)).collect();
+            let common = self.common(group, side, self.first_group + at as u64);
+            let first = tiles.columns.len() as u32;
             for pair in group {
-                self.own(pair, corrupted.side, group, &drawn, &mut edges.src);
-                edges.indptr.push(edges.src.len() as u32);
+                let fits = |node: &u32| self.fits(pair, side, *node);
+                if shared {
+                    let columns =
+                        (first..).zip(&common).filter(|(_, node)| fits(node)).map(|(column, _)| column);
+                    tiles.column.extend(columns);
+                    edges.indptr.push(tiles.column.len() as u32);
+                } else {
+                    edges.src.extend(self.hard(pair).filter(fits));
+                    edges.src.extend(common.iter().copied().filter(fits));
+                    edges.indptr.push(edges.src.len() as u32);
+                }
+            }
+            if shared {
+                tiles.columns.extend(common);
+                tiles.rows.push(edges.indptr.len() as u32 - 1);
+                tiles.ends.push(tiles.columns.len() as u32);
             }
         }
+        edges.tiles = shared.then_some(tiles);
         edges
+    }
+
+    /// What a group shares: the nodes drawn for it, and the ends of its pairs.
+    fn common(&self, group: &[Edge], side: Side, number: u64) -> Vec<u32> {
+        let (key, nodes) = (self.key.fold(side as u64).fold(number), self.nodes(side));
+        let drawn = (0..u64::from(self.rule.drawn)).map(|place| key.below_at(place, nodes));
+        let others = group.iter().filter(|_| self.rule.in_batch).map(|pair| end(pair, side));
+        drawn.chain(others).collect()
+    }
+
+    fn fits(&self, pair: &Edge, side: Side, node: u32) -> bool {
+        node != end(pair, side) && !(self.rule.filtered && self.is_edge(pair, side, node))
     }
 
     fn nodes(&self, side: Side) -> u32 {
@@ -44,23 +71,15 @@ impl Drawing<'_> {
         self.edges.view.node_count(ty) as u32
     }
 
-    fn own(&self, pair: &Edge, side: Side, group: &[Edge], drawn: &[u32], out: &mut Vec<u32>) {
-        let truth = end(pair, side);
-        let fits = |node: &u32| *node != truth && !(self.rule.filtered && self.is_edge(pair, side, *node));
-        if let Some((candidates, most)) = self.rule.hard {
-            out.extend(self.hard(pair, candidates, most as usize).filter(fits));
-        }
-        out.extend(drawn.iter().copied().filter(fits));
-        if self.rule.in_batch {
-            out.extend(group.iter().map(|other| end(other, side)).filter(fits));
-        }
-    }
-
-    fn hard(&self, pair: &Edge, candidates: u32, most: usize) -> impl Iterator<Item = u32> {
+    fn hard(&self, pair: &Edge) -> impl Iterator<Item = u32> {
+        let (candidates, most) = self.rule.hard.unwrap_or_default();
         let rel = self.edges.pairs.relations[pair.kind as usize];
-        let (width, all) = self.edges.view.edge_candidates(rel, candidates);
+        let (width, all) = match self.rule.hard {
+            Some(_) => self.edges.view.edge_candidates(rel, candidates),
+            None => (0, &[][..]),
+        };
         let own = all.get(pair.position as usize * width..(pair.position as usize + 1) * width);
-        own.unwrap_or_default().iter().copied().filter(|node| *node != u32::MAX).take(most)
+        own.unwrap_or_default().iter().copied().filter(|node| *node != u32::MAX).take(most as usize)
     }
 
     /// Whether the pair with another end is an edge that training knows.

@@ -10,7 +10,7 @@ use super::{Edge, Edges, HeadMaker};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
 use crate::infer::{InferError, Rows};
-use crate::sample::{Block, Head, HeadEdges, Sampler, sample_key};
+use crate::sample::{Block, Head, HeadEdges, Sampler, TileEdges, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
 use crate::train::ranks::RankSums;
@@ -19,7 +19,9 @@ use gsl_kernels::random::Key;
 use gsl_plan::pairs::{Against, Corrupted, Side};
 use gsl_plan::plan::{Fanout, Plan, Scorer};
 use gsl_plan::program::Role;
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::ops::Range;
 
 const PURPOSE: u32 = u32::from_be_bytes(*b"eval");
 /// Pairs scored at a time.
@@ -157,7 +159,7 @@ impl Scoring {
                 let nodes = judged.nodes();
                 for first in (0..nodes).step_by(CANDIDATES) {
                     let last = (first + CANDIDATES as u32).min(nodes);
-                    self.against(judged, pairs, &|_, _| (first..last).collect(), &mut found)?;
+                    self.against_all(judged, pairs, first..last, &mut found)?;
                 }
             }
             Against::Uniform(k) => {
@@ -177,6 +179,42 @@ impl Scoring {
         Ok(())
     }
 
+    /// Compares each pair with the same candidates, one matrix product; the pair itself and known edges do not count.
+    fn against_all(
+        &mut self,
+        judged: &Judged,
+        pairs: &[Edge],
+        nodes: Range<u32>,
+        found: &mut [Place],
+    ) -> Result<(), InferError> {
+        let width = nodes.len() as u32;
+        let tiles = TileEdges {
+            rows: vec![0, pairs.len() as u32],
+            ends: vec![0, width],
+            columns: nodes.clone().collect(),
+            column: (0..pairs.len()).flat_map(|_| 0..width).collect(),
+        };
+        let edges = HeadEdges {
+            rel: judged.corrupted.rel,
+            indptr: (0..=pairs.len() as u32).map(|row| row * width).collect(),
+            src: Vec::new(),
+            tiles: Some(tiles),
+        };
+        self.run(judged.known, pairs, vec![edges])?;
+        let source = judged.corrupted.side == Side::Source;
+        let own = self.executor.output(&Role::Scores(self.predict));
+        let negatives = self.executor.output(&Role::Negatives { predict: self.predict, source });
+        let (Some(own), Some(negatives)) = (own, negatives) else { return Ok(()) };
+        let rows = negatives.data.par_chunks(width.max(1) as usize);
+        found.par_iter_mut().zip(pairs).zip(own.data).zip(rows).for_each(|(((place, pair), own), rivals)| {
+            place.meet(*own, rivals);
+            judged.known_among(pair, &nodes).for_each(|node| {
+                place.forget(*own, rivals[(node - nodes.start) as usize]);
+            });
+        });
+        Ok(())
+    }
+
     /// Compares each pair with its candidates; those that are the pair itself or a known edge are left out.
     fn against(
         &mut self,
@@ -185,7 +223,7 @@ impl Scoring {
         candidates: &dyn Fn(usize, &Edge) -> Vec<u32>,
         found: &mut [Place],
     ) -> Result<(), InferError> {
-        let mut edges = HeadEdges { rel: judged.corrupted.rel, indptr: vec![0], src: Vec::new() };
+        let mut edges = HeadEdges { rel: judged.corrupted.rel, indptr: vec![0], ..HeadEdges::default() };
         for (at, pair) in pairs.iter().enumerate() {
             let fits = |node: &u32| judged.counts(pair, *node);
             edges.src.extend(candidates(at, pair).into_iter().filter(fits));
@@ -219,6 +257,14 @@ impl Judged<'_> {
         let pairs = self.edges.pairs;
         let ty = if self.corrupted.side == Side::Source { pairs.src } else { pairs.dst };
         self.known.view.node_count(ty) as u32
+    }
+
+    /// The nodes of a range that do not count for a pair: its own, and those that make a known edge.
+    fn known_among<'j>(&'j self, pair: &Edge, nodes: &'j Range<u32>) -> impl Iterator<Item = u32> + 'j {
+        let own = end(pair, self.corrupted.side);
+        let others = self.others.get(&(pair.kind, stays(pair, self.corrupted.side)));
+        let rest = others.into_iter().flatten().copied().filter(move |node| *node != own);
+        std::iter::once(own).chain(rest).filter(|node| nodes.contains(node))
     }
 
     fn counts(&self, pair: &Edge, node: u32) -> bool {
@@ -276,6 +322,15 @@ impl Place {
         self.better +=
             rivals.iter().filter(|rival| **rival > own || (own.is_nan() && !rival.is_nan())).count() as u64;
         self.equal += rivals.iter().filter(|rival| **rival == own).count() as u64;
+    }
+
+    /// Takes back one of the candidates that were met.
+    fn forget(&mut self, own: f32, rival: f32) {
+        let mut one = Place::default();
+        one.meet(own, &[rival]);
+        self.candidates -= one.candidates;
+        self.better -= one.better;
+        self.equal -= one.equal;
     }
 
     fn rank(&self) -> f64 {

@@ -4,7 +4,7 @@
 //! `count(ty, h)` the nodes of hop h. Edges of relation r at hop h lead from rows of hop h + 1 to rows of hop h, grouped
 //! by destination.
 
-use super::head::{Excluded, Head, ends_of};
+use super::head::{Excluded, Head, TileEdges, ends_of};
 use super::{SampleError, pick};
 use crate::view::GraphView;
 use gsl_kernels::{Adjacency, random::Key};
@@ -41,6 +41,7 @@ pub struct EdgeBlock {
     /// CSC position of each edge in the whole graph: its identifier.
     pub position: Vec<u64>,
     sources: usize,
+    pub(super) tiles: Option<TileEdges>,
     transposed: OnceLock<Transposed>,
     spare: Mutex<Option<Transposed>>,
 }
@@ -213,6 +214,19 @@ impl EdgeBlock {
     /// Edges grouped by destination.
     pub fn by_destination(&self) -> Adjacency<'_> {
         Adjacency::new(&self.indptr, &self.src)
+    }
+
+    /// The edges in tiles; none where they do not come in tiles.
+    pub fn tiles(&self) -> gsl_kernels::Tiles<'_> {
+        let tiles = self.tiles.as_ref();
+        let of = |list: fn(&TileEdges) -> &Vec<u32>| tiles.map_or(&[][..], |tiles| list(tiles));
+        gsl_kernels::Tiles {
+            rows: of(|t| &t.rows),
+            ends: of(|t| &t.ends),
+            columns: of(|t| &t.columns),
+            indptr: &self.indptr,
+            column: of(|t| &t.column),
+        }
     }
 
     /// Edges grouped by source.

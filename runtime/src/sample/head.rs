@@ -6,6 +6,7 @@ use gsl_plan::plan::Virtuals;
 use rustc_hash::FxHashSet;
 
 use super::EdgeBlock;
+use super::dedup::RowTable;
 use crate::view::GraphView;
 
 /// Rows and edges of hop 0 that the graph does not have.
@@ -25,6 +26,18 @@ pub struct HeadEdges {
     pub indptr: Vec<u32>,
     /// Identifiers of the nodes that they come from.
     pub src: Vec<u32>,
+    /// Where groups of rows share the nodes that lead to them; then `src` is empty, and nodes are those of the columns.
+    pub tiles: Option<TileEdges>,
+}
+
+/// Edges in tiles: see [`gsl_kernels::Tiles`].
+#[derive(Debug, Clone, Default)]
+pub struct TileEdges {
+    pub rows: Vec<u32>,
+    pub ends: Vec<u32>,
+    pub columns: Vec<u32>,
+    /// The column of each edge.
+    pub column: Vec<u32>,
 }
 
 /// Edges by their ends: of each relation, destination and source in one word.
@@ -57,14 +70,28 @@ impl EdgeBlock {
         self.indptr.clear();
         self.src.clear();
         self.position.clear();
+        self.tiles = None;
         match head.edges.iter().find(|edges| edges.rel == self.rel) {
             Some(edges) => {
                 self.indptr.extend(&edges.indptr);
                 self.src.extend(&edges.src);
+                self.tiles.clone_from(&edges.tiles);
             }
             None => self.indptr.resize(rows + 1, 0),
         }
-        self.position.extend(0..self.src.len() as u64);
+        let edges = self.tiles.as_ref().map_or(self.src.len(), |tiles| tiles.column.len());
+        self.position.extend(0..edges as u64);
+    }
+
+    /// Turns identifiers of sources into rows.
+    pub(super) fn number(&mut self, table: &mut RowTable, ids: &mut Vec<u32>) {
+        match &mut self.tiles {
+            None => table.rows(&mut self.src, ids),
+            Some(tiles) => {
+                table.rows(&mut tiles.columns, ids);
+                self.src.extend(tiles.column.iter().map(|&column| tiles.columns[column as usize]));
+            }
+        }
     }
 
     /// Leaves out the edges between these ends; sources are still identifiers.
