@@ -16,3 +16,4 @@ pub mod train;
 pub mod view;
 
 mod prefetch;
+mod slab;

@@ -31,7 +31,7 @@ pub fn stream(
 }
 
 /// As [`stream`], with a state for each run of neighbouring batches that one thread reads in order.
-pub fn stream_with<S>(
+pub fn stream_with<S: Send>(
     opened: &Opened,
     columns: &[(String, Want)],
     state: &(dyn Fn() -> S + Sync),

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::error::{BuildError, Result};
 use super::scratch::Scratch;
+use crate::slab::{SLAB, Slab, trim};
 
 /// Bytes of the key at the start of each record, in the byte order of the machine.
 pub const KEY: usize = 8;
@@ -24,7 +25,7 @@ const MOST_BUCKETS: u64 = 1024;
 /// A bucket is meant to have about this many bytes, so that sorting it stays in the cache.
 const BUCKET_BYTES: u64 = 4 << 20;
 const LEAST_SEGMENT: usize = 1 << 12;
-const MOST_SEGMENT: usize = 1 << 18;
+const MOST_SEGMENT: usize = SLAB;
 /// Sorting a bucket takes its records, a copy in order, and the arrays that are made of it.
 const WORKING_COPIES: u64 = 4;
 
@@ -69,7 +70,7 @@ impl Room {
 
 #[derive(Default)]
 struct Bucket {
-    segments: Vec<Vec<u8>>,
+    segments: Vec<Slab>,
     /// Offset and length in the spill file.
     extents: Vec<(u64, u64)>,
     records: u64,
@@ -215,7 +216,7 @@ impl Sorter {
         bucket.records += (records.len() / self.record) as u64;
         while !records.is_empty() {
             if bucket.segments.last().is_none_or(|segment| segment.len() == self.segment) {
-                bucket.segments.push(Vec::with_capacity(self.segment));
+                bucket.segments.push(Slab::with_room_for(self.segment));
             }
             let segment = bucket.segments.last_mut().expect("one was pushed");
             let (fits, rest) = records.split_at(records.len().min(self.segment - segment.len()));
@@ -271,7 +272,7 @@ impl Sorter {
 }
 
 impl Spill {
-    fn write(&mut self, scratch: &Scratch, segments: &[Vec<u8>]) -> Result<()> {
+    fn write(&mut self, scratch: &Scratch, segments: &[Slab]) -> Result<()> {
         if segments.is_empty() {
             return Ok(());
         }
@@ -308,7 +309,9 @@ impl Sorted {
         process: &(dyn Fn(Run) -> Result<T> + Sync),
         consume: &mut dyn FnMut(T) -> Result<()>,
     ) -> Result<()> {
-        self.drain_from(0, memory, process, consume)
+        let done = self.drain_from(0, memory, process, consume);
+        trim();
+        done
     }
 
     fn drain_from<T: Send>(
