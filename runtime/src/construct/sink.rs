@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::error::Result;
 use super::scratch::Scratch;
-use super::sorter::{Room, Run, Sorter};
+use super::sorter::{Keys, Room, Run, Sorter};
 use crate::slab::{SLAB, Slab};
 
 /// Takes rows of `width` bytes for the nodes `0..count`, each once, from any thread.
@@ -34,7 +34,7 @@ impl RowSink {
             true => Place::Memory(Shelves::new(count, width)),
             false => Place::Sorter(Sorter::new(
                 scratch,
-                count as u64,
+                Keys::below(count as u64),
                 width,
                 count as u64,
                 &Room::of(limit),
