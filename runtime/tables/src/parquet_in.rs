@@ -28,7 +28,7 @@ use crate::stream::{Rows, Sink};
 /// Larger row groups are cut into pieces of about this many rows, which threads read side by side.
 const PIECE_ROWS: usize = 1 << 20;
 /// A batch is cut where it would decode more than about this many bytes, so that it stays in the cache while it is used.
-const BATCH_BYTES: u64 = 2 << 20;
+const BATCH_BYTES: u64 = 512 << 10;
 
 /// An open Parquet file with its footer.
 pub struct ParquetFile<'a> {
