@@ -17,3 +17,4 @@ pub mod train;
 pub mod view;
 
 mod prefetch;
+mod slab;

@@ -12,12 +12,14 @@ use super::frame::{Frame, Origin, Stands};
 use super::nodes::NAMED;
 use super::tables::Opened;
 
-/// Cells of a batch, more or less: wide tables have fewer rows in a batch.
-const BATCH_CELLS: usize = 1 << 18;
+/// Cells of a batch, more or less: with all that is made of them they stay in the cache.
+const BATCH_CELLS: usize = 1 << 15;
+/// Wide tables have batches of as many rows nonetheless, so that what is done once for a batch does not count.
+const LEAST_ROWS: usize = 1 << 12;
 
 /// Rows of a batch of so many columns.
 fn batch_rows(columns: usize) -> usize {
-    BATCH_CELLS / columns.clamp(1, 64)
+    (BATCH_CELLS / columns.max(1)).max(LEAST_ROWS)
 }
 
 /// Calls `each` for batches of the table, from several threads.
@@ -31,7 +33,7 @@ pub fn stream(
 }
 
 /// As [`stream`], with a state for each run of neighbouring batches that one thread reads in order.
-pub fn stream_with<S>(
+pub fn stream_with<S: Send>(
     opened: &Opened,
     columns: &[(String, Want)],
     state: &(dyn Fn() -> S + Sync),

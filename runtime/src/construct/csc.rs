@@ -184,14 +184,12 @@ impl CscWriter {
     }
 }
 
-/// Pieces that are smaller never see the disk, unless memory is scarce.
-const MOST_IN_MEMORY: u64 = 1 << 26;
-const LEAST_IN_MEMORY: u64 = 1 << 20;
+/// Pieces never see the disk while all of them hold less than this share of the memory.
+const SHARE_OF_PIECES: u64 = 8;
 
 /// A writer of a piece of its own in the scratch folder.
 pub fn writer(scratch: &Scratch, element: Element, width: Option<usize>) -> PieceWriter {
-    let limit = (scratch.memory / 64).clamp(LEAST_IN_MEMORY, MOST_IN_MEMORY) as usize;
-    PieceWriter::new(element, width, scratch.unique("piece"), limit)
+    PieceWriter::new(element, width, scratch.unique("piece"), scratch.memory / SHARE_OF_PIECES)
 }
 
 /// Does something with a writer; what fails is the scratch file.

@@ -6,7 +6,7 @@ use super::csc::edge_key;
 use super::edges::Kept;
 use super::error::Result;
 use super::scratch::Scratch;
-use super::sorter::{Room, Sorter};
+use super::sorter::{Keys, Room, Sorter};
 use crate::graph::piece::bytes_of;
 
 /// One sorter for each relation, made when the relation is first seen.
@@ -14,8 +14,7 @@ pub(super) struct Sorters<'a> {
     pub all: RwLock<Vec<Sorter>>,
     pub scratch: &'a Scratch,
     pub room: Arc<Room>,
-    /// Keys are below it.
-    pub end: u64,
+    pub keys: Keys,
     /// Bytes of the payload of each edge, its row included.
     pub payload: usize,
     /// About how many edges a relation has.
@@ -26,7 +25,7 @@ impl Sorters<'_> {
     pub fn make_upto(&self, count: usize) {
         let mut all = self.all.write().expect("no thread panics here");
         while all.len() < count {
-            all.push(Sorter::new(self.scratch, self.end, self.payload, self.expected, &self.room));
+            all.push(Sorter::new(self.scratch, self.keys, self.payload, self.expected, &self.room));
         }
     }
 

@@ -5,7 +5,6 @@
 //! row. So the lists do not depend on the order of rows, but for the stored row numbers themselves.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, RwLock};
 
 use gsl_plan::graph::{
@@ -19,6 +18,7 @@ use super::batches::{Gaps, Offenders, frame_of, stream_with};
 use super::candidates::CandidateColumn;
 use super::carried::Carried;
 use super::csc::{CscWriter, Ordered, edge_key, order, order_by};
+use super::degrees::Degrees;
 use super::edge_labels::{Around, EdgeBatch};
 use super::edge_rows::Looped;
 use super::edge_sorters::Sorters;
@@ -34,7 +34,7 @@ use super::merged::{Merged, MergedBatch};
 use super::nodes::{Nodes, refuse_size};
 use super::report::{LabelReport, RelationReport};
 use super::scratch::Scratch;
-use super::sorter::{Room, Run, Sorter};
+use super::sorter::{Keys, Room, Run, Sorter};
 use super::stages::Arrays;
 use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
@@ -335,7 +335,7 @@ impl<'a> Edges<'a> {
             all: RwLock::default(),
             scratch,
             room,
-            end: (self.dst.len() as u64) << 32,
+            keys: Keys::pairs(self.dst.len(), self.src.len()),
             payload: 4 + payload,
             expected: self.opened.rows().unwrap_or(1 << 20) / if self.is_single() { 1 } else { 64 },
         };
@@ -539,19 +539,17 @@ impl<'a> Edges<'a> {
         refuse_size(&format!("edges of `{}`", facts.name), facts.edges)?;
         let widths: Vec<usize> = facts.features.iter().map(|feature| feature.width).collect();
         let bytes: Vec<usize> = widths.iter().map(|width| 4 * width).chain(carried.bytes()).collect();
-        let out_degrees: Vec<AtomicU32> = (0..self.src.len()).map(|_| AtomicU32::new(0)).collect();
+        let out_degrees = Degrees::new(self.src.len(), scratch.memory);
         let reverse = reversed.then(|| {
             let room = Room::of(scratch.memory / 5 * 2);
-            Sorter::new(scratch, (self.src.len() as u64) << 32, 4, facts.edges, &room)
+            Sorter::new(scratch, Keys::pairs(self.src.len(), self.dst.len()), 4, facts.edges, &room)
         });
         let process = |run: Run| {
             let ordered = match bytes.is_empty() {
                 true => order(&run),
                 false => order_by(&run, &compare_floats),
             };
-            ordered.tails.iter().for_each(|&src| {
-                out_degrees[src as usize].fetch_add(1, Relaxed);
-            });
+            out_degrees.count(&ordered.tails);
             if let Some(reverse) = &reverse {
                 push_turned(&ordered, run.start, reverse)?;
             }
@@ -584,8 +582,7 @@ impl<'a> Edges<'a> {
         report.edges = facts.edges;
         report.added_loops = dealt.loops;
         report.max_in_degree = csc.max_degree;
-        report.max_out_degree =
-            out_degrees.iter().map(|degree| u64::from(degree.load(Relaxed))).max().unwrap_or(0);
+        report.max_out_degree = out_degrees.most();
         let mut arrays = vec![
             (format!("{first}/indptr"), csc.indptr),
             (format!("{first}/src"), csc.tails),

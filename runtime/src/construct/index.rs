@@ -12,16 +12,19 @@ use crate::prefetch::prefetch;
 /// Look-ups whose misses overlap.
 const GROUP: usize = 32;
 
-/// Integer -> id by open addressing.
+/// Integer -> id. Keys are in the cache line that their hash chooses, or in the next that has room.
 pub struct IntIndex {
-    slots: Vec<IntSlot>,
-    shift: u32,
+    lines: Vec<IntLine>,
 }
 
+const LINE_KEYS: usize = 5;
+
+/// One cache line of keys; ids are [`ABSENT`] where there is room.
 #[derive(Clone, Copy)]
-struct IntSlot {
-    key: i64,
-    id: u32,
+#[repr(align(64))]
+struct IntLine {
+    keys: [i64; LINE_KEYS],
+    ids: [u32; LINE_KEYS],
 }
 
 /// Text -> id by open addressing. A slot holds 32 bits of the hash and the id; equal hashes are told apart by the bytes.
@@ -42,50 +45,87 @@ fn spread(hash: u64) -> u64 {
     hash.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+impl IntLine {
+    const EMPTY: Self = Self { keys: [0; LINE_KEYS], ids: [ABSENT; LINE_KEYS] };
+
+    /// The id of the key, [`ABSENT`] if it is not here. All keys are looked at: a branch that depends on where it stands costs more.
+    #[inline]
+    fn find(&self, key: i64) -> u32 {
+        let id = |(&known, &id): (&i64, &u32)| if known == key { id } else { ABSENT };
+        self.keys.iter().zip(&self.ids).map(id).fold(ABSENT, u32::min)
+    }
+
+    fn is_full(&self) -> bool {
+        self.ids[LINE_KEYS - 1] != ABSENT
+    }
+}
+
 impl IntIndex {
     /// Ids are the positions of the keys, which are distinct.
     pub fn of(keys: &[i64]) -> Self {
-        let count = slots_for(keys.len());
-        let mut index = Self {
-            slots: vec![IntSlot { key: 0, id: ABSENT }; count],
-            shift: 64 - count.trailing_zeros().max(1),
-        };
+        let mut index = Self { lines: vec![IntLine::EMPTY; lines_for(keys.len())] };
         for (ahead, group) in keys.chunks(GROUP).enumerate() {
-            group.iter().for_each(|&key| prefetch(&raw const index.slots[index.slot(key)]));
+            group.iter().for_each(|&key| prefetch(&raw const index.lines[index.line(key)]));
             for (at, &key) in group.iter().enumerate() {
-                let free = index.probe(key);
-                index.slots[free] = IntSlot { key, id: (ahead * GROUP + at) as u32 };
+                index.insert(key, (ahead * GROUP + at) as u32);
             }
         }
         index
     }
 
     pub fn bytes_for(keys: usize) -> u64 {
-        (slots_for(keys) * size_of::<IntSlot>()) as u64
+        (lines_for(keys) * size_of::<IntLine>()) as u64
     }
 
-    fn slot(&self, key: i64) -> usize {
-        (spread(key as u64 ^ (key as u64 >> 32)) >> self.shift) as usize & (self.slots.len() - 1)
+    /// The line that the hash of the key chooses: its share of all lines.
+    #[inline]
+    fn line(&self, key: i64) -> usize {
+        let hash = spread(key as u64 ^ (key as u64 >> 32));
+        ((u128::from(hash) * self.lines.len() as u128) >> 64) as usize
     }
 
-    /// The slot that holds the key, or the free one where it would be.
-    fn probe(&self, key: i64) -> usize {
-        let mut slot = self.slot(key);
-        while self.slots[slot].id != ABSENT && self.slots[slot].key != key {
-            slot = (slot + 1) & (self.slots.len() - 1);
+    fn next(&self, line: usize) -> usize {
+        if line + 1 == self.lines.len() { 0 } else { line + 1 }
+    }
+
+    fn insert(&mut self, key: i64, id: u32) {
+        let mut at = self.line(key);
+        while self.lines[at].is_full() {
+            at = self.next(at);
         }
-        slot
+        let line = &mut self.lines[at];
+        let free = line.ids.iter().position(|&id| id == ABSENT).unwrap_or(LINE_KEYS - 1);
+        (line.keys[free], line.ids[free]) = (key, id);
+    }
+
+    #[inline]
+    fn find(&self, key: i64) -> u32 {
+        let mut at = self.line(key);
+        loop {
+            let line = &self.lines[at];
+            let id = line.find(key);
+            if id != ABSENT || !line.is_full() {
+                return id;
+            }
+            at = self.next(at);
+        }
     }
 
     /// The id of each key, [`ABSENT`] where there is none.
     pub fn find_all(&self, keys: &[i64]) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(keys.len());
-        for group in keys.chunks(GROUP) {
-            group.iter().for_each(|&key| prefetch(&raw const self.slots[self.slot(key)]));
-            ids.extend(group.iter().map(|&key| self.slots[self.probe(key)].id));
-        }
-        ids
+        let ahead = |key: &i64| prefetch(&raw const self.lines[self.line(*key)]);
+        keys.iter().take(GROUP).for_each(ahead);
+        let found = |(at, &key): (usize, &i64)| {
+            keys.get(at + GROUP).into_iter().for_each(ahead);
+            self.find(key)
+        };
+        keys.iter().enumerate().map(found).collect()
     }
+}
+
+/// Lines that are half full, so that few keys are not in the line that was chosen.
+fn lines_for(keys: usize) -> usize {
+    keys.max(1).div_ceil(LINE_KEYS) * 2
 }
 
 impl TextIndex {

@@ -248,11 +248,15 @@ impl Merged {
     ) -> Result<()> {
         let record = self.columns.record();
         for (relation, piece) in self.records.iter().enumerate() {
+            let enough = 2 * rayon::current_num_threads() * BATCH * record;
+            let batch = |records: &[u8]| each(self.batch(records, relation as u32, wanted));
             let mut rest: Vec<u8> = Vec::new();
             let walked = piece.for_each(&mut |bytes| -> Result<(), Stopped> {
                 rest.extend_from_slice(bytes);
+                if rest.len() < enough {
+                    return Ok(());
+                }
                 let whole = rest.len() / record * record;
-                let batch = |records: &[u8]| each(self.batch(records, relation as u32, wanted));
                 rest[..whole].par_chunks(BATCH * record).try_for_each(batch).map_err(Stopped::Build)?;
                 rest.drain(..whole);
                 Ok(())
@@ -261,6 +265,7 @@ impl Merged {
                 Stopped::Build(error) => error,
                 Stopped::Read(error) => BuildError::Scratch { file: self.folder.clone(), error },
             })?;
+            rest.par_chunks(BATCH * record).try_for_each(batch)?;
         }
         Ok(())
     }

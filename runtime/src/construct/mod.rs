@@ -25,6 +25,7 @@ mod candidates;
 mod carried;
 mod computed;
 mod csc;
+mod degrees;
 mod distinct;
 mod edge_labels;
 mod edge_rows;

@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gsl_kernels::f16;
 use serde::{Deserialize, Serialize};
 
 use super::map::Mapped;
+use crate::slab::{SLAB, Slab};
 
 /// The type of an array's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +53,7 @@ pub struct Piece {
 #[derive(Clone)]
 enum Data {
     /// End to end; each holds whole numbers.
-    Memory(Arc<Vec<Vec<u8>>>),
+    Memory(Arc<Parts>),
     File {
         file: Arc<File>,
         path: PathBuf,
@@ -63,8 +65,27 @@ enum Data {
 }
 
 const COPY_BYTES: usize = 1 << 23;
-/// Parts grow to this many bytes and are never moved: fresh pages cost more than filling them.
-const PART_BYTES: usize = 1 << 20;
+
+/// Full parts of a piece, which count as held in memory by pieces.
+#[derive(Default)]
+struct Parts(Vec<Slab>);
+
+/// Bytes that the parts of all pieces hold.
+static HELD: AtomicU64 = AtomicU64::new(0);
+
+impl Parts {
+    fn push(&mut self, part: Slab) {
+        HELD.fetch_add(part.len() as u64, Ordering::Relaxed);
+        self.0.push(part);
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let held: usize = self.0.iter().map(|part| part.len()).sum();
+        HELD.fetch_sub(held as u64, Ordering::Relaxed);
+    }
+}
 
 impl Piece {
     /// A piece of numbers that are in memory already.
@@ -73,13 +94,10 @@ impl Piece {
     }
 
     pub fn of_bytes(element: Element, width: Option<usize>, data: Vec<u8>) -> Self {
-        Self {
-            element,
-            width,
-            bytes: data.len() as u64,
-            data: Data::Memory(Arc::new(vec![data])),
-            hash: None,
-        }
+        let bytes = data.len() as u64;
+        let mut parts = Parts::default();
+        parts.push(data.into());
+        Self { element, width, bytes, data: Data::Memory(Arc::new(parts)), hash: None }
     }
 
     pub(super) fn of_graph(
@@ -162,7 +180,7 @@ impl Piece {
         each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match &self.data {
-            Data::Memory(parts) => parts.iter().flat_map(|part| part.chunks(COPY_BYTES)).try_for_each(each),
+            Data::Memory(parts) => parts.0.iter().flat_map(|part| part.chunks(COPY_BYTES)).try_for_each(each),
             Data::Graph { mapped, offset } => {
                 mapped.bytes(*offset, self.bytes as usize).chunks(COPY_BYTES).try_for_each(each)
             }
@@ -235,30 +253,30 @@ pub fn numbers_of<T: Number>(bytes: &[u8]) -> impl ExactSizeIterator<Item = T> +
     bytes.chunks_exact(size_of::<T>()).map(|one| unsafe { one.as_ptr().cast::<T>().read_unaligned() })
 }
 
-/// Writes a piece from first to last: into memory, and once it is large into a file of its own.
+/// Writes a piece from first to last: into memory, and into a file of its own once pieces hold much memory.
 pub struct PieceWriter {
     element: Element,
     width: Option<usize>,
     path: PathBuf,
     /// What is not in the file: full parts, and one that is filled.
-    full: Vec<Vec<u8>>,
-    memory: Vec<u8>,
+    full: Parts,
+    memory: Slab,
     file: Option<File>,
-    limit: usize,
+    limit: u64,
     bytes: u64,
     hasher: blake3::Hasher,
 }
 
 impl PieceWriter {
-    /// `path` is used when the piece has more than `limit` bytes.
-    pub fn new(element: Element, width: Option<usize>, path: PathBuf, limit: usize) -> Self {
+    /// `path` is used when all pieces together hold more than `limit` bytes in memory, and this one more than a part.
+    pub fn new(element: Element, width: Option<usize>, path: PathBuf, limit: u64) -> Self {
         let hasher = blake3::Hasher::new();
         Self {
             element,
             width,
             path,
-            full: Vec::new(),
-            memory: Vec::new(),
+            full: Parts::default(),
+            memory: Slab::default(),
             file: None,
             limit,
             bytes: 0,
@@ -275,14 +293,25 @@ impl PieceWriter {
         self.put_bytes(bytes_of(numbers))
     }
 
-    pub fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Parts have the size of a slab, so that none is moved as it grows, but for the first, which may stay small.
+    pub fn put_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
-        self.memory.extend_from_slice(bytes);
-        if self.memory.len() < PART_BYTES {
-            return Ok(());
+        while !bytes.is_empty() {
+            if self.memory.capacity() < SLAB && self.memory.len() + bytes.len() > SLAB / 2 {
+                let small = std::mem::replace(&mut self.memory, Slab::with_room_for(SLAB));
+                self.memory.extend_from_slice(&small);
+            }
+            let (fits, rest) = bytes.split_at(bytes.len().min(SLAB - self.memory.len()));
+            self.memory.extend_from_slice(fits);
+            bytes = rest;
+            if self.memory.len() == SLAB {
+                self.full.push(std::mem::take(&mut self.memory));
+                if HELD.load(Ordering::Relaxed) > self.limit {
+                    self.flush()?;
+                }
+            }
         }
-        self.full.push(std::mem::replace(&mut self.memory, Vec::with_capacity(PART_BYTES)));
-        if self.full.len() * PART_BYTES > self.limit { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -294,9 +323,10 @@ impl PieceWriter {
             self.file = Some(options.read(true).write(true).create(true).truncate(true).open(&self.path)?);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        for part in self.full.drain(..).chain(std::iter::once(std::mem::take(&mut self.memory))) {
-            self.hasher.update(&part);
-            file.write_all(&part)?;
+        self.full.push(std::mem::take(&mut self.memory));
+        for part in &std::mem::take(&mut self.full).0 {
+            self.hasher.update(part);
+            file.write_all(part)?;
         }
         Ok(())
     }
@@ -308,7 +338,7 @@ impl PieceWriter {
             Data::File { file: Arc::new(file), path: std::mem::take(&mut self.path) }
         } else {
             self.full.push(std::mem::take(&mut self.memory));
-            for part in &self.full {
+            for part in &self.full.0 {
                 self.hasher.update(part);
             }
             Data::Memory(Arc::new(std::mem::take(&mut self.full)))

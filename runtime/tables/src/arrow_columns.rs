@@ -17,7 +17,7 @@ use crate::intern::TextValues;
 use crate::parquet_in::corrupt;
 
 /// A dictionary is begun anew when it holds this many times the rows of a batch, so that memory is bounded.
-const DICTIONARY_BATCHES: usize = 4;
+const DICTIONARY_BATCHES: usize = 32;
 
 /// Decodes the arrays of one column, batch after batch of one piece.
 pub struct Decoder {

@@ -27,8 +27,8 @@ use crate::stream::{Rows, Sink};
 
 /// Larger row groups are cut into pieces of about this many rows, which threads read side by side.
 const PIECE_ROWS: usize = 1 << 20;
-/// A batch is cut where it would decode more than about this many bytes.
-const BATCH_BYTES: u64 = 32 << 20;
+/// A batch is cut where it would decode more than about this many bytes, so that it stays in the cache while it is used.
+const BATCH_BYTES: u64 = 512 << 10;
 
 /// An open Parquet file with its footer.
 pub struct ParquetFile<'a> {
@@ -102,31 +102,47 @@ impl<'a> ParquetFile<'a> {
         Ok(cut(self.group_rows(), if flat { PIECE_ROWS } else { usize::MAX }))
     }
 
-    /// Gives the wanted columns of a piece in batches. Dictionaries of texts grow from batch to batch.
-    pub fn scan<E: From<TableError>>(
+    /// Gives the wanted columns of a piece in batches. Dictionaries of texts grow from batch to batch. While a batch is given, a thread
+    /// that has nothing else to do decodes the next one.
+    pub fn scan<E: From<TableError> + Send>(
         &self,
         piece: Piece,
         wanted: &[Wanted],
         batch_rows: usize,
         sink: &mut Sink<'_, E>,
     ) -> Result<(), E> {
-        let roots = self.roots(wanted)?;
-        let mut batches = self.batches(piece, &roots, batch_rows)?;
+        let mut batches = self.batches(piece, &self.roots(wanted)?, batch_rows)?;
         let mut decoders: Vec<Decoder> = wanted.iter().map(|_| Decoder::new(batch_rows)).collect();
         let mut first_row = piece.first_row;
-        loop {
-            let batch = guarded(self.path, || batches.next().transpose());
-            let Some(batch) = batch.map_err(|error| self.blame(piece, wanted, error))? else { break };
-            let rows = batch.num_rows();
-            let (mut columns, mut known) = (Vec::with_capacity(wanted.len()), Vec::new());
-            for (want, decoder) in wanted.iter().zip(&mut decoders) {
-                columns.push(self.decode(&batch, first_row, want, decoder)?);
-                known.push(decoder.known());
-            }
-            sink(Rows { columns, known, rows, first_row })?;
-            first_row += rows as u64;
+        let mut next = self.next(&mut batches);
+        while let Some(batch) = next.map_err(|error| self.blame(piece, wanted, error))? {
+            let give = || sink(self.rows_of(&batch, first_row, wanted, &mut decoders)?);
+            let (given, following) = side_by_side(give, || self.next(&mut batches));
+            given?;
+            first_row += batch.num_rows() as u64;
+            next = following;
         }
         Ok(())
+    }
+
+    fn next(&self, batches: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>> {
+        guarded(self.path, || batches.next().transpose())
+    }
+
+    fn rows_of(
+        &self,
+        batch: &RecordBatch,
+        first_row: u64,
+        wanted: &[Wanted],
+        decoders: &mut [Decoder],
+    ) -> Result<Rows> {
+        let rows = batch.num_rows();
+        let (mut columns, mut known) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for (want, decoder) in wanted.iter().zip(decoders) {
+            columns.push(self.decode(batch, first_row, want, decoder)?);
+            known.push(decoder.known());
+        }
+        Ok(Rows { columns, known, rows, first_row })
     }
 
     /// The decoder does not say which column it failed in: the first that cannot be read alone.
@@ -196,6 +212,14 @@ impl<'a> ParquetFile<'a> {
         let bytes: u64 = leaves.map(|leaf| group.column(leaf).uncompressed_size().max(0) as u64).sum();
         let per_row = (bytes / (group.num_rows().max(1) as u64)).max(1);
         usize::try_from(BATCH_BYTES / per_row).unwrap_or(usize::MAX).max(1)
+    }
+}
+
+/// Both, on two threads of the current pool if one is idle.
+fn side_by_side<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    match rayon::current_thread_index() {
+        Some(_) => rayon::join(a, b),
+        None => (a(), b()),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Rows {
     pub first_row: u64,
 }
 
-pub type Sink<'a, E> = dyn FnMut(Rows) -> Result<(), E> + 'a;
+pub type Sink<'a, E> = dyn FnMut(Rows) -> Result<(), E> + Send + 'a;
 
 impl Source {
     /// Streams the wanted columns in batches of at most `rows` rows, on the current rayon pool. `each` is called
@@ -54,7 +54,7 @@ impl Source {
     /// As [`Source::stream`], with a state for each run of neighbouring batches that one thread reads in order. Within
     /// a run dictionaries grow: [`Batch::known`] says how many values an earlier batch of the run has shown already,
     /// so that what a state keeps of them need not be worked out again.
-    pub fn stream_with<S, E: From<TableError> + Send>(
+    pub fn stream_with<S: Send, E: From<TableError> + Send>(
         &self,
         columns: &[(&str, Want)],
         rows: usize,
@@ -85,11 +85,11 @@ impl Source {
     }
 
     /// Streams the wanted columns in order, on this thread, in batches of at most `rows` rows.
-    pub fn for_each_batch<E: From<TableError>>(
+    pub fn for_each_batch<E: From<TableError> + Send>(
         &self,
         columns: &[(&str, Want)],
         rows: usize,
-        mut each: impl FnMut(Batch<'_>) -> Result<(), E>,
+        mut each: impl FnMut(Batch<'_>) -> Result<(), E> + Send,
     ) -> Result<(), E> {
         let wanted = self.wanted(columns)?;
         for task in Tasks::new(self, &wanted, rows.max(1)) {
@@ -159,7 +159,7 @@ enum Work<'a> {
 }
 
 impl Task<'_> {
-    fn scan<E: From<TableError>>(
+    fn scan<E: From<TableError> + Send>(
         self,
         wanted: &[Wanted],
         rows: usize,

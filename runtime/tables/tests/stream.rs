@@ -19,6 +19,7 @@ fn cell(values: &Values, row: usize) -> String {
     match values {
         Values::Int(v) => v[row].to_string(),
         Values::Text(text) => text.get(row).unwrap_or("-").to_string(),
+        Values::FloatList(list) => format!("{:?}", list.row(row)),
         other => panic!("{:?}", other.kind()),
     }
 }
@@ -194,4 +195,18 @@ fn values_of_no_row_are_not_shown() {
         Ok::<_, TableError>(())
     };
     source.stream(&[("t", Want::Auto)], 10, look).unwrap();
+}
+
+/// While one thread uses a batch of lists, another may decode the next.
+#[test]
+fn lists_of_one_row_group_come_in_order_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers: Vec<f32> = (0..6000).map(|i| i as f32).collect();
+    let column = OutputColumn::new("x", Output::FloatList { values: &numbers, width: 3 });
+    write_parquet(&folder.path().join("x.parquet"), &[column]).unwrap();
+    let source = Source::open(&["x.parquet"], folder.path()).unwrap();
+    let expected: Vec<Vec<String>> = numbers.chunks(3).map(|list| vec![format!("{list:?}")]).collect();
+    for (threads, rows) in [(1, 70), (2, 70), (3, 7), (3, 5000)] {
+        assert_eq!(streamed(&source, &[("x", Want::FloatList)], rows, threads), expected);
+    }
 }
