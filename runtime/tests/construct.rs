@@ -56,7 +56,7 @@ fn plan() -> GraphPlan {
             column: "section".into(),
             kind: LabelKind::Class,
             transforms: Vec::new(),
-            separator: None,
+            several: Several::default(),
             split: random(0.6, 0.2, 0.2),
         }],
         duplicates: DuplicatePolicy::Error,
@@ -424,7 +424,7 @@ fn targets_are_transformed_and_described() {
         column: "y".into(),
         kind: LabelKind::Float,
         transforms: vec![Transform::Log1p],
-        separator: None,
+        several: Several::default(),
         split: None,
     }];
     let (graph, _) = build(&plan, folder.path()).unwrap();

@@ -81,6 +81,7 @@ impl<'a> CandidateColumn<'a> {
             match (&column.values, &self.declared.separator) {
                 (Values::Int(all), _) => keys.extend(column.is_valid(row).then(|| all[row].to_string())),
                 (Values::Text(text), None) => keys.extend(text.get(row).map(str::to_string)),
+                (Values::TextList(list), _) => keys.extend(list.texts(row).map(str::to_string)),
                 (Values::Text(text), Some(separator)) => {
                     keys.extend(words(text.get(row).unwrap_or(""), separator).map(str::to_string));
                 }

@@ -62,8 +62,11 @@ impl Edges<'_> {
         let labels = around.fit(known.map(|known| known.labels), each, scratch)?;
         let mut candidates = Vec::new();
         for declared in &around.edge.candidates {
-            let is_key = declared.separator.is_none() && self.dst.keys.want() == Want::Int;
-            let want = if is_key { Want::Int } else { Want::Text };
+            let want = match (self.opened.kind(&declared.column), &declared.separator) {
+                (Some(ColumnKind::TextList), _) => Want::TextList,
+                (_, None) => self.dst.keys.want(),
+                (_, Some(_)) => Want::Text,
+            };
             candidates.push(CandidateColumn::fit(declared, around.owner, around.dst, want, each)?);
         }
         Ok(Carried { labels, time: self.edge.time.is_some(), candidates })
