@@ -23,7 +23,7 @@ use super::edge_labels::{Around, EdgeBatch};
 use super::edge_rows::Looped;
 use super::edge_sorters::Sorters;
 use super::error::{BuildError, Fault, Offender, Result};
-use super::feature::{self, FittedFeature, Rows, add, columns_of};
+use super::feature::{self, Counted, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
 use super::frame::{ABSENT, Frame};
 use super::keys;
@@ -359,10 +359,10 @@ impl<'a> Edges<'a> {
         let widths: Vec<usize> =
             fitted.iter().map(|feature| 4 * feature.width).chain(carried.bytes()).collect();
         let sorters = self.sorters(widths.iter().sum(), scratch);
-        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
+        let (gaps, counted) = (Gaps::default(), Mutex::new(vec![Counted::default(); fitted.len()]));
         let looped = Looped::new(self.edge, self.src.len());
         self.each_kept(&columns, &|kept| {
-            let features = self.features(&kept, fitted, &gaps, &missing)?;
+            let features = self.features(&kept, fitted, &gaps, &counted)?;
             let rest =
                 carried.of(&kept.batch(&self.relation_names()), &kept.times, kept.first, &kept.rows)?;
             looped.see(&kept.src, &kept.dst);
@@ -372,14 +372,12 @@ impl<'a> Edges<'a> {
             sorters.push(&kept, &arrays)
         })?;
         let lonely = looped.missing();
-        self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &missing), &sorters)?;
+        self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &counted), &sorters)?;
         gaps.finish()?;
         carried.labels.iter().try_for_each(|label| label.finish())?;
-        let missing = missing.into_inner().expect("no thread panics here");
+        let inputs = counted.into_inner().expect("no thread panics here");
         let dealt = self.finished(sorters).into_iter();
-        Ok(dealt
-            .map(|sorter| Dealt { sorter, missing: missing.clone(), loops: lonely.len() as u64 })
-            .collect())
+        Ok(dealt.map(|sorter| Dealt { sorter, inputs: inputs.clone(), loops: lonely.len() as u64 }).collect())
     }
 
     pub(super) fn is_single(&self) -> bool {
@@ -392,20 +390,22 @@ impl<'a> Edges<'a> {
         kept: &Kept,
         fitted: &[FittedFeature],
         gaps: &Gaps,
-        missing: &Mutex<Vec<u64>>,
+        counted: &Mutex<Vec<Counted>>,
     ) -> Result<Vec<Rows>> {
         let mut all = Vec::with_capacity(fitted.len());
         for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
-            missing.lock().expect("no thread panics here")[index] +=
-                feature::missing_inputs(declared, &kept.frame);
-            match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
-                Ok(rows) => all.push(rows),
+            let missing = feature::missing_inputs(declared, &kept.frame);
+            let rows = match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
+                Ok(rows) => rows,
                 Err(error) => {
                     gaps.take(index, kept.first, error)?;
                     let data = vec![0.0; kept.rows.len() * fitted.width];
-                    all.push(Rows { width: fitted.width, data });
+                    Rows { width: fitted.width, data, cut: 0 }
                 }
-            }
+            };
+            let inputs = Counted { missing, cut: rows.cut };
+            counted.lock().expect("no thread panics here")[index] += inputs;
+            all.push(rows);
         }
         Ok(all)
     }
@@ -589,7 +589,7 @@ impl<'a> Edges<'a> {
         ];
         for (index, column) in columns.into_iter().enumerate() {
             let feature = &facts.features[index];
-            report.features.push(column.tally().report(&feature.name, feature.width, dealt.missing[index]));
+            report.features.push(column.tally().report(&feature.name, feature.width, dealt.inputs[index]));
             for (kind, piece) in column.finish()? {
                 arrays.push((format!("{first}/{kind}/{}", feature.name), piece));
             }
@@ -651,10 +651,10 @@ fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Res
     Ok(reports)
 }
 
-/// The edges of a relation, and how many inputs of each feature of the declaration are missing.
+/// The edges of a relation, and what is counted of the inputs of each feature of the declaration.
 struct Dealt {
     sorter: Sorter,
-    missing: Vec<u64>,
+    inputs: Vec<Counted>,
     /// Loops that were added.
     loops: u64,
 }

@@ -566,6 +566,9 @@ impl<'a> Builder<'a> {
                     ..facts
                 });
             }
+            let features = related.reports.first().map_or(&[][..], |first| &first.features);
+            let warnings = features.iter().filter_map(|one| one.warning(edges::name_of(edge)));
+            self.report.warnings.extend(warnings);
             self.report.relations.extend(related.reports);
             self.fitted.edges.push(related.fitted);
             self.fitted.edge_labels.push(related.fitted_labels);
@@ -603,6 +606,10 @@ impl<'a> Builder<'a> {
         }
         for (edge, features) in self.plan.edges.iter().zip(&self.fitted.edges) {
             let warnings = features.iter().flat_map(|one| feature::warnings(edges::name_of(edge), one));
+            self.report.warnings.extend(warnings);
+        }
+        for node in &self.report.nodes {
+            let warnings = node.features.iter().filter_map(|one| one.warning(&node.name));
             self.report.warnings.extend(warnings);
         }
         for relation in self.report.relations.iter().filter(|relation| relation.edges == 0) {
