@@ -34,7 +34,14 @@ fn feature(name: &str, expr: FeatureExpr) -> Feature {
 
 fn label(name: &str, kind: LabelKind, split: Split) -> Label {
     let (column, transforms) = (name.to_string(), Vec::new());
-    Label { name: name.to_string(), column, kind, transforms, separator: None, split: Some(split) }
+    Label {
+        name: name.to_string(),
+        column,
+        kind,
+        transforms,
+        several: Several::default(),
+        split: Some(split),
+    }
 }
 
 fn random(train: f64, valid: f64, test: f64) -> Split {
@@ -95,6 +102,10 @@ fn knows() -> EdgeType {
 
 fn write(folder: &Path, name: &str, header: &str, rows: &[&str]) {
     fs::write(folder.join(name), format!("{header}\n{}\n", rows.join("\n"))).unwrap();
+}
+
+fn write_lines(folder: &Path, name: &str, lines: &[&str]) {
+    fs::write(folder.join(name), lines.join("\n")).unwrap();
 }
 
 const NAMES: &[&str] = &["a", "b", "c", "d"];
@@ -399,7 +410,7 @@ fn several_classes_are_zeros_and_ones() {
     write(folder.path(), "people.csv", "name,likes", &["a,tea; milk", "b,", "c,milk", "d,\"\""]);
     write(folder.path(), "knows.csv", "u,v,likes", &["a,b,x", "b,c,", "c,d,y;x"]);
     let mut several = label("likes", LabelKind::Classes, random(1.0, 0.0, 0.0));
-    several.separator = Some(";".into());
+    several.several = Several::Parted(";".into());
     let mut plan = people(EdgeType { labels: vec![several.clone()], ..knows() });
     plan.nodes[0].labels = vec![several];
     let (graph, report) = build(&plan, folder.path()).unwrap();
@@ -413,6 +424,35 @@ fn several_classes_are_zeros_and_ones() {
     assert_eq!(graph.parts(0, 0), [1, 0, 1, 1]);
     assert_eq!(shown(graph.edge_label(0, 0)), "1 0 NaN NaN 1 1");
     assert_eq!(report.nodes[0].labels[0].unlabelled, 1);
+    write_lines(
+        folder.path(),
+        "people.jsonl",
+        &[
+            r#"{"name": "a", "likes": ["tea", "milk"]}"#,
+            r#"{"name": "b", "likes": null}"#,
+            r#"{"name": "c", "likes": ["milk"]}"#,
+            r#"{"name": "d", "likes": []}"#,
+        ],
+    );
+    write_lines(
+        folder.path(),
+        "knows.jsonl",
+        &[
+            r#"{"u": "a", "v": "b", "likes": ["x"]}"#,
+            r#"{"u": "b", "v": "c"}"#,
+            r#"{"u": "c", "v": "d", "likes": ["y", "x"]}"#,
+        ],
+    );
+    plan.nodes[0].sources = vec![source("people.jsonl")];
+    plan.edges[0].source = source("knows.jsonl");
+    [&mut plan.nodes[0].labels[0], &mut plan.edges[0].labels[0]]
+        .into_iter()
+        .for_each(|label| label.several = Several::Names);
+    let (lists, _) = build(&plan, folder.path()).unwrap();
+    assert_eq!(lists.facts().nodes[0].labels, graph.facts().nodes[0].labels);
+    assert_eq!(shown(lists.label(0, 0)), shown(graph.label(0, 0)));
+    assert_eq!(lists.parts(0, 0), graph.parts(0, 0));
+    assert_eq!(shown(lists.edge_label(0, 0)), shown(graph.edge_label(0, 0)));
 }
 
 // ------------------------------------------------------------------------------------------------ times, small graphs
@@ -511,6 +551,22 @@ fn candidates_are_nodes_of_the_destination() {
     knows.missing = MissingPolicy::Drop;
     let (graph, report) = build(&people(knows), folder.path()).unwrap();
     assert_eq!((report.relations[0].unknown_candidates, graph.candidates(0, 0).0), (1, 2));
+}
+
+#[test]
+fn candidates_may_be_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [r#"{"u": 5, "v": 6, "not": ["9", "5"]}"#, r#"{"u": 6, "v": 5, "not": []}"#];
+    write_lines(folder.path(), "knows.jsonl", &rows);
+    for kind in [KeyKind::Int, KeyKind::Text] {
+        write(folder.path(), "people.csv", "name", &["5", "6", "9"]);
+        let hard = Candidates { name: "hard".into(), column: "not".into(), separator: None };
+        let knows = EdgeType { candidates: vec![hard], ..edge("knows", "knows.jsonl", (0, "u"), (0, "v")) };
+        let mut plan = people(knows);
+        plan.nodes[0] = node("person", "people.csv", "name", kind);
+        let (graph, _) = build(&plan, folder.path()).unwrap();
+        assert_eq!(graph.candidates(0, 0), (2, &[u32::MAX, u32::MAX, 2, 0][..]));
+    }
 }
 
 // ----------------------------------------------------------------------------------------------- structural features

@@ -93,6 +93,16 @@ fn numbers(graph: &Graph) -> Vec<Vec<f32>> {
     (0..graph.facts().nodes[0].features.len()).map(|f| graph.node_feature(0, f as u32).to_vec()).collect()
 }
 
+/// How many of the texts each feature cuts.
+fn cut_by_hand(folder: &Path) -> Vec<u64> {
+    let model = gsl_text::TextModel::open(&folder.join("model")).unwrap();
+    let beyond = |length: usize| {
+        let whole = model.tokens(&TEXTS.map(Some), 32).unwrap();
+        whole.mask.chunks(32).filter(|mask| mask.iter().filter(|m| **m == 1).count() > length).count() as u64
+    };
+    vec![beyond(6), beyond(8), 0, 0, beyond(8)]
+}
+
 #[test]
 fn rows_are_what_the_model_says() {
     let folder = folder_with_model();
@@ -134,6 +144,12 @@ fn order_and_files_do_not_matter_and_new_tables_are_treated_alike() {
     let cut = built(other.path(), &plan);
     assert_eq!(numbers(&whole), numbers(&cut));
     assert_eq!(whole.fitted(), cut.fitted());
+    let cuts = |graph: &Graph| graph.report().nodes[0].features.iter().map(|f| f.cut).collect::<Vec<_>>();
+    assert_eq!(cuts(&whole), cut_by_hand(folder.path()));
+    assert_eq!(cuts(&cut), cuts(&whole), "rows are counted, whatever texts they share a batch with");
+    let warned =
+        |name: &str| whole.report().warnings.iter().any(|said| said.contains(&format!("`{name}` of")));
+    assert!(warned("tokens") && !warned("bag"), "{:?}", whole.report().warnings);
 
     let again = folder.path().join("again.h5");
     construct_like(&plan, folder.path(), &again, whole.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();

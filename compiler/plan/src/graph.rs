@@ -74,7 +74,7 @@ pub struct EdgeType {
 pub struct Candidates {
     pub name: String,
     pub column: String,
-    /// What parts the keys in a text; none: each cell is one key, or a list of them.
+    /// What parts the keys in a text; none: each cell is one key, or a list of texts.
     pub separator: Option<String>,
 }
 
@@ -416,10 +416,9 @@ pub struct Label {
     pub kind: LabelKind,
     /// Applied to a float label in this order, for example `log1p`.
     pub transforms: Vec<Transform>,
-    /// What parts the classes of a [`LabelKind::Classes`] that is one text; none: the column holds lists, of names or of
-    /// one 0 or 1 for each class.
+    /// Of a [`LabelKind::Classes`].
     #[serde(default)]
-    pub separator: Option<String>,
+    pub several: Several,
     pub split: Option<Split>,
 }
 
@@ -430,6 +429,18 @@ pub enum LabelKind {
     Float,
     /// Any number of classes at once; none of them is not the same as missing.
     Classes,
+}
+
+/// How a cell holds any number of classes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Several {
+    /// A list of one 0 or 1 for each class.
+    #[default]
+    Numbers,
+    /// A list of their names.
+    Names,
+    /// A text of their names, parted by this.
+    Parted(String),
 }
 
 impl Label {

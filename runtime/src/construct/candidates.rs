@@ -56,7 +56,7 @@ impl<'a> CandidateColumn<'a> {
     /// first row in the whole table, `rows` those of the edges from there.
     pub fn apply(&self, batch: &EdgeBatch, first: u64, rows: &[u32]) -> Result<Vec<u32>> {
         let (offsets, keys) = self.keys(batch)?;
-        let found = self.find(&keys);
+        let found = self.find(&keys)?;
         let mut ids = vec![ABSENT; batch.src.len() * self.width];
         for (edge, cell) in offsets.windows(2).enumerate() {
             let known = found[cell[0]..cell[1]].iter().filter(|id| **id != ABSENT);
@@ -81,6 +81,7 @@ impl<'a> CandidateColumn<'a> {
             match (&column.values, &self.declared.separator) {
                 (Values::Int(all), _) => keys.extend(column.is_valid(row).then(|| all[row].to_string())),
                 (Values::Text(text), None) => keys.extend(text.get(row).map(str::to_string)),
+                (Values::TextList(list), _) => keys.extend(list.texts(row).map(str::to_string)),
                 (Values::Text(text), Some(separator)) => {
                     keys.extend(words(text.get(row).unwrap_or(""), separator).map(str::to_string));
                 }
@@ -92,7 +93,7 @@ impl<'a> CandidateColumn<'a> {
     }
 
     /// The node of each key.
-    fn find(&self, keys: &[String]) -> Vec<u32> {
+    fn find(&self, keys: &[String]) -> Result<Vec<u32>> {
         let column = if self.dst.keys.want() == Want::Int { int_keys(keys) } else { text_keys(keys) };
         self.dst.find_all(&column)
     }

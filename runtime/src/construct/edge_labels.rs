@@ -169,7 +169,7 @@ impl<'a> Around<'a> {
         })
     }
 
-    fn draws(&self, batch: &EdgeBatch) -> Vec<f64> {
+    fn draws(&self, batch: &EdgeBatch) -> Result<Vec<f64>> {
         let of: Vec<EdgeDraws> = batch.names.iter().map(|name| EdgeDraws::new(name, self.seed)).collect();
         let one = |edge: usize| {
             let relation = batch.relation.get(edge).map_or(0, |&relation| relation as usize);
@@ -197,7 +197,7 @@ impl<'a> Around<'a> {
             .collect();
         each(&[(cells.column.to_string(), want_of(label))], &|batch| {
             let classes = values(cells, batch.frame, &fitted.classes)?;
-            for (class, draw) in classes.iter().zip(self.draws(batch)).filter(|(class, _)| **class >= 0.0) {
+            for (class, draw) in classes.iter().zip(self.draws(batch)?).filter(|(class, _)| **class >= 0.0) {
                 all[*class as usize].lock().expect("no thread panics here").push(draw)?;
             }
             Ok(())
@@ -259,7 +259,7 @@ impl<'a> Around<'a> {
         wanted.extend(family.map(|column| (column.to_string(), Want::Text)));
         let table = opened.read(&wanted)?;
         let place = |row: usize| opened.source.locate(&table.parts, row as u64).to_string();
-        let (src, dst) = (self.src.find_all(&table.columns[0]), self.dst.find_all(&table.columns[1]));
+        let (src, dst) = (self.src.find_all(&table.columns[0])?, self.dst.find_all(&table.columns[1])?);
         for (column, ids) in table.columns.iter().zip([&src, &dst]) {
             let unknown: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == ABSENT).collect();
             if !unknown.is_empty() {
@@ -361,7 +361,7 @@ impl EdgeLabel<'_> {
         Ok(match &self.rule {
             Rule::Train => vec![Part::Train as u8; edges],
             Rule::Random(fractions) => {
-                self.around.draws(batch).into_iter().map(|draw| part_of(draw, *fractions)).collect()
+                self.around.draws(batch)?.into_iter().map(|draw| part_of(draw, *fractions)).collect()
             }
             Rule::Stratified(cuts) => {
                 let part = |(draw, &class): (f64, &f32)| match cuts.get(class as usize) {
@@ -371,7 +371,7 @@ impl EdgeLabel<'_> {
                     }
                     _ => Part::None as u8,
                 };
-                self.around.draws(batch).into_iter().zip(values).map(part).collect()
+                self.around.draws(batch)?.into_iter().zip(values).map(part).collect()
             }
             Rule::Words(column) => by_words(batch.frame.column(column, Want::Text)?),
             Rule::Bounds(column, bounds) => by_bounds(batch.frame.column(column, Want::Auto)?, *bounds)?,

@@ -13,7 +13,7 @@ use super::edge_labels::{Around, EachBatch};
 use super::edge_sorters::Sorters;
 use super::edges::{Edges, Kept, Known};
 use super::error::Result;
-use super::feature::{FittedFeature, add, columns_of};
+use super::feature::{Counted, FittedFeature, add, columns_of};
 use super::frame::{ABSENT, Frame, Stands};
 use super::merged::{Columns, Merged};
 use super::scratch::Scratch;
@@ -62,8 +62,11 @@ impl Edges<'_> {
         let labels = around.fit(known.map(|known| known.labels), each, scratch)?;
         let mut candidates = Vec::new();
         for declared in &around.edge.candidates {
-            let is_key = declared.separator.is_none() && self.dst.keys.want() == Want::Int;
-            let want = if is_key { Want::Int } else { Want::Text };
+            let want = match (self.opened.kind(&declared.column), &declared.separator) {
+                (Some(ColumnKind::TextList), _) => Want::TextList,
+                (_, None) => self.dst.keys.want(),
+                (_, Some(_)) => Want::Text,
+            };
             candidates.push(CandidateColumn::fit(declared, around.owner, around.dst, want, each)?);
         }
         Ok(Carried { labels, time: self.edge.time.is_some(), candidates })
@@ -76,7 +79,7 @@ impl Edges<'_> {
         columns: &[(String, Want)],
         fitted: &[FittedFeature],
         carried: &Carried,
-        (gaps, missing): (&Gaps, &Mutex<Vec<u64>>),
+        (gaps, counted): (&Gaps, &Mutex<Vec<Counted>>),
         sorters: &Sorters,
     ) -> Result<()> {
         if nodes.is_empty() {
@@ -87,7 +90,7 @@ impl Edges<'_> {
         let mut frame = missing_row(self.opened, &own, Stands::Loops);
         frame.add_numbers(self.count, vec![0.0]);
         let one = loops(frame, u64::MAX, &[0]);
-        let features = self.features(&one, fitted, gaps, missing)?;
+        let features = self.features(&one, fitted, gaps, counted)?;
         let rest = carried.nothing();
         let rows: Vec<&[u8]> =
             features.iter().map(|rows| bytes_of(&rows.data)).chain(rest.iter().map(Vec::as_slice)).collect();

@@ -22,8 +22,9 @@ use super::degrees::Degrees;
 use super::edge_labels::{Around, EdgeBatch};
 use super::edge_rows::Looped;
 use super::edge_sorters::Sorters;
+use super::ends::{RowIds, resolve};
 use super::error::{BuildError, Fault, Offender, Result};
-use super::feature::{self, FittedFeature, Rows, add, columns_of};
+use super::feature::{self, Counted, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
 use super::frame::{ABSENT, Frame};
 use super::keys;
@@ -73,6 +74,8 @@ pub(super) struct Edges<'a> {
     wanted: Vec<(String, Want)>,
     names: RwLock<Interner>,
     counts: Mutex<Counts>,
+    /// The source and the destination of each row, where the keys of their type are not held.
+    resolved: [Option<RowIds>; 2],
     /// Stands in for the table where parallel edges are merged.
     merged: Option<Merged>,
 }
@@ -120,8 +123,7 @@ pub fn build(
     let (src, dst) = (&nodes[edge.src], &nodes[edge.dst]);
     let around = Around { edge: &edge, owner, src, dst, tables, seed: plan.seed, count: &count };
     let mut edges = Edges::new(plan, declared, tables, nodes, &edge, &count);
-    let resident: u64 = [edges.edge.src, edges.edge.dst].iter().map(|&ty| nodes[ty].resident()).sum();
-    let scratch = &scratch.with_memory(room_beside(scratch, resident, edges.edge)?);
+    edges.resolve(scratch)?;
     if edge.parallel != Parallel::Keep {
         edges.merged = Some(edges.merge(&around, scratch)?);
     }
@@ -132,15 +134,6 @@ pub fn build(
     let carried = edges.carried(&around, known, scratch)?;
     let sorters = edges.deal(&fitted, &carried, scratch)?;
     edges.relate(sorters, fitted, &carried, known.is_some(), scratch)
-}
-
-/// Memory that is left beside the keys of both ends.
-fn room_beside(scratch: &Scratch, resident: u64, edge: &EdgeType) -> Result<u64> {
-    scratch.memory.checked_sub(resident).filter(|&left| left > 0).ok_or_else(|| BuildError::Memory {
-        what: format!("finding the ends of `{}` by their identifiers", name_of(edge)),
-        wanted: resident + resident / 4,
-        memory: scratch.memory,
-    })
 }
 
 pub fn name_of(edge: &EdgeType) -> &str {
@@ -180,7 +173,34 @@ impl<'a> Edges<'a> {
             wanted,
             names: RwLock::default(),
             counts: Mutex::default(),
+            resolved: [None, None],
             merged: None,
+        }
+    }
+
+    /// Finds the ends whose keys are not held.
+    fn resolve(&mut self, scratch: &Scratch) -> Result<()> {
+        let columns = [self.edge.src_column.as_str(), self.edge.dst_column.as_str()];
+        let types = [self.edge.src, self.edge.dst];
+        for (end, nodes) in [self.src, self.dst].into_iter().enumerate() {
+            if nodes.is_held() || self.resolved[end].is_some() {
+                continue;
+            }
+            let ends: Vec<usize> = (end..2).filter(|&other| types[other] == types[end]).collect();
+            let named: Vec<&str> = ends.iter().map(|&end| columns[end]).collect();
+            for (end, ids) in ends.into_iter().zip(resolve(self.opened, &named, nodes, scratch)?) {
+                self.resolved[end] = Some(ids);
+            }
+        }
+        Ok(())
+    }
+
+    /// The nodes at one end of the rows of a batch, whose keys are in column `at` of it.
+    fn ids(&self, end: usize, batch: &Batch, at: usize, seen: &mut Vec<u32>) -> Result<Vec<u32>> {
+        let column = &batch.columns[at];
+        match &self.resolved[end] {
+            Some(ids) => ids.read(batch.first_global_row, column.len()),
+            None => Ok([self.src, self.dst][end].whole().find_all_seen(column, batch.known[at], seen)),
         }
     }
 
@@ -208,8 +228,8 @@ impl<'a> Edges<'a> {
             at(&self.edge.dst_column, self.dst.keys.want())?,
         );
         let (src_column, dst_column) = (&batch.columns[src_at], &batch.columns[dst_at]);
-        let src = self.src.find_all_seen(src_column, batch.known[src_at], &mut seen[0]);
-        let dst = self.dst.find_all_seen(dst_column, batch.known[dst_at], &mut seen[1]);
+        let src = self.ids(0, &batch, src_at, &mut seen[0])?;
+        let dst = self.ids(1, &batch, dst_at, &mut seen[1])?;
         let relation = match &self.edge.relation {
             Relation::Named(_) => Vec::new(),
             Relation::Column(column) => self.codes(&batch.columns[at(column, Want::Text)?])?,
@@ -363,10 +383,10 @@ impl<'a> Edges<'a> {
         let widths: Vec<usize> =
             fitted.iter().map(|feature| 4 * feature.width).chain(carried.bytes()).collect();
         let sorters = self.sorters(widths.iter().sum(), scratch);
-        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; fitted.len()]));
+        let (gaps, counted) = (Gaps::default(), Mutex::new(vec![Counted::default(); fitted.len()]));
         let looped = Looped::new(self.edge, self.src.len());
         self.each_kept(&columns, &|kept| {
-            let features = self.features(&kept, fitted, &gaps, &missing)?;
+            let features = self.features(&kept, fitted, &gaps, &counted)?;
             let rest =
                 carried.of(&kept.batch(&self.relation_names()), &kept.times, kept.first, &kept.rows)?;
             looped.see(&kept.src, &kept.dst);
@@ -376,14 +396,12 @@ impl<'a> Edges<'a> {
             sorters.push(&kept, &arrays)
         })?;
         let lonely = looped.missing();
-        self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &missing), &sorters)?;
+        self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &counted), &sorters)?;
         gaps.finish()?;
         carried.labels.iter().try_for_each(|label| label.finish())?;
-        let missing = missing.into_inner().expect("no thread panics here");
+        let inputs = counted.into_inner().expect("no thread panics here");
         let dealt = self.finished(sorters).into_iter();
-        Ok(dealt
-            .map(|sorter| Dealt { sorter, missing: missing.clone(), loops: lonely.len() as u64 })
-            .collect())
+        Ok(dealt.map(|sorter| Dealt { sorter, inputs: inputs.clone(), loops: lonely.len() as u64 }).collect())
     }
 
     pub(super) fn is_single(&self) -> bool {
@@ -396,20 +414,22 @@ impl<'a> Edges<'a> {
         kept: &Kept,
         fitted: &[FittedFeature],
         gaps: &Gaps,
-        missing: &Mutex<Vec<u64>>,
+        counted: &Mutex<Vec<Counted>>,
     ) -> Result<Vec<Rows>> {
         let mut all = Vec::with_capacity(fitted.len());
         for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
-            missing.lock().expect("no thread panics here")[index] +=
-                feature::missing_inputs(declared, &kept.frame);
-            match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
-                Ok(rows) => all.push(rows),
+            let missing = feature::missing_inputs(declared, &kept.frame);
+            let rows = match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
+                Ok(rows) => rows,
                 Err(error) => {
                     gaps.take(index, kept.first, error)?;
                     let data = vec![0.0; kept.rows.len() * fitted.width];
-                    all.push(Rows { width: fitted.width, data });
+                    Rows { width: fitted.width, data, cut: 0 }
                 }
-            }
+            };
+            let inputs = Counted { missing, cut: rows.cut };
+            counted.lock().expect("no thread panics here")[index] += inputs;
+            all.push(rows);
         }
         Ok(all)
     }
@@ -590,7 +610,7 @@ impl<'a> Edges<'a> {
         ];
         for (index, column) in columns.into_iter().enumerate() {
             let feature = &facts.features[index];
-            report.features.push(column.tally().report(&feature.name, feature.width, dealt.missing[index]));
+            report.features.push(column.tally().report(&feature.name, feature.width, dealt.inputs[index]));
             for (kind, piece) in column.finish()? {
                 arrays.push((format!("{first}/{kind}/{}", feature.name), piece));
             }
@@ -652,10 +672,10 @@ fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Res
     Ok(reports)
 }
 
-/// The edges of a relation, and how many inputs of each feature of the declaration are missing.
+/// The edges of a relation, and what is counted of the inputs of each feature of the declaration.
 struct Dealt {
     sorter: Sorter,
-    missing: Vec<u64>,
+    inputs: Vec<Counted>,
     /// Loops that were added.
     loops: u64,
 }

@@ -34,6 +34,24 @@ pub enum FittedExpr {
 pub struct Rows {
     pub width: usize,
     pub data: Vec<f32>,
+    /// Texts that a language model has read the beginning of.
+    pub cut: u64,
+}
+
+/// What is counted of the inputs of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Cells without a value, before anything fills them.
+    pub missing: u64,
+    /// See [`Rows::cut`].
+    pub cut: u64,
+}
+
+impl std::ops::AddAssign for Counted {
+    fn add_assign(&mut self, other: Self) {
+        self.missing += other.missing;
+        self.cut += other.cut;
+    }
 }
 
 pub fn want_of(kind: ColumnKind) -> Want {
@@ -144,16 +162,17 @@ impl FittedExpr {
 
 /// Computes a fitted feature for the rows of any frame that has its columns.
 pub fn apply(owner: &str, feature: &FittedFeature, frame: &Frame) -> Result<Rows> {
+    let mut cut = 0;
     let done = match direct(&feature.expr, frame) {
         Some(done) => done,
-        None => evaluate(&feature.expr, frame).and_then(|value| finish(value, frame.len)),
+        None => evaluate(&feature.expr, frame, &mut cut).and_then(|value| finish(value, frame.len)),
     };
     let (width, data) = done.map_err(|found| {
         let mut columns = Vec::new();
         feature.expr.columns(&mut columns);
         explained(owner, &feature.name, columns, found, Some(frame))
     })?;
-    Ok(Rows { width, data })
+    Ok(Rows { width, data, cut })
 }
 
 /// As [`apply`], for a feature as it was declared: refuses rows of another width than the stated one, and numbers that the storage
@@ -228,19 +247,23 @@ fn explained(
     BuildError::Feature { owner: owner.to_string(), feature: feature.to_string(), fault: found.fault, place }
 }
 
-pub(crate) fn evaluate(expr: &FittedExpr, frame: &Frame) -> Result<Value, Located> {
+/// The value of an expression; `cut` grows by the texts that a language model has read the beginning of.
+pub(crate) fn evaluate(expr: &FittedExpr, frame: &Frame, cut: &mut u64) -> Result<Value, Located> {
     match expr {
         FittedExpr::Column { column, kind } => load(frame.column(column, want_of(*kind))?),
         FittedExpr::Const(x) => Ok(Value::Scalar(*x)),
         FittedExpr::Arith { op, left, right } => {
-            arithmetic(*op, evaluate(left, frame)?, evaluate(right, frame)?)
+            let left = evaluate(left, frame, cut)?;
+            arithmetic(*op, left, evaluate(right, frame, cut)?)
         }
         FittedExpr::Apply { transform: FittedTransform::Text(text), input } => {
-            Ok(Value::Numbers(text.apply(&evaluate(input, frame)?, &frame.models)?))
+            let (numbers, found) = text.apply(&evaluate(input, frame, cut)?, &frame.models)?;
+            *cut += found;
+            Ok(Value::Numbers(numbers))
         }
-        FittedExpr::Apply { transform, input } => transform.apply(evaluate(input, frame)?, frame.len),
+        FittedExpr::Apply { transform, input } => transform.apply(evaluate(input, frame, cut)?, frame.len),
         FittedExpr::Concat(parts) => {
-            let values = parts.iter().map(|part| evaluate(part, frame)).collect::<Result<_, _>>()?;
+            let values = parts.iter().map(|part| evaluate(part, frame, cut)).collect::<Result<_, _>>()?;
             concat(values, frame.len)
         }
     }

@@ -247,7 +247,7 @@ impl Draft {
             if done.is_ok()
                 && let Ok(mut learner) = Learner::of(transform)
             {
-                done = feature::evaluate(input, frame)
+                done = feature::evaluate(input, frame, &mut 0)
                     .and_then(|value| learner.see(value, frame.len, frame.trains.as_deref()));
                 into.push(learner);
             }

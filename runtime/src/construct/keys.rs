@@ -6,15 +6,24 @@
 use gsl_plan::graph::KeyKind;
 use gsl_tables::{Column, MISSING, TextValues, Values, Want};
 
+use super::error::Result;
 use super::frame::ABSENT;
 use super::index::{IntIndex, TextIndex};
+use super::keysort::KeyRef;
+use super::stored_keys::StoredKeys;
 
 /// The keys of a node type, in the order of the ids.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub enum Keys {
-    Rows(usize),
+    /// first, first + 1, …: row numbers, or integers without a gap.
+    Dense {
+        first: i64,
+        count: usize,
+    },
     Ints(Vec<i64>),
     Texts(TextValues),
+    /// More than memory has room for.
+    Stored(StoredKeys),
 }
 
 /// Key -> id. What it finds is checked against the keys that it is of.
@@ -38,66 +47,81 @@ pub fn want_of(kind: Option<KeyKind>) -> Want {
 impl Keys {
     pub fn len(&self) -> usize {
         match self {
-            Keys::Rows(count) => *count,
+            Keys::Dense { count, .. } => *count,
             Keys::Ints(keys) => keys.len(),
             Keys::Texts(keys) => keys.len(),
+            Keys::Stored(keys) => keys.len(),
         }
     }
 
     pub fn want(&self) -> Want {
         match self {
+            Keys::Dense { .. } | Keys::Ints(_) => Want::Int,
             Keys::Texts(_) => Want::Text,
-            _ => Want::Int,
+            Keys::Stored(keys) => keys.want(),
         }
     }
 
+    /// Integers, which are ascending.
+    pub fn of_ints(keys: Vec<i64>) -> Self {
+        match keys.as_slice() {
+            [first, .., last] if last.wrapping_sub(*first) as u64 == keys.len() as u64 - 1 => {
+                Keys::Dense { first: *first, count: keys.len() }
+            }
+            _ => Keys::Ints(keys),
+        }
+    }
+
+    /// For a message: what cannot be read is shown as the reason for that.
     pub fn show(&self, id: usize) -> String {
         match self {
-            Keys::Rows(_) => id.to_string(),
+            Keys::Dense { first, .. } => (first + id as i64).to_string(),
             Keys::Ints(keys) => keys[id].to_string(),
             Keys::Texts(keys) => keys.get(id as u32).to_string(),
+            Keys::Stored(keys) => keys.with(id, show_key).unwrap_or_else(|error| format!("({error})")),
         }
     }
 
-    /// Calls `f` with the bytes that stand for the key of `id`: the text, or the decimal digits.
-    pub fn with_bytes<T>(&self, id: usize, f: impl FnOnce(&[u8]) -> T) -> T {
+    /// Calls `f` with the bytes that stand for the key of `id`: the text, or the integer in eight.
+    pub fn with_bytes<T>(&self, id: usize, f: impl FnOnce(&[u8]) -> T) -> Result<T> {
         match self {
-            Keys::Rows(_) => f(&(id as i64).to_le_bytes()),
-            Keys::Ints(keys) => f(&keys[id].to_le_bytes()),
-            Keys::Texts(keys) => f(keys.get(id as u32).as_bytes()),
+            Keys::Dense { first, .. } => Ok(f(&(first + id as i64).to_le_bytes())),
+            Keys::Ints(keys) => Ok(f(&keys[id].to_le_bytes())),
+            Keys::Texts(keys) => Ok(f(keys.get(id as u32).as_bytes())),
+            Keys::Stored(keys) => keys.with(id, |key| match key {
+                KeyRef::Int(key) => f(&key.to_le_bytes()),
+                KeyRef::Text(text) => f(text),
+            }),
         }
     }
 
-    /// An index of all keys.
+    /// An index of all keys, which are in memory.
     pub fn index(&self) -> KeyIndex {
         match self {
-            Keys::Rows(count) => KeyIndex::Dense { first: 0, count: *count },
-            Keys::Ints(keys) => match keys.as_slice() {
-                [first, .., last] if last.wrapping_sub(*first) as u64 == keys.len() as u64 - 1 => {
-                    KeyIndex::Dense { first: *first, count: keys.len() }
-                }
-                keys => KeyIndex::Ints(IntIndex::of(keys)),
-            },
+            Keys::Dense { first, count } => KeyIndex::Dense { first: *first, count: *count },
+            Keys::Ints(keys) => KeyIndex::Ints(IntIndex::of(keys)),
             Keys::Texts(keys) => KeyIndex::Texts(TextIndex::of(keys)),
+            Keys::Stored(_) => unreachable!("stored keys are indexed slice by slice"),
         }
     }
 
-    /// About how many bytes [`Keys::index`] takes besides the keys.
-    pub fn index_bytes(&self) -> u64 {
+    /// Bytes that the keys and an index of them take in memory.
+    pub fn resident(&self) -> u64 {
         match self {
-            Keys::Rows(_) => 0,
-            Keys::Ints(keys) => IntIndex::bytes_for(keys.len()),
-            Keys::Texts(keys) => TextIndex::bytes_for(keys.len()),
+            Keys::Dense { .. } | Keys::Stored(_) => 0,
+            Keys::Ints(keys) => size_of_val(keys.as_slice()) as u64 + IntIndex::bytes_for(keys.len()),
+            Keys::Texts(keys) => {
+                let bytes = (keys.bytes().len() + size_of_val(keys.offsets())) as u64;
+                bytes + TextIndex::bytes_for(keys.len())
+            }
         }
     }
+}
 
-    /// Bytes that the keys themselves take.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Keys::Rows(_) => 0,
-            Keys::Ints(keys) => size_of_val(keys.as_slice()) as u64,
-            Keys::Texts(keys) => (keys.bytes().len() + size_of_val(keys.offsets())) as u64,
-        }
+pub fn show_key(key: KeyRef) -> String {
+    match key {
+        KeyRef::Int(key) => key.to_string(),
+        KeyRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }
 
@@ -170,7 +194,7 @@ mod tests {
 
     #[test]
     fn dense_and_hashed_keys_find_the_same() {
-        let (dense, sparse) = (Keys::Ints(vec![-2, -1, 0]), Keys::Ints(vec![-2, 0, 9]));
+        let (dense, sparse) = (Keys::of_ints(vec![-2, -1, 0]), Keys::of_ints(vec![-2, 0, 9]));
         assert!(matches!(dense.index(), KeyIndex::Dense { first: -2, count: 3 }));
         let found = dense.index().find_ints(&dense, &[-3, -2, 0, 1, i64::MIN, i64::MAX]);
         assert_eq!(found, [ABSENT, 0, 2, ABSENT, ABSENT, ABSENT]);

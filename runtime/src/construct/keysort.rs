@@ -112,7 +112,7 @@ impl KeySorter {
         }
         runs.push(KeyRun::write(&self.scratch, &pending)?);
         drop(pending);
-        merge(runs, each)
+        merge(runs, self.limit, each)
     }
 }
 
@@ -245,10 +245,12 @@ impl RunReader {
     }
 }
 
-fn merge(runs: Vec<KeyRun>, each: &mut dyn FnMut(KeyRef, u32)) -> Result<()> {
+/// Of a run that is merged, from 4 to 256 KiB are read at a time, so that all together stay within the limit.
+fn merge(runs: Vec<KeyRun>, limit: usize, each: &mut dyn FnMut(KeyRef, u32)) -> Result<()> {
+    let buffer = (limit / runs.len()).clamp(1 << 12, 1 << 18);
     let mut readers: Vec<RunReader> = runs
         .into_iter()
-        .map(|run| RunReader { from: BufReader::with_capacity(1 << 18, run.file), path: run.path })
+        .map(|run| RunReader { from: BufReader::with_capacity(buffer, run.file), path: run.path })
         .collect();
     let mut heads = BinaryHeap::new();
     for (index, reader) in readers.iter_mut().enumerate() {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use gsl_plan::graph::{Label, LabelFacts, LabelKind, Part};
-use gsl_tables::{FloatList, MISSING, TextColumn, Values, Want};
+use gsl_plan::graph::{Label, LabelFacts, LabelKind, Part, Several};
+use gsl_tables::{FloatList, MISSING, TextColumn, TextList, Values, Want};
 
 use super::error::{BuildError, Result};
 use super::exact::Exact;
@@ -28,9 +28,10 @@ pub struct Seen {
 }
 
 pub fn want_of(label: &Label) -> Want {
-    match (label.kind, &label.separator) {
-        (LabelKind::Class, _) | (LabelKind::Classes, Some(_)) => Want::Text,
-        (LabelKind::Classes, None) => Want::FloatList,
+    match (label.kind, &label.several) {
+        (LabelKind::Class, _) | (LabelKind::Classes, Several::Parted(_)) => Want::Text,
+        (LabelKind::Classes, Several::Numbers) => Want::FloatList,
+        (LabelKind::Classes, Several::Names) => Want::TextList,
         (LabelKind::Float, _) => Want::Float,
     }
 }
@@ -57,14 +58,18 @@ impl Seen {
     pub fn see(&mut self, cells: Cells, frame: &Frame) -> Result<()> {
         let Cells { owner, label, column } = cells;
         match &frame.column(column, want_of(label))?.values {
-            Values::Text(text) => match &label.separator {
-                None => self.texts.extend(used_texts(text)),
-                Some(separator) => {
+            Values::Text(text) => match &label.several {
+                Several::Parted(separator) => {
                     let used = used_texts(text);
                     let all = used.iter().flat_map(|cell| words(cell, separator));
                     all.for_each(|word| self.add(word));
                 }
+                _ => self.texts.extend(used_texts(text)),
             },
+            Values::TextList(list) => {
+                let used: BTreeSet<u32> = list.codes.iter().copied().collect();
+                used.into_iter().for_each(|code| self.add(list.values.get(code)));
+            }
             Values::FloatList(list) => {
                 for row in (0..list.len()).filter(|&row| frame.has(column, want_of(label), row)) {
                     let found = list.row(row).len();
@@ -109,9 +114,13 @@ pub fn values(cells: Cells, frame: &Frame, classes: &[String]) -> Result<Vec<f32
     let (ty, name) = (owner.to_string(), label.name.clone());
     let place = |row| frame.place(Some(column), row).unwrap_or_default();
     let found = frame.column(column, want_of(label))?;
-    match (&found.values, label.kind) {
-        (Values::Text(text), LabelKind::Classes) => Ok(several_of_texts(text, label, classes)),
+    match (&found.values, &label.several) {
+        (Values::Text(text), Several::Parted(separator)) => Ok(several_of_texts(text, separator, classes)),
         (Values::Text(text), _) => Ok(class_indices(text, classes)),
+        (Values::TextList(list), _) => {
+            let has = |row| frame.has(column, want_of(label), row);
+            Ok(several_of_names(list, has, classes))
+        }
         (Values::FloatList(list), _) => {
             let has = |row| frame.has(column, want_of(label), row);
             several_of_lists(list, has, classes.len()).map_err(|(row, fault)| match fault {
@@ -158,9 +167,8 @@ fn found(sorted: &[(&str, usize)], text: &str) -> Option<usize> {
     sorted.binary_search_by_key(&text, |(class, _)| class).ok().map(|at| sorted[at].1)
 }
 
-fn several_of_texts(text: &TextColumn, label: &Label, classes: &[String]) -> Vec<f32> {
+fn several_of_texts(text: &TextColumn, separator: &str, classes: &[String]) -> Vec<f32> {
     let sorted = sorted(classes);
-    let separator = label.separator.as_deref().unwrap_or(" ");
     let of = |cell: &str| words(cell, separator).filter_map(|word| found(&sorted, word)).collect();
     let by_code: Vec<Vec<usize>> = text.values.iter().map(of).collect();
     let mut rows = vec![0.0; text.codes.len() * classes.len()];
@@ -168,6 +176,23 @@ fn several_of_texts(text: &TextColumn, label: &Label, classes: &[String]) -> Vec
         match code {
             MISSING => row.fill(f32::NAN),
             code => by_code[code as usize].iter().for_each(|&class| row[class] = 1.0),
+        }
+    }
+    rows
+}
+
+fn several_of_names(list: &TextList, has: impl Fn(usize) -> bool, classes: &[String]) -> Vec<f32> {
+    let sorted = sorted(classes);
+    let by_code: Vec<Option<usize>> = list.values.iter().map(|text| found(&sorted, text)).collect();
+    let mut rows = vec![0.0; list.len() * classes.len()];
+    for (index, row) in rows.chunks_exact_mut(classes.len().max(1)).enumerate() {
+        match has(index) {
+            true => list
+                .row(index)
+                .iter()
+                .filter_map(|&code| by_code[code as usize])
+                .for_each(|class| row[class] = 1.0),
+            false => row.fill(f32::NAN),
         }
     }
     rows

@@ -23,7 +23,7 @@ pub fn columns_of(plan: &GraphPlan, tables: &Tables) -> Vec<(usize, usize, Strin
 /// The small graph of each node, from the column that names it. A node without one is refused.
 pub fn members(ty: &NodeType, column: &str, frame: &Frame, graphs: &Nodes) -> Result<Vec<u32>> {
     let cells = frame.column(column, graphs.keys.want())?;
-    let ids = graphs.find_all(cells);
+    let ids = graphs.find_all(cells)?;
     let unknown: Vec<usize> = (0..ids.len()).filter(|&node| ids[node] == ABSENT).collect();
     if unknown.is_empty() {
         return Ok(ids);

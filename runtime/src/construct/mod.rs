@@ -7,8 +7,9 @@
 //! of the number of threads, nor of the memory allowed. Only the stored row numbers know where a node or an edge stood.
 //!
 //! A build is a line of stages (keys, labels, features, edges), each known by a hash of what it depends on ([`stages`]). What grows with
-//! edges, or with the width of features, goes through tables in batches and through the scratch folder; identifiers and labels of the
-//! nodes are held in memory.
+//! edges, or with the width of features, goes through tables in batches and through the scratch folder. Identifiers are held with an index
+//! of them while they take less than half of the memory, type by type; those of other types stay where they were written, and the ends
+//! of edges are found slice by slice ([`ends`]). Labels of nodes, and some numbers of four bytes for each node, are held in memory.
 
 pub mod error;
 pub mod feature;
@@ -31,6 +32,7 @@ mod edge_labels;
 mod edge_rows;
 mod edge_sorters;
 mod edges;
+mod ends;
 mod exact;
 mod index;
 mod keys;
@@ -49,6 +51,7 @@ mod sorter;
 mod split;
 mod stages;
 mod store;
+mod stored_keys;
 mod structure;
 mod tables;
 mod tally;
@@ -339,7 +342,8 @@ impl<'a> Builder<'a> {
                     true => nodes::number_from_edges(plan, index, tables, scratch),
                     false => nodes::number(ty, tables, scratch),
                 })?;
-            self.nodes.push(Nodes::load(&numbered, self.stages.last())?);
+            let room = (self.scratch.memory / 2).saturating_sub(self.held());
+            self.nodes.push(Nodes::load(&numbered, self.stages.last(), room)?);
             self.report.nodes.push(NodeReport {
                 name: ty.name.clone(),
                 count: numbered.count,
@@ -355,6 +359,17 @@ impl<'a> Builder<'a> {
             self.numbered.push(numbered);
         }
         Ok(())
+    }
+
+    /// Bytes of memory that identifiers take, with their indices and rows.
+    fn held(&self) -> u64 {
+        self.nodes.iter().map(Nodes::resident).sum()
+    }
+
+    /// The memory that is left beside [`Builder::held`], which is at least a quarter.
+    fn beside_keys(&self) -> Scratch {
+        let memory = self.scratch.memory;
+        self.scratch.with_memory(memory.saturating_sub(self.held()).max(memory / 4))
     }
 
     fn describe_nodes(&mut self, steps: u64, progress: Progress) -> Result<()> {
@@ -500,8 +515,7 @@ impl<'a> Builder<'a> {
         let mut made = std::collections::BTreeMap::new();
         if !unknown.is_empty() {
             let nodes = &self.nodes[index];
-            let resident: u64 = nodes.resident();
-            let scratch = &self.scratch.with_memory(self.scratch.memory.saturating_sub(resident));
+            let scratch = &self.beside_keys();
             let rows = NodeRows {
                 ty,
                 tables: &self.tables,
@@ -551,7 +565,7 @@ impl<'a> Builder<'a> {
             });
             let models = self.tables.models.prints(&edge.features)?;
             let depends = json!([self.edges_depend_on(edge), known, models]);
-            let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, self.scratch);
+            let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, &self.beside_keys());
             let related: edges::Related =
                 self.stages.run(&format!("edges/{}", edges::name_of(edge)), &depends, || {
                     edges::build(plan, index, tables, nodes, known, scratch)
@@ -567,6 +581,9 @@ impl<'a> Builder<'a> {
                     ..facts
                 });
             }
+            let features = related.reports.first().map_or(&[][..], |first| &first.features);
+            let warnings = features.iter().filter_map(|one| one.warning(edges::name_of(edge)));
+            self.report.warnings.extend(warnings);
             self.report.relations.extend(related.reports);
             self.fitted.edges.push(related.fitted);
             self.fitted.edge_labels.push(related.fitted_labels);
@@ -606,6 +623,10 @@ impl<'a> Builder<'a> {
             let warnings = features.iter().flat_map(|one| feature::warnings(edges::name_of(edge), one));
             self.report.warnings.extend(warnings);
         }
+        for node in &self.report.nodes {
+            let warnings = node.features.iter().filter_map(|one| one.warning(&node.name));
+            self.report.warnings.extend(warnings);
+        }
         for relation in self.report.relations.iter().filter(|relation| relation.edges == 0) {
             self.report.warnings.push(format!("relation `{}` has no edges", relation.name));
         }
@@ -626,18 +647,21 @@ fn split_files(split: Option<&Split>) -> Vec<&Source> {
 struct Alignments {
     ty: NodeType,
     rows: u64,
+    /// Bytes, see [`nodes::align`].
+    memory: u64,
     found: Option<Vec<Alignment>>,
 }
 
 impl Alignments {
     fn new(builder: &Builder, index: usize) -> Self {
         let rows = builder.numbered[index].rows;
-        Self { ty: builder.plan.nodes[index].clone(), rows, found: None }
+        let memory = builder.beside_keys().memory / 2;
+        Self { ty: builder.plan.nodes[index].clone(), rows, memory, found: None }
     }
 
     fn get(&mut self, tables: &Tables, nodes: &Nodes) -> Result<&[Alignment]> {
         if self.found.is_none() {
-            let align = |table| nodes::align(&self.ty, table, tables, nodes, self.rows);
+            let align = |table| nodes::align(&self.ty, table, tables, nodes, self.rows, self.memory);
             let found: Vec<Alignment> = (0..self.ty.sources.len()).map(align).collect::<Result<_>>()?;
             self.found = Some(found);
         }

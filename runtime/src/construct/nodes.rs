@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock};
 
 use gsl_plan::graph::{DuplicatePolicy, EdgeType, GraphPlan, Key, NodeType, Split};
-use gsl_tables::{Column, ColumnKind, Part, TextValues, Want};
+use gsl_tables::{Column, ColumnKind, Part, Want};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Offenders, stream};
@@ -17,8 +17,9 @@ use super::keysort::{KeyRef, KeySorter};
 use super::label_values;
 use super::scratch::Scratch;
 use super::stages::Arrays;
+use super::stored_keys::StoredKeys;
 use super::tables::{Opened, Tables};
-use crate::graph::piece::{Element, Piece, PieceWriter};
+use crate::graph::piece::{Element, PieceWriter};
 
 /// At most this many offenders are named.
 pub const NAMED: usize = 5;
@@ -43,20 +44,16 @@ pub struct Numbered {
 }
 
 impl Nodes {
-    /// From the arrays that [`number`] or [`number_from_edges`] made.
-    pub fn load(numbered: &Numbered, arrays: &Arrays) -> Result<Self> {
-        let find = |name: &str| arrays.iter().find(|(known, _)| known == name).map(|(_, piece)| piece);
+    /// From the arrays that [`number`] or [`number_from_edges`] made. The keys are held in memory if they and an index of them take at
+    /// most `room` bytes.
+    pub fn load(numbered: &Numbered, arrays: &Arrays, room: u64) -> Result<Self> {
         let failed = |error| BuildError::Scratch { file: "keys".into(), error };
-        let keys = match (find("keys/int"), find("keys/offsets"), find("keys/bytes")) {
-            (Some(ints), _, _) => Keys::Ints(ints.load().map_err(failed)?),
-            (_, Some(offsets), Some(bytes)) => {
-                let bytes = bytes.load().map_err(failed)?;
-                let texts = TextValues::from_parts(bytes, offsets.load().map_err(failed)?);
-                Keys::Texts(texts.ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?)
-            }
-            _ => Keys::Rows(numbered.count as usize),
+        let keys = match StoredKeys::of(arrays) {
+            Some(stored) => stored.held(room)?,
+            None => Keys::Dense { first: 0, count: numbered.count as usize },
         };
-        let rows = find("row").map(Piece::load).transpose().map_err(failed)?;
+        let rows = arrays.iter().find(|(name, _)| name == "row").map(|(_, piece)| piece.load());
+        let rows: Option<Vec<u32>> = rows.transpose().map_err(failed)?;
         let identity = |rows: &Vec<u32>| {
             rows.len() as u64 == numbered.rows && rows.iter().enumerate().all(|(id, &row)| row as usize == id)
         };
@@ -67,22 +64,40 @@ impl Nodes {
         self.keys.len()
     }
 
-    /// The id of each row's key, [`ABSENT`] where no node has it.
-    pub fn find_all(&self, column: &Column) -> Vec<u32> {
-        self.index.get_or_init(|| self.keys.index()).find_all(&self.keys, column)
+    /// Whether the keys are in memory.
+    pub fn is_held(&self) -> bool {
+        !matches!(self.keys, Keys::Stored(_))
     }
 
-    /// As [`Nodes::find_all`], with the ids that an earlier column of the same dictionary has found: see
-    /// [`KeyIndex::find_all_seen`].
-    pub fn find_all_seen(&self, column: &Column, known: usize, seen: &mut Vec<u32>) -> Vec<u32> {
-        self.index.get_or_init(|| self.keys.index()).find_all_seen(&self.keys, column, known, seen)
+    /// The id of each row's key, [`ABSENT`] where no node has it. For a few rows: keys that are not held are read for each of them.
+    pub fn find_all(&self, column: &Column) -> Result<Vec<u32>> {
+        match &self.keys {
+            Keys::Stored(keys) => keys.find_all(column),
+            _ => Ok(self.whole().find_all(column)),
+        }
     }
 
-    /// Bytes that the keys and an index of them take.
+    /// All keys, which are held.
+    pub fn whole(&self) -> KeySlice<'_> {
+        KeySlice { first: 0, keys: &self.keys, index: self.index.get_or_init(|| self.keys.index()) }
+    }
+
+    /// Calls `each` with all keys, in slices that take at most `memory` bytes: with one, if they are held.
+    pub fn each_slice(&self, memory: u64, each: &mut dyn FnMut(&KeySlice) -> Result<()>) -> Result<()> {
+        let Keys::Stored(stored) = &self.keys else { return each(&self.whole()) };
+        let mut first = 0;
+        while first < stored.len() {
+            let end = stored.slice_end(first, memory)?;
+            let keys = stored.load(first..end)?;
+            each(&KeySlice { first: first as u32, keys: &keys, index: &keys.index() })?;
+            first = end;
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that the keys, an index of them and the rows take.
     pub fn resident(&self) -> u64 {
-        self.keys.bytes()
-            + self.keys.index_bytes()
-            + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)
+        self.keys.resident() + self.rows.as_ref().map_or(0, |rows| 4 * rows.len() as u64)
     }
 
     /// The node of each row of the first table, [`ABSENT`] for a row that was dropped; none: row i is node i.
@@ -91,6 +106,33 @@ impl Nodes {
         let mut ids = vec![ABSENT; rows as usize];
         of.iter().enumerate().for_each(|(id, &row)| ids[row as usize] = id as u32);
         Some(ids)
+    }
+}
+
+/// Neighbouring keys of a type in memory, with an index.
+pub struct KeySlice<'a> {
+    /// The id of the first.
+    first: u32,
+    keys: &'a Keys,
+    index: &'a KeyIndex,
+}
+
+impl KeySlice<'_> {
+    /// The id of each row's key, [`ABSENT`] where none of the slice has it.
+    pub fn find_all(&self, column: &Column) -> Vec<u32> {
+        self.shifted(self.index.find_all(self.keys, column))
+    }
+
+    /// As [`KeySlice::find_all`], with what an earlier column of the same dictionary has found: see [`KeyIndex::find_all_seen`].
+    pub fn find_all_seen(&self, column: &Column, known: usize, seen: &mut Vec<u32>) -> Vec<u32> {
+        self.shifted(self.index.find_all_seen(self.keys, column, known, seen))
+    }
+
+    fn shifted(&self, mut ids: Vec<u32>) -> Vec<u32> {
+        if self.first > 0 {
+            ids.iter_mut().filter(|id| **id != ABSENT).for_each(|id| *id += self.first);
+        }
+        ids
     }
 }
 
@@ -228,7 +270,7 @@ impl Numbering {
 
     fn try_see(&mut self, key: KeyRef, row: u32) -> Result<()> {
         if self.count > 0 && self.is_last(key) {
-            let (found, first) = (show(key), self.last_row);
+            let (found, first) = (keys::show_key(key), self.last_row);
             self.repeats.add(u64::from(row), || Offender { found, place: first.to_string() });
             return Ok(());
         }
@@ -285,13 +327,6 @@ impl Numbering {
             arrays.push(("row".to_string(), finish(self.rows)?));
         }
         Ok(arrays)
-    }
-}
-
-fn show(key: KeyRef) -> String {
-    match key {
-        KeyRef::Int(key) => key.to_string(),
-        KeyRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }
 
@@ -357,8 +392,16 @@ pub struct Alignment {
     pub nodes_without_row: u64,
 }
 
-/// How the rows of table `index` of a type meet its nodes: as they were numbered, or by the key that is joined on.
-pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: u64) -> Result<Alignment> {
+/// How the rows of table `index` of a type meet its nodes: as they were numbered, or by the key that is joined on. Keys that are not held
+/// are gone through in slices of `memory` bytes, with a pass over the table for each.
+pub fn align(
+    ty: &NodeType,
+    index: usize,
+    tables: &Tables,
+    nodes: &Nodes,
+    rows: u64,
+    memory: u64,
+) -> Result<Alignment> {
     if index == 0 {
         return Ok(Alignment { ids: nodes.ids(rows), rows: nodes.rows.clone(), ..Alignment::default() });
     }
@@ -374,14 +417,17 @@ pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: 
             duplicates_dropped: 0,
         });
     };
-    let ids: Mutex<Vec<u32>> = Mutex::default();
-    let parts = each_key(ty, opened, key, &|column, first| {
-        let (found, at) = (nodes.find_all(column), first as usize);
-        let mut ids = ids.lock().expect("no thread panics here");
-        if ids.len() < at + found.len() {
-            ids.resize(at + found.len(), ABSENT);
-        }
-        ids[at..at + found.len()].copy_from_slice(&found);
+    let (ids, mut parts): (Mutex<Vec<u32>>, _) = (Mutex::default(), Vec::new());
+    nodes.each_slice(memory, &mut |slice| {
+        parts = each_key(ty, opened, key, &|column, first| {
+            let (found, at) = (slice.find_all(column), first as usize);
+            let mut ids = ids.lock().expect("no thread panics here");
+            if ids.len() < at + found.len() {
+                ids.resize(at + found.len(), ABSENT);
+            }
+            put_found(&mut ids[at..], &found);
+            Ok(())
+        })?;
         Ok(())
     })?;
     let ids = ids.into_inner().expect("no thread panics here");
@@ -400,6 +446,11 @@ pub fn align(ty: &NodeType, index: usize, tables: &Tables, nodes: &Nodes, rows: 
         });
     }
     Ok(alignment)
+}
+
+/// Takes over the ids that were found.
+pub fn put_found(ids: &mut [u32], found: &[u32]) {
+    ids.iter_mut().zip(found).filter(|(_, found)| **found != ABSENT).for_each(|(id, found)| *id = *found);
 }
 
 /// The first row of each node wins; later ones are repetitions, told by the id and the first row.

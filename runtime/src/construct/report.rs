@@ -54,9 +54,25 @@ pub struct FeatureReport {
     pub width: u64,
     /// Cells without a value in the columns that the feature reads, before `fill` or one-hot.
     pub missing: u64,
+    /// Texts with more tokens than `tokens` or `embed` were to read.
+    #[serde(default)]
+    pub cut: u64,
     pub min: f64,
     pub max: f64,
     pub mean: f64,
+}
+
+impl FeatureReport {
+    /// Says how many texts of the feature have been cut, if any.
+    pub fn warning(&self, owner: &str) -> Option<String> {
+        let texts = match self.cut {
+            0 => return None,
+            1 => "one text is".to_string(),
+            count => format!("{count} texts are"),
+        };
+        let Self { name, .. } = self;
+        Some(format!("feature `{name}` of `{owner}`: {texts} longer than `length`, and cut behind"))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

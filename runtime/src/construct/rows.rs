@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Gaps, frame_of, missing_row, stream};
 use super::error::{BuildError, Fault, Result};
-use super::feature::{self, FittedFeature, Rows, add, columns_of};
+use super::feature::{self, Counted, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
 use super::frame::{ABSENT, Frame, Stands};
 use super::nodes::{Alignment, home_of, whole_frame};
@@ -121,15 +121,21 @@ impl NodeRows<'_> {
         let mut columns = Vec::new();
         group.iter().for_each(|&at| columns_of(&self.ty.features[at].expr, &mut columns));
         let sinks = self.sinks(&fitted, scratch);
-        let (gaps, missing) = (Gaps::default(), Mutex::new(vec![0; group.len()]));
+        let (gaps, counted) = (Gaps::default(), Mutex::new(vec![Counted::default(); group.len()]));
         let take = |frame: &Frame, ids: &[u32], first: u64, times: u64| -> Result<()> {
             for (index, (fitted, &at)) in fitted.iter().zip(group).enumerate() {
-                let found = times * feature::missing_inputs(&self.ty.features[at], frame);
-                missing.lock().expect("no thread panics here")[index] += found;
+                let mut inputs = Counted {
+                    missing: times * feature::missing_inputs(&self.ty.features[at], frame),
+                    ..Counted::default()
+                };
                 match feature::apply_declared(&self.ty.name, &self.ty.features[at], fitted, frame) {
-                    Ok(rows) => put_rows(&sinks[index], ids, &rows)?,
+                    Ok(rows) => {
+                        inputs.cut = rows.cut;
+                        put_rows(&sinks[index], ids, &rows)?;
+                    }
                     Err(error) => gaps.take(index, first, multiplied(error, times))?,
                 }
+                counted.lock().expect("no thread panics here")[index] += inputs;
             }
             Ok(())
         };
@@ -141,11 +147,11 @@ impl NodeRows<'_> {
             take(&frame, &lacking, u64::MAX, lacking.len() as u64)?;
         }
         gaps.finish()?;
-        let missing = missing.into_inner().expect("no thread panics here");
+        let counted = counted.into_inner().expect("no thread panics here");
         let mut computed = Computed::new();
-        for (((fitted, sink), &at), missing) in fitted.into_iter().zip(sinks).zip(group).zip(missing) {
+        for (((fitted, sink), &at), inputs) in fitted.into_iter().zip(sinks).zip(group).zip(counted) {
             let storage = self.ty.features[at].storage;
-            computed.insert(at, store(fitted, storage, sink, missing, scratch)?);
+            computed.insert(at, store(fitted, storage, sink, inputs, scratch)?);
         }
         Ok(computed)
     }
@@ -188,7 +194,7 @@ impl NodeRows<'_> {
             let rows = feature::apply_declared(&self.ty.name, declared, &fitted, &frame)?;
             let mut stored = FeatureWriter::new(scratch, declared.storage, fitted.width);
             stored.put(&rows.data)?;
-            computed.insert(at, done(fitted, stored, missing)?);
+            computed.insert(at, done(fitted, stored, Counted { missing, cut: rows.cut })?);
         }
         Ok(computed)
     }
@@ -217,16 +223,16 @@ fn store(
     fitted: FittedFeature,
     storage: Storage,
     sink: RowSink,
-    missing: u64,
+    inputs: Counted,
     scratch: &Scratch,
 ) -> Result<(FeatureDone, Arrays)> {
     let mut stored = FeatureWriter::new(scratch, storage, fitted.width);
     sink.finish(scratch.memory / 3, &mut |rows| stored.put(&numbers_of::<f32>(rows).collect::<Vec<f32>>()))?;
-    done(fitted, stored, missing)
+    done(fitted, stored, inputs)
 }
 
-fn done(fitted: FittedFeature, stored: FeatureWriter, missing: u64) -> Result<(FeatureDone, Arrays)> {
-    let report = stored.tally().report(&fitted.name, fitted.width, missing);
+fn done(fitted: FittedFeature, stored: FeatureWriter, inputs: Counted) -> Result<(FeatureDone, Arrays)> {
+    let report = stored.tally().report(&fitted.name, fitted.width, inputs);
     let arrays = stored.finish()?.into_iter().map(|(kind, piece)| (kind.to_string(), piece)).collect();
     Ok((FeatureDone { fitted, report }, arrays))
 }

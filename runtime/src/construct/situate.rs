@@ -136,8 +136,8 @@ impl Builder<'_> {
         let names: Vec<String> = read.iter().map(|structure| name(structure)).collect();
         let known = wanted.iter().map(|&at| self.knows_feature(&ty, at, &depends, index));
         let known: Vec<bool> = known.collect::<Result<_>>()?;
-        let lists =
-            Lists { plan: self.plan, facts: &self.facts, pieces: self.lists(), scratch: self.scratch };
+        let scratch = self.beside_keys();
+        let lists = Lists { facts: &self.facts, pieces: self.lists(), scratch: &scratch };
         let mut computed: Vec<Computed> = Vec::new();
         if known.contains(&false) {
             for (name, structure) in names.into_iter().zip(read) {

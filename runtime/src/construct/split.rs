@@ -31,7 +31,7 @@ pub fn parts(
         Some(Split::Random { train, valid, test, stratified }) => {
             let fractions = [*train, *valid, *test];
             check_fractions(&ty.name, label, fractions)?;
-            let draws = draws(&ty.name, &nodes.keys, seed);
+            let draws = draws(&ty.name, &nodes.keys, seed)?;
             match (stratified, classes) {
                 (true, Some(classes)) => Ok(stratify(&draws, classes, fractions)),
                 _ => Ok(draws.iter().map(|&draw| part_of(draw, fractions)).collect()),
@@ -63,16 +63,13 @@ pub fn check_fractions(owner: &str, label: &Label, fractions: [f64; 3]) -> Resul
 }
 
 /// A number in [0, 1) for each node, from blake3 over seed, type and key.
-fn draws(ty: &str, keys: &Keys, seed: u64) -> Vec<f64> {
+fn draws(ty: &str, keys: &Keys, seed: u64) -> Result<Vec<f64>> {
     let mut start = blake3::Hasher::new();
     start.update(b"gsl split 1").update(&seed.to_le_bytes());
     start.update(&(ty.len() as u64).to_le_bytes()).update(ty.as_bytes());
     let draw = |id: usize| {
         let mut hasher = start.clone();
-        keys.with_bytes(id, |key| {
-            hasher.update(key);
-        });
-        fraction(&hasher)
+        keys.with_bytes(id, |key| fraction(hasher.update(key)))
     };
     (0..keys.len()).into_par_iter().map(draw).collect()
 }
@@ -95,15 +92,12 @@ impl EdgeDraws {
         Self(start)
     }
 
-    pub fn draw(&self, (src, u): (&Keys, u32), (dst, v): (&Keys, u32)) -> f64 {
+    pub fn draw(&self, (src, u): (&Keys, u32), (dst, v): (&Keys, u32)) -> Result<f64> {
         let mut hasher = self.0.clone();
         src.with_bytes(u as usize, |key| {
             hasher.update(&(key.len() as u64).to_le_bytes()).update(key);
-        });
-        dst.with_bytes(v as usize, |key| {
-            hasher.update(key);
-        });
-        fraction(&hasher)
+        })?;
+        dst.with_bytes(v as usize, |key| fraction(hasher.update(key)))
     }
 }
 
@@ -257,7 +251,7 @@ fn assign(
     parts: &mut [u8],
     place: impl Fn(usize) -> String,
 ) -> Result<()> {
-    let ids = nodes.find_all(column);
+    let ids = nodes.find_all(column)?;
     let unknown: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == ABSENT).collect();
     if !unknown.is_empty() {
         let name = |&row: &usize| Offender { found: keys::show_cell(column, row), place: place(row) };
@@ -291,17 +285,17 @@ mod tests {
     fn shares_are_near_and_a_node_keeps_its_part_when_others_come() {
         let few = Keys::Ints((0..10_000).collect());
         let many = Keys::Ints((0..20_000).collect());
-        let (a, b) = (draws("t", &few, 7), draws("t", &many, 7));
+        let (a, b) = (draws("t", &few, 7).unwrap(), draws("t", &many, 7).unwrap());
         assert_eq!(a, b[..10_000]);
         let train = a.iter().filter(|&&d| part_of(d, [0.6, 0.2, 0.2]) == Part::Train as u8).count();
         assert!((5_800..6_200).contains(&train), "{train}");
-        assert_ne!(draws("t", &few, 8), a);
-        assert_ne!(draws("u", &few, 7), a);
+        assert_ne!(draws("t", &few, 8).unwrap(), a);
+        assert_ne!(draws("u", &few, 7).unwrap(), a);
     }
 
     #[test]
     fn every_class_trains_when_stratified() {
-        let draws = draws("t", &Keys::Rows(103), 1);
+        let draws = draws("t", &Keys::Dense { first: 0, count: 103 }, 1).unwrap();
         let classes: Vec<f32> = (0..103).map(|i| if i < 100 { 0.0 } else { (i - 99) as f32 }).collect();
         let parts = stratify(&draws, &classes, [0.6, 0.2, 0.2]);
         let count = |part: Part| parts[..100].iter().filter(|&&p| p == part as u8).count();

@@ -129,7 +129,7 @@ mod tests {
         let data: Vec<f32> =
             (0..3 * 1000).map(|at| ((at * 37) % 1001) as f32 / (1 + at % 3) as f32).collect();
         for storage in Storage::ALL {
-            let whole = Kept::of(storage, &Rows { width: 3, data: data.clone() }).unwrap();
+            let whole = Kept::of(storage, &Rows { width: 3, data: data.clone(), cut: 0 }).unwrap();
             for rows in [1, 7, 1000] {
                 let mut feature = FeatureWriter::new(&scratch, storage, 3);
                 data.chunks(3 * rows).for_each(|rows| feature.put(rows).unwrap());

@@ -1,29 +1,47 @@
 //! Numbers that the edges give to nodes: degrees and PageRank.
 //!
 //! Several relations are one graph here: those of a family. Every sum has one order, that of the lists, so that no number depends on
-//! threads.
+//! threads, nor on whether the edges are in memory.
+
+use std::io;
 
 use rayon::prelude::*;
 
+use crate::graph::piece::{Piece, numbers_of};
 use crate::view::Csc;
+
+/// The incoming edges of each node, over all of the relations.
+pub enum Lists<'a> {
+    Held(Vec<Csc<'a>>),
+    /// Where the edges into each node begin, and their sources, which one thread reads each time.
+    Stored(Vec<(&'a [u64], &'a Piece)>),
+}
 
 /// Nodes whose sums are added by one thread, so that the order of all sums is fixed.
 const CHUNK: usize = 1 << 14;
 
-/// Edges into each node, over all of the relations.
-pub fn in_degrees(relations: &[Csc], nodes: usize) -> Vec<f64> {
-    let degree =
-        |node: usize| relations.iter().map(|csc| csc.indptr[node + 1] - csc.indptr[node]).sum::<u64>();
+/// Edges into each node, by where those of each relation begin.
+pub fn in_degrees(relations: &[&[u64]], nodes: usize) -> Vec<f64> {
+    let degree = |node: usize| relations.iter().map(|indptr| indptr[node + 1] - indptr[node]).sum::<u64>();
     (0..nodes).into_par_iter().map(|node| degree(node) as f64).collect()
 }
 
-/// Edges out of each node, over all of the relations. Reads every edge once: 4 bytes, and 4 more at random.
-pub fn out_degrees(relations: &[Csc], nodes: usize) -> Vec<f64> {
+/// Edges out of each node. Reads every edge once: 4 bytes, and 4 more at random.
+pub fn out_degrees(lists: &Lists, nodes: usize) -> io::Result<Vec<f64>> {
     let mut degrees = vec![0u32; nodes];
-    for csc in relations {
-        csc.src.iter().for_each(|&node| degrees[node as usize] += 1);
+    match lists {
+        Lists::Held(relations) => {
+            let sources = relations.iter().flat_map(|csc| csc.src);
+            sources.for_each(|&node| degrees[node as usize] += 1);
+        }
+        Lists::Stored(relations) => relations.iter().try_for_each(|(_, src)| {
+            src.for_each(&mut |bytes| -> io::Result<()> {
+                numbers_of::<u32>(bytes).for_each(|node| degrees[node as usize] += 1);
+                Ok(())
+            })
+        })?,
     }
-    degrees.into_iter().map(f64::from).collect()
+    Ok(degrees.into_iter().map(f64::from).collect())
 }
 
 /// PageRank times the number of nodes, so that it is 1 on average:
@@ -32,20 +50,51 @@ pub fn out_degrees(relations: &[Csc], nodes: usize) -> Vec<f64> {
 ///
 /// Page et al. 1999, with the mass of nodes without outgoing edges spread evenly. `iterations` steps from x = 1; after k of
 /// them the distance to the limit is at most 2 · n · d^k. Each step reads 4 bytes for each edge, and 8 at random.
-pub fn page_rank(relations: &[Csc], nodes: usize, damping: f64, iterations: u32) -> Vec<f64> {
-    let out = out_degrees(relations, nodes);
+pub fn page_rank(lists: &Lists, nodes: usize, damping: f64, iterations: u32) -> io::Result<Vec<f64>> {
+    let out = out_degrees(lists, nodes)?;
     let mut rank = vec![1.0; nodes];
     for _ in 0..iterations {
         let dangling = chunked(&rank, &out) / nodes as f64;
         let sent: Vec<f64> =
             rank.par_iter().zip(&out).map(|(x, out)| if *out > 0.0 { x / out } else { 0.0 }).collect();
-        rank = (0..nodes)
-            .into_par_iter()
-            .with_min_len(CHUNK / 16)
-            .map(|node| 1.0 - damping + damping * (incoming(relations, node, &sent) + dangling))
-            .collect();
+        rank = received(lists, &sent)?;
+        rank.par_iter_mut().for_each(|x| *x = 1.0 - damping + damping * (*x + dangling));
     }
-    rank
+    Ok(rank)
+}
+
+/// The sum of what is sent along the edges into each node: of each relation in the order of its list, then of all of them.
+fn received(lists: &Lists, sent: &[f64]) -> io::Result<Vec<f64>> {
+    match lists {
+        Lists::Held(relations) => {
+            let nodes = (0..sent.len()).into_par_iter().with_min_len(CHUNK / 16);
+            Ok(nodes.map(|node| incoming(relations, node, sent)).collect())
+        }
+        Lists::Stored(relations) => {
+            let mut sums = vec![0.0; sent.len()];
+            relations.iter().try_for_each(|(indptr, src)| add_incoming(indptr, src, sent, &mut sums))?;
+            Ok(sums)
+        }
+    }
+}
+
+fn add_incoming(indptr: &[u64], src: &Piece, sent: &[f64], sums: &mut [f64]) -> io::Result<()> {
+    let (mut node, mut edge, mut sum) = (0, 0, 0.0);
+    src.for_each(&mut |bytes| -> io::Result<()> {
+        for source in numbers_of::<u32>(bytes) {
+            while indptr[node + 1] <= edge {
+                sums[node] += std::mem::take(&mut sum);
+                node += 1;
+            }
+            sum += sent[source as usize];
+            edge += 1;
+        }
+        Ok(())
+    })?;
+    if edge > 0 {
+        sums[node] += sum;
+    }
+    Ok(())
 }
 
 fn incoming(relations: &[Csc], node: usize, sent: &[f64]) -> f64 {
@@ -70,17 +119,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    struct Lists {
+    struct Relation {
         indptr: Vec<u64>,
         src: Vec<u32>,
     }
 
-    impl Lists {
+    impl Relation {
         fn of(nodes: usize, mut edges: Vec<(u32, u32)>) -> Self {
             edges.sort_by_key(|&(src, dst)| (dst, src));
             let upto = |node: u32| edges.iter().filter(|(_, dst)| *dst < node).count() as u64;
             let indptr = (0..=nodes as u32).map(upto).collect();
-            Lists { indptr, src: edges.iter().map(|(src, _)| *src).collect() }
+            Relation { indptr, src: edges.iter().map(|(src, _)| *src).collect() }
         }
 
         fn csc(&self) -> Csc<'_> {
@@ -124,8 +173,13 @@ mod tests {
             cut in 0usize..30,
         ) {
             let (left, right) = edges.split_at(cut.min(edges.len()));
-            let (a, b) = (Lists::of(nodes, left.to_vec()), Lists::of(nodes, right.to_vec()));
-            let found = page_rank(&[a.csc(), b.csc()], nodes, damping, 600);
+            let (a, b) = (Relation::of(nodes, left.to_vec()), Relation::of(nodes, right.to_vec()));
+            let held = Lists::Held(vec![a.csc(), b.csc()]);
+            let (of_a, of_b) = (Piece::of(&a.src, None), Piece::of(&b.src, None));
+            let stored = Lists::Stored(vec![(&a.indptr, &of_a), (&b.indptr, &of_b)]);
+            let found = page_rank(&held, nodes, damping, 600).unwrap();
+            prop_assert_eq!(&found, &page_rank(&stored, nodes, damping, 600).unwrap());
+            prop_assert_eq!(out_degrees(&held, nodes).unwrap(), out_degrees(&stored, nodes).unwrap());
             for (found, wanted) in found.iter().zip(solved(nodes, &edges, damping)) {
                 prop_assert!((found - wanted).abs() < 1e-9, "{found} {wanted}");
             }
@@ -133,7 +187,8 @@ mod tests {
             let count = |of: &dyn Fn(&(u32, u32)) -> u32, node: usize| {
                 edges.iter().filter(|edge| of(edge) == node as u32).count() as f64
             };
-            let (ins, outs) = (in_degrees(&[a.csc(), b.csc()], nodes), out_degrees(&[a.csc(), b.csc()], nodes));
+            let ins = in_degrees(&[&a.indptr, &b.indptr], nodes);
+            let outs = out_degrees(&held, nodes).unwrap();
             for node in 0..nodes {
                 prop_assert_eq!((ins[node], outs[node]), (count(&|e| e.1, node), count(&|e| e.0, node)));
             }
@@ -149,10 +204,10 @@ mod tests {
         let mut indptr = vec![0u64; nodes + 1];
         edges.iter().for_each(|(_, dst)| indptr[*dst as usize + 1] += 1);
         (0..nodes).for_each(|v| indptr[v + 1] += indptr[v]);
-        let lists = Lists { indptr, src: edges.iter().map(|(src, _)| *src).collect() };
+        let lists = Relation { indptr, src: edges.iter().map(|(src, _)| *src).collect() };
         let bits = |threads: usize| -> Vec<u64> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let rank = pool.install(|| page_rank(&[lists.csc()], nodes, 0.85, 20));
+            let rank = pool.install(|| page_rank(&Lists::Held(vec![lists.csc()]), nodes, 0.85, 20).unwrap());
             rank.iter().map(|x| x.to_bits()).collect()
         };
         assert_eq!(bits(1), bits(3));

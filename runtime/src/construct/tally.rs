@@ -1,5 +1,6 @@
 //! Statistics of a finished feature, over its rows in their final order.
 
+use super::feature::Counted;
 use super::report::FeatureReport;
 
 /// Extremes and sum of the numbers seen so far. Numbers come in one order, so that the sum has one value.
@@ -26,10 +27,11 @@ impl Tally {
         self.count += data.len() as u64;
     }
 
-    /// The report of a feature with `missing` cells without a value among its inputs.
-    pub fn report(&self, name: &str, width: usize, missing: u64) -> FeatureReport {
+    /// The report of a feature with such inputs.
+    pub fn report(&self, name: &str, width: usize, inputs: Counted) -> FeatureReport {
         let (min, max) = if self.count == 0 { (0.0, 0.0) } else { (self.min, self.max) };
         let mean = self.sum / self.count.max(1) as f64;
-        FeatureReport { name: name.to_string(), width: width as u64, missing, min, max, mean }
+        let Counted { missing, cut } = inputs;
+        FeatureReport { name: name.to_string(), width: width as u64, missing, cut, min, max, mean }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,6 +199,29 @@ impl Piece {
         }
     }
 
+    /// Fills `into` with the bytes from `at` on, which are there.
+    pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        match &self.data {
+            Data::Memory(parts) => {
+                read_parts(parts, at as usize, into);
+                Ok(())
+            }
+            Data::Graph { mapped, offset } => {
+                into.copy_from_slice(mapped.bytes(offset + at as usize, into.len()));
+                Ok(())
+            }
+            Data::File { file, .. } => file.read_exact_at(into, at),
+        }
+    }
+
+    /// The numbers with these indices, in memory.
+    pub fn load_some<T: Number>(&self, numbers: Range<usize>) -> io::Result<Vec<T>> {
+        assert_eq!(self.element, T::ELEMENT, "the piece has other numbers");
+        let mut bytes = vec![0; numbers.len() * size_of::<T>()];
+        self.read_at((numbers.start * size_of::<T>()) as u64, &mut bytes)?;
+        Ok(numbers_of(&bytes).collect())
+    }
+
     /// All numbers, in memory.
     pub fn load<T: Number>(&self) -> io::Result<Vec<T>> {
         assert_eq!(self.element, T::ELEMENT, "the piece has other numbers");
@@ -207,6 +231,16 @@ impl Piece {
             Ok(())
         })?;
         Ok(all)
+    }
+}
+
+/// Fills `into` from parts that stand end to end.
+fn read_parts(parts: &[Vec<u8>], mut at: usize, mut into: &mut [u8]) {
+    for part in parts {
+        let found = part.get(at..).unwrap_or_default();
+        let (now, later) = into.split_at_mut(found.len().min(into.len()));
+        now.copy_from_slice(&found[..now.len()]);
+        (at, into) = (at.saturating_sub(part.len()), later);
     }
 }
 
@@ -375,14 +409,17 @@ mod tests {
     #[test]
     fn pieces_come_back_from_memory_and_from_files() {
         let folder = tempfile::tempdir().unwrap();
-        for count in [0u32, 10, 3_000_000] {
+        for (count, limit) in [(0u32, 1 << 20), (10, 1 << 20), (1_000_000, 1 << 30), (3_000_000, 1 << 20)] {
             let path = folder.path().join("a.tmp");
-            let mut writer = PieceWriter::new(Element::U32, None, path.clone(), 1 << 20);
+            let mut writer = PieceWriter::new(Element::U32, None, path.clone(), limit);
             let numbers: Vec<u32> = (0..count).collect();
-            numbers.chunks(999_983).for_each(|some| writer.put(some).unwrap());
+            numbers.chunks(299_983).for_each(|some| writer.put(some).unwrap());
             let mut piece = writer.finish().unwrap();
-            assert_eq!((piece.len(), piece.in_memory()), (count as usize, count < 100));
+            assert_eq!((piece.len(), piece.in_memory()), (count as usize, count < 3_000_000));
             assert_eq!(piece.load::<u32>().unwrap(), numbers);
+            for some in [0..0, 3..7, 200_000..700_000].into_iter().filter(|some| some.end <= piece.len()) {
+                assert_eq!(piece.load_some::<u32>(some.clone()).unwrap(), numbers[some]);
+            }
             let kept = folder.path().join("kept");
             piece.keep_as(&kept).unwrap();
             let hash = piece.hash().unwrap().to_hex();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gsl_plan::graph::Pool;
 
-use super::{About, Refusal};
+use super::{About, Refusal, Told};
 
 pub enum Tokenizer {}
 
@@ -31,7 +31,7 @@ impl Tokenizer {
         Err(absent())
     }
 
-    pub fn tokens(&self, _texts: &[Option<&str>], _length: usize) -> Result<Vec<f64>, Refusal> {
+    pub fn tokens(&self, _texts: &[Option<&str>], _length: usize) -> Result<Told, Refusal> {
         match *self {}
     }
 }
@@ -41,12 +41,7 @@ impl Encoder {
         Err(absent())
     }
 
-    pub fn embed(
-        &self,
-        _texts: &[Option<&str>],
-        _length: usize,
-        _pool: Pool,
-    ) -> Result<(usize, Vec<f32>), Refusal> {
+    pub fn embed(&self, _texts: &[Option<&str>], _length: usize, _pool: Pool) -> Result<Told, Refusal> {
         match *self {}
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use gsl_plan::graph::Pool;
 use gsl_text::{FILES, Problem, TextError, TextModel};
 
-use super::{About, Refusal};
+use super::{About, Refusal, Told};
 
 pub struct Tokenizer(gsl_text::Tokenizer);
 
@@ -29,10 +29,11 @@ impl Tokenizer {
         Ok(Tokenizer(gsl_text::Tokenizer::open(folder)?))
     }
 
-    pub fn tokens(&self, texts: &[Option<&str>], length: usize) -> Result<Vec<f64>, Refusal> {
+    pub fn tokens(&self, texts: &[Option<&str>], length: usize) -> Result<Told, Refusal> {
         let tokens = self.0.tokens(texts, length)?;
         let number = |(&id, &there): (&u32, &u8)| if there == 1 { f64::from(id) } else { -1.0 };
-        Ok(tokens.ids.iter().zip(&tokens.mask).map(number).collect())
+        let data = tokens.ids.iter().zip(&tokens.mask).map(number).collect();
+        Ok(Told { width: length, data, cut: tokens.truncated })
     }
 }
 
@@ -41,19 +42,15 @@ impl Encoder {
         Ok(Encoder(TextModel::open(folder)?))
     }
 
-    pub fn embed(
-        &self,
-        texts: &[Option<&str>],
-        length: usize,
-        pool: Pool,
-    ) -> Result<(usize, Vec<f32>), Refusal> {
+    pub fn embed(&self, texts: &[Option<&str>], length: usize, pool: Pool) -> Result<Told, Refusal> {
         let pool = match pool {
             Pool::Mean => gsl_text::Pool::Mean,
             Pool::Cls => gsl_text::Pool::Cls,
             Pool::Pooler => gsl_text::Pool::Pooler,
         };
         let found = self.0.embed(texts, length, pool)?;
-        Ok((found.width, found.data))
+        let data = found.data.into_iter().map(f64::from).collect();
+        Ok(Told { width: found.width, data, cut: found.truncated })
     }
 }
 

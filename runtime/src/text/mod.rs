@@ -39,6 +39,16 @@ pub struct About {
     pub pooler: bool,
 }
 
+/// What a model says of texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub width: usize,
+    /// texts × width.
+    pub data: Vec<f64>,
+    /// Whether each text has been cut at the length.
+    pub cut: Vec<bool>,
+}
+
 /// Looks at the folder of a model, in milliseconds. `None`: it has a tokenizer and no encoder, enough for tokens.
 ///
 /// # Errors
@@ -97,15 +107,15 @@ impl Models {
         folders.into_iter().map(print).collect()
     }
 
-    /// texts × length: identifiers, and -1 behind the end of a text and for a missing one.
+    /// Rows of `length`: identifiers, and -1 behind the end of a text and for a missing one.
     ///
     /// # Errors
     /// The model cannot be opened, or `length` leaves no room.
-    pub fn tokens(&self, folder: &str, texts: &[Option<&str>], length: usize) -> Result<Vec<f64>, Refusal> {
+    pub fn tokens(&self, folder: &str, texts: &[Option<&str>], length: usize) -> Result<Told, Refusal> {
         self.kept(folder, &self.0.tokenizers, Tokenizer::open)?.tokens(texts, length)
     }
 
-    /// The width of a vector, and texts × width; a missing text is zeros.
+    /// Vectors; a missing text is zeros.
     ///
     /// # Errors
     /// The model cannot be opened, or has no such length or pool.
@@ -115,7 +125,7 @@ impl Models {
         texts: &[Option<&str>],
         length: usize,
         pool: Pool,
-    ) -> Result<(usize, Vec<f32>), Refusal> {
+    ) -> Result<Told, Refusal> {
         self.kept(folder, &self.0.encoders, Encoder::open)?.embed(texts, length, pool)
     }
 

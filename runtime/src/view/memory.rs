@@ -107,7 +107,7 @@ impl MemoryGraph {
         let of_edges = self.relations.iter_mut().flat_map(|relation| &mut relation.features);
         for kept in of_nodes.chain(of_edges) {
             let data = StoredMatrix { data: kept.floats(), width: kept.width }.to_vec();
-            *kept = Kept::of(storage, &Rows { width: kept.width, data })?;
+            *kept = Kept::of(storage, &Rows { width: kept.width, data, cut: 0 })?;
         }
         Ok(self)
     }

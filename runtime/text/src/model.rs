@@ -27,8 +27,8 @@ pub enum Pool {
 pub struct Embedded {
     pub width: usize,
     pub data: Vec<f32>,
-    /// Texts that have been cut.
-    pub truncated: u64,
+    /// Whether each text has been cut.
+    pub truncated: Vec<bool>,
 }
 
 /// A folder with a tokenizer and an encoder, open.
@@ -81,7 +81,7 @@ impl TextModel {
             return wrong(Problem::NoPooler);
         }
         let encoded = self.tokenizer.encode(texts, length)?;
-        let truncated = encoded.iter().flatten().filter(|text| text.truncated).count() as u64;
+        let truncated = encoded.iter().map(|text| text.as_ref().is_some_and(|text| text.truncated)).collect();
         let mut data = vec![0.0; texts.len() * width];
         let (mut group, mut scratch) = (Group::default(), Scratch::default());
         for rows in groups(&encoded) {

@@ -27,8 +27,8 @@ pub struct Tokens {
     pub mask: Vec<u8>,
     /// The segment of each token: 0 unless the tokenizer says otherwise.
     pub types: Vec<u32>,
-    /// Texts that have been cut.
-    pub truncated: u64,
+    /// Whether each text has been cut.
+    pub truncated: Vec<bool>,
 }
 
 /// One text.
@@ -72,7 +72,7 @@ impl Tokenizer {
             ids: vec![self.pad; size],
             mask: vec![0; size],
             types: vec![0; size],
-            truncated: 0,
+            truncated: vec![false; texts.len()],
         };
         for (row, text) in self.encode(texts, length)?.into_iter().enumerate() {
             let Some(text) = text else { continue };
@@ -80,7 +80,7 @@ impl Tokenizer {
             tokens.ids[place.clone()].copy_from_slice(&text.ids);
             tokens.types[place.clone()].copy_from_slice(&text.types);
             tokens.mask[place].fill(1);
-            tokens.truncated += u64::from(text.truncated);
+            tokens.truncated[row] = text.truncated;
         }
         Ok(tokens)
     }

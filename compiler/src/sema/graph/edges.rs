@@ -328,13 +328,13 @@ impl Resolver<'_, '_> {
         let is_int =
             dst.and_then(|dst| self.plan.nodes[dst].key.as_ref()).is_none_or(|k| k.kind == KeyKind::Int);
         let fits = match header.kind {
-            ColumnKind::Text => true,
+            ColumnKind::Text | ColumnKind::TextList => true,
             ColumnKind::Int => is_int || header.guessed,
             _ => false,
         };
         if !fits {
             let message = format!("{}, which holds no keys of nodes", is_a(&header));
-            let help = "a text with keys in it, or a column like the key itself";
+            let help = "a text with keys in it, a list of texts, or a column like the key itself";
             self.cx.error_help(codes::SCHEMA_CANDIDATES, message, column.span, "no keys", help);
         }
         fits.then_some(header)

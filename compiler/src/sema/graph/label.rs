@@ -1,7 +1,7 @@
 //! Labels and splits: what is to be predicted, and which rows may teach it.
 
 use gsl_plan::graph::{
-    Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Source, Split, Structure, Transform,
+    Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Several, Source, Split, Structure, Transform,
 };
 
 use super::Resolver;
@@ -37,10 +37,6 @@ impl Resolver<'_, '_> {
     }
 }
 
-fn is_list_of_texts(expr: &FeatureExpr) -> bool {
-    matches!(expr, FeatureExpr::Column { kind: gsl_plan::graph::ColumnKind::Texts, .. })
-}
-
 impl FeatureCx<'_, '_> {
     pub fn label(&mut self, label: &ast::Label) -> Option<CheckedLabel> {
         let name = &label.name;
@@ -65,7 +61,14 @@ impl FeatureCx<'_, '_> {
             self.cx.error_help(codes::SCHEMA_LABEL, message, span, "a transform", help);
             return None;
         }
-        let label = Label { name: name.text.clone(), column, kind, transforms, separator: None, split: None };
+        let label = Label {
+            name: name.text.clone(),
+            column,
+            kind,
+            transforms,
+            several: Several::default(),
+            split: None,
+        };
         Some(CheckedLabel { label, classes, span: name.span })
     }
 
@@ -108,24 +111,25 @@ impl FeatureCx<'_, '_> {
 
     /// `label topics : classes = multi_hot(topics, separator: ";")`, or a column of lists.
     fn several(&mut self, label: &ast::Label, resolved: &Resolved, span: Span) -> Option<CheckedLabel> {
-        let (column, separator) = match (&resolved.expr, &resolved.kind) {
-            (FeatureExpr::Apply { transform: Transform::MultiHot { separator }, input }, _)
-                if !is_list_of_texts(input) =>
+        let (cells, several) = match (&resolved.expr, &resolved.kind) {
+            (FeatureExpr::Apply { transform: Transform::MultiHot { .. }, input }, _)
+                if is_list_of_texts(input) =>
             {
-                (unwrap(input, &mut Vec::new()), Some(separator.clone()))
+                (Some(&**input), Several::Names)
             }
-            (expr @ FeatureExpr::Column { .. }, Kind::Vector(_) | Kind::Unknown) => {
-                (unwrap(expr, &mut Vec::new()), None)
+            (FeatureExpr::Apply { transform: Transform::MultiHot { separator }, input }, _) => {
+                (Some(&**input), Several::Parted(separator.clone()))
             }
-            _ => (None, None),
+            (column @ FeatureExpr::Column { .. }, Kind::Texts) => (Some(column), Several::Names),
+            (column @ FeatureExpr::Column { .. }, Kind::Vector(_) | Kind::Unknown) => {
+                (Some(column), Several::Numbers)
+            }
+            _ => (None, Several::default()),
         };
-        let Some(column) = column else {
+        let Some(column) = cells.and_then(|cells| unwrap(cells, &mut Vec::new())) else {
             let help = match resolved.kind {
                 Kind::Text => "say what parts the classes: `multi_hot(column, separator: \";\")`",
-                _ => {
-                    "several classes are a text through `multi_hot`, or a column of lists of numbers; join lists of \
-                     texts to one text in the table"
-                }
+                _ => "several classes are a text through `multi_hot`, or a column of lists",
             };
             let message = format!("{} does not hold several classes", resolved.kind.describe());
             self.cx.error_help(codes::SCHEMA_LABEL, message, span, resolved.kind.describe(), help);
@@ -133,7 +137,7 @@ impl FeatureCx<'_, '_> {
         };
         let (name, transforms, kind) = (label.name.text.clone(), Vec::new(), LabelKind::Classes);
         let classes = label.ty.as_ref().and_then(stated_classes);
-        let found = Label { name, column, kind, transforms, separator, split: None };
+        let found = Label { name, column, kind, transforms, several, split: None };
         Some(CheckedLabel { label: found, classes, span: label.name.span })
     }
 
@@ -370,6 +374,10 @@ fn comparable(column: &ColumnHeader, given: &Scalar) -> String {
         (ColumnKind::Bool, _) => "write 1 for true and 0 for false".to_owned(),
         _ => "split by a column of numbers, text, dates or times".to_owned(),
     }
+}
+
+fn is_list_of_texts(expr: &FeatureExpr) -> bool {
+    matches!(expr, FeatureExpr::Column { kind: gsl_plan::graph::ColumnKind::Texts, .. })
 }
 
 /// The column under a chain of element-wise transforms, which are collected innermost first.

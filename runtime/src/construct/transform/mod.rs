@@ -127,7 +127,7 @@ impl FittedTransform {
                 vector::of_lists(&lists, *width, *more)?
             }
             (FittedTransform::Part(part), input) => date::part(*part, input)?,
-            (FittedTransform::Text(text), input) => text.apply(&input, &Models::default())?,
+            (FittedTransform::Text(text), input) => text.apply(&input, &Models::default())?.0,
             (_, input) => self.apply_to_numbers(numbers(input, rows, self.name())?)?,
         }))
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::Fault;
 use super::super::value::{Numbers, Value};
 use super::super::words::{Weights, count_hashed};
-use crate::text::{Models, Refusal};
+use crate::text::{Models, Refusal, Told};
 
 /// A transform of texts with what it has learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +52,8 @@ impl FittedText {
         }
     }
 
-    /// rows × width; a missing text is zeros, for tokens -1.
-    pub(in super::super) fn apply(&self, input: &Value, models: &Models) -> Result<Numbers, Fault> {
+    /// rows × width, and how many of the texts have been cut at a length; a missing text is zeros, for tokens -1.
+    pub(in super::super) fn apply(&self, input: &Value, models: &Models) -> Result<(Numbers, u64), Fault> {
         let Value::Text(column) = input else { return Err(Fault::TextWanted { transform: self.name() }) };
         let used = column.used();
         let texts: Vec<Option<&str>> =
@@ -62,21 +62,20 @@ impl FittedText {
             FittedText::Tokens { model, length } => {
                 model.check(models)?;
                 let found = models.tokens(&model.folder, &texts, *length).map_err(|e| refused(model, e))?;
-                spread(column, *length, -1.0, |code| &found[code * length..(code + 1) * length])
+                told(column, -1.0, &found)
             }
             FittedText::Embed { model, length, pool, width } => {
                 model.check(models)?;
-                let (found, data) =
+                let found =
                     models.embed(&model.folder, &texts, *length, *pool).map_err(|e| refused(model, e))?;
-                if found != *width {
-                    return Err(Fault::Widths { found, expected: *width });
+                if found.width != *width {
+                    return Err(Fault::Widths { found: found.width, expected: *width });
                 }
-                let wide: Vec<f64> = data.into_iter().map(f64::from).collect();
-                spread(column, *width, 0.0, |code| &wide[code * width..(code + 1) * width])
+                told(column, 0.0, &found)
             }
-            FittedText::BagOfWords { columns } => counted(column, &texts, *columns, count_hashed),
+            FittedText::BagOfWords { columns } => (counted(column, &texts, *columns, count_hashed), 0),
             FittedText::Tfidf(weights) => {
-                counted(column, &texts, weights.words.len(), |text, row| weights.row(text, row))
+                (counted(column, &texts, weights.words.len(), |text, row| weights.row(text, row)), 0)
             }
         })
     }
@@ -114,6 +113,14 @@ impl Model {
 
 fn refused(model: &Model, refusal: Refusal) -> Fault {
     Fault::Model { folder: model.folder.clone(), refusal: Box::new(refusal) }
+}
+
+/// What a model says of each row's text, and how many rows have one that was cut.
+fn told(column: &TextColumn, absent: f64, found: &Told) -> (Numbers, u64) {
+    let width = found.width;
+    let numbers = spread(column, width, absent, |code| &found.data[code * width..(code + 1) * width]);
+    let is_cut = |code: &&u32| **code != MISSING && found.cut[**code as usize];
+    (numbers, column.codes.iter().filter(is_cut).count() as u64)
 }
 
 /// One row per text, by what `fill` does to a row of zeros; the same row wherever the text stands.

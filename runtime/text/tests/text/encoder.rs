@@ -38,7 +38,7 @@ fn every_family_and_pool_agrees_with_a_slow_one() {
         let pools = if kind == Kind::DistilBert { 2 } else { 3 };
         for pool in [Pool::Mean, Pool::Cls, Pool::Pooler].into_iter().take(pools) {
             let found = model.embed(&refs(&texts), LENGTH, pool).unwrap();
-            assert!(found.truncated > 0);
+            assert!(found.truncated.contains(&true));
             for (row, vector) in rows(&found.data).enumerate() {
                 let count: usize =
                     tokens.mask[row * LENGTH..(row + 1) * LENGTH].iter().map(|&m| m as usize).sum();

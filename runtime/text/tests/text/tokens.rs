@@ -13,7 +13,7 @@ fn rows_have_the_length_that_is_asked_for() {
     let tokenizer = Tokenizer::open(folder.path()).unwrap();
     let texts = [Some("The graphs, learning"), None, Some(""), Some("sum of the mean of a node")];
     let tokens = tokenizer.tokens(&texts, 8).unwrap();
-    assert_eq!(tokens.truncated, 1);
+    assert_eq!(tokens.truncated, [false, false, false, true]);
     let rows: Vec<Vec<String>> = tokens.ids.chunks(8).map(named).collect();
     let pad = "[PAD]";
     assert_eq!(rows[0], ["[CLS]", "the", "graph", "##s", "[UNK]", "learn", "##ing", "[SEP]"]);
