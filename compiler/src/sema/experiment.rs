@@ -53,7 +53,7 @@ impl Experiment {
                 column: String::new(),
                 kind: LabelKind::Float,
                 transforms: Vec::new(),
-                separator: None,
+                several: gsl_plan::graph::Several::Numbers,
                 split: link.split.clone(),
             });
         }

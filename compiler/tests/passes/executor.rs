@@ -168,6 +168,26 @@ impl Executor<'_> {
                 });
                 self.write(*out, false, data);
             }
+            StepKind::Dot { rel, hop, x, y, width, out } => {
+                let (block, [src, dst]) = self.tiles(*rel, *hop);
+                let dot = |e: &Edge| -> f64 {
+                    let (x, y) = (self.row(*x, src, e.src, *width), self.row(*y, dst, e.dst, *width));
+                    x.iter().zip(&y).map(|(a, b)| a * b).sum()
+                };
+                let data = block.iter().map(dot).collect();
+                self.write(*out, false, data);
+            }
+            StepKind::DotBack { rel, hop, g, x, width, to_src, out } => {
+                let (block, [src, dst]) = self.tiles(*rel, *hop);
+                let edges = Domain::Edges { rel: *rel, hop: *hop };
+                let mut sum = vec![0.0; self.rows(self.domain(*out)) * width];
+                for (i, e) in block.iter().enumerate() {
+                    let (from, at, to) = if *to_src { (dst, e.dst, e.src) } else { (src, e.src, e.dst) };
+                    let (g, row) = (self.row(*g, edges, i, 1)[0], self.row(*x, from, at, *width));
+                    sum[to * width..(to + 1) * width].iter_mut().zip(row).for_each(|(s, x)| *s += g * x);
+                }
+                self.write(*out, false, sum);
+            }
             StepKind::Pad { x: Operand::Buffer(x), out, accumulate } => {
                 let mut data = self.read(*x).to_vec();
                 data.resize(self.rows(self.domain(*out)) * self.schedule.buffers[out.index()].width, 0.0);
@@ -182,6 +202,13 @@ impl Executor<'_> {
                 self.write(*out, false, data);
             }
         }
+    }
+
+    /// The edges of a relation, and where their ends are.
+    fn tiles(&self, rel: u32, hop: u32) -> (Vec<Edge>, [Domain; 2]) {
+        let signature = Signature { relations: crate::world::RELATIONS.to_vec(), params: vec![] };
+        let (src, dst) = gsl_plan::verify::ends(Domain::Edges { rel, hop }, &signature).unwrap();
+        (self.bindings.edges[&(rel, hop)].clone(), [src, dst])
     }
 
     fn each_row(&mut self, out: BufferId, f: impl Fn(&Self, Domain, usize) -> Vec<f64>) {

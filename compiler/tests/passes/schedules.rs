@@ -18,6 +18,7 @@ fn build(model: &Model, train: bool, without: &[&str]) -> Executable {
         train,
         trainable: model.trainable(),
         without: without.iter().map(|s| s.to_string()).collect(),
+        tiled: vec![],
     };
     compile(model.program.clone(), &options, None).unwrap_or_else(|e| panic!("{}: {e}", model.name))
 }
@@ -72,6 +73,50 @@ fn passes_keep_the_forward_outputs_and_gradients() {
             same(&format!("{} without {without:?}", model.name), &dense(&found), &dense(&expected));
         }
     }
+}
+
+/// A product of three rows over the edges of relation 0, two of them at the destination, with an embedding at the source.
+fn pairs() -> Model {
+    let mut net = models::Net::new();
+    let (src, dst) = crate::world::RELATIONS[0];
+    let (u, v) = (Domain::Nodes { ty: src, hop: 1 }, Domain::Nodes { ty: dst, hop: 0 });
+    let x = net.feature(u, crate::world::FEATURE);
+    let x = net.affine(x, 6);
+    let y = net.feature(v, crate::world::FEATURE);
+    let (y, z) = (net.affine(y, 6), net.affine(y, 6));
+    let along = |net: &mut models::Net, op: Op, rows: ValueId| {
+        net.b.push(op, &[rows], Domain::Edges { rel: 0, hop: 0 }, &[6]).expect("an end")
+    };
+    let (a, b, c) = (along(&mut net, Op::Dst, y), along(&mut net, Op::Src, x), along(&mut net, Op::Dst, z));
+    let product = net.mul(a, b);
+    let product = net.mul(product, c);
+    let score = net.sum_inner(product, 6);
+    let each = net.unary(UnaryOp::Softplus, score);
+    let sums = net.reduce(ReduceOp::Sum, each);
+    let loss = net.b.op(Op::SumRows, &[sums]).expect("fits");
+    net.b.output(Role::Loss, loss);
+    net.b.output(Role::Negatives { predict: 0, source: false }, score);
+    Model { name: "pairs", program: net.b.program, signature: net.b.signature }
+}
+
+#[test]
+fn tiles_give_what_traversals_give() {
+    let model = pairs();
+    let costs = costs();
+    let tiled = |tiled: Vec<u32>| {
+        let options = Options { tiled, ..Options::train(&model.signature, &costs, model.trainable()) };
+        compile(model.program.clone(), &options, None).unwrap()
+    };
+    let b = bindings(&model.signature, 7);
+    let (with, without) = (tiled(vec![0]), tiled(vec![]));
+    let expected = execute(&without.schedule, &b);
+    same("tiles", &outputs(&with.program, &model.signature, &b), &expected);
+    same("tiles", &execute(&with.schedule, &b), &expected);
+    let tiles = |exec: &Executable| {
+        let is_tile = |step: &&Step| matches!(step.kind, StepKind::Dot { .. } | StepKind::DotBack { .. });
+        exec.schedule.steps.iter().filter(is_tile).count()
+    };
+    assert_eq!((tiles(&with), tiles(&without)), (3, 0));
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Piece {
     pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         match &self.data {
             Data::Memory(parts) => {
-                read_parts(parts, at as usize, into);
+                read_parts(&parts.0, at as usize, into);
                 Ok(())
             }
             Data::Graph { mapped, offset } => {
@@ -235,7 +235,7 @@ impl Piece {
 }
 
 /// Fills `into` from parts that stand end to end.
-fn read_parts(parts: &[Vec<u8>], mut at: usize, mut into: &mut [u8]) {
+fn read_parts(parts: &[Slab], mut at: usize, mut into: &mut [u8]) {
     for part in parts {
         let found = part.get(at..).unwrap_or_default();
         let (now, later) = into.split_at_mut(found.len().min(into.len()));
