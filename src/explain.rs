@@ -2,7 +2,7 @@
 
 use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
 use gsl_plan::graph::{FeatureFacts, GraphFacts, Storage};
-use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan};
+use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan, Predict};
 use gsl_plan::print::describe;
 use gsl_runtime::report::Event;
 use gsl_runtime::report::event::StepTime;
@@ -118,12 +118,25 @@ fn batch(plan: &Plan) -> String {
 /// Expected rows of a training batch.
 pub fn costs(plan: &Plan) -> Costs {
     let trained = |ty: u32| {
-        let of = plan.predicts.iter().filter(|p| p.ty == ty);
-        of.map(|p| plan.facts.nodes[ty as usize].labels[p.label as usize].parts[1]).max().unwrap_or(0) as f64
+        let ends = |p: &Predict| match &p.pairs {
+            Some(pairs) => pairs.src == ty || pairs.dst == ty,
+            None => p.ty == ty,
+        };
+        plan.predicts.iter().filter(|p| ends(p)).map(|p| p.parts[1]).max().unwrap_or(0) as f64
     };
     let most = plan.trainer.batch.map_or(f64::INFINITY, f64::from);
     let seeds: Vec<f64> = (0..plan.facts.nodes.len() as u32).map(|ty| trained(ty).min(most)).collect();
-    Costs::estimate(&plan.facts, &plan.sampler.fanouts, &seeds, &plan.train.hops)
+    let behind = usize::from(plan.predicts.iter().any(|p| p.pairs.is_some()));
+    let fanouts = &plan.sampler.fanouts[behind..];
+    let costs = Costs::estimate(&plan.facts, fanouts, &seeds, plan.train.hops.get(behind..).unwrap_or(&[]));
+    match behind {
+        0 => costs,
+        _ => {
+            let links = plan.predicts.iter().flat_map(|p| &p.pairs).flat_map(|pairs| &pairs.links);
+            let negatives = links.map(|links| f64::from(links.negatives.width())).fold(1.0, f64::max);
+            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), most.min(1e5), negatives)
+        }
+    }
 }
 
 fn whole(plan: &Plan) -> Costs {

@@ -8,11 +8,13 @@ mod toy;
 pub use toy::{Toy, toy_facts};
 
 use gsl_compiler::passes::{Options, compile};
-use gsl_plan::interpret::interpret;
+use gsl_plan::graph::Part;
+use gsl_plan::interpret::{Bindings, Matrix, interpret};
 use gsl_plan::plan::{Executable, ParamKind, Plan};
 use gsl_plan::program::{Op, Program, Role};
-use gsl_runtime::exec::{Context, Env, Executor, Goal};
-use gsl_runtime::sample::{Block, Sampler, sample_key};
+use gsl_runtime::exec::{Context, Env, Executor, Goal, PairRows};
+use gsl_runtime::pairs::{Edges, HeadMaker, PairBatch};
+use gsl_runtime::sample::{Block, Head, Sampler, sample_key};
 use gsl_runtime::store::Params;
 use std::collections::BTreeMap;
 
@@ -58,18 +60,26 @@ impl Report {
 /// Compares the gradients of `plan`, which must have been lowered on [`toy_facts`].
 pub fn check(plan: &Plan, seed: u64) -> Result<Report, String> {
     let toy = Toy::new(&plan.facts, seed);
-    let block = block(plan, &toy)?;
+    let (block, pairs) = block(plan, &toy)?;
     let weights: Vec<Vec<f32>> = plan.predicts.iter().map(|p| vec![1.0; block.seeds(p.ty).len()]).collect();
     let scales: Vec<f32> = weights.iter().map(|w| 1.0 / w.len().max(1) as f32).collect();
     let params = Params::new(&plan.params, seed);
     let forward = without_dropout(&plan.train.forward);
     let still = Plan { train: recompiled(plan, &forward)?, ..plan.clone() };
     let plan = &still;
-    let world =
-        toy::World { plan, toy: &toy, block: &block, params: &params, weights: &weights, scales: &scales };
+    let world = toy::World {
+        plan,
+        toy: &toy,
+        block: &block,
+        pairs: &pairs,
+        params: &params,
+        weights: &weights,
+        scales: &scales,
+    };
     let compiled = compiled(&world)?;
     let reference = reference(&world, &forward)?;
-    let bindings = world.bindings();
+    let mut bindings = world.bindings();
+    bindings.held = held(&forward, plan, &bindings)?;
     let loss = |b: &gsl_plan::interpret::Bindings| -> Result<f64, String> {
         let values = interpret(&forward, &plan.signature(), b).map_err(|e| e.to_string())?;
         let at = forward.outputs.iter().find(|o| o.role == Role::Loss).ok_or("the program has no loss")?;
@@ -97,18 +107,44 @@ struct Found {
     gradients: BTreeMap<u32, Vec<f64>>,
 }
 
-fn block(plan: &Plan, toy: &Toy) -> Result<Block, String> {
+/// All nodes but the last of each predicted type, and all edges that are predicted, with their negatives.
+fn block(plan: &Plan, toy: &Toy) -> Result<(Block, Vec<PairRows>), String> {
     let fanouts = vec![gsl_plan::plan::Fanout::All; plan.train.hops.len()];
-    let mut sampler = Sampler::new(&toy.graph, &plan.train.hops, &fanouts).map_err(|e| e.to_string())?;
-    let mut types: Vec<u32> = plan.predicts.iter().map(|p| p.ty).collect();
+    let sampler = Sampler::with_virtuals(&toy.graph, &plan.train.hops, &fanouts, &plan.virtuals);
+    let mut sampler = sampler.map_err(|e| e.to_string())?;
+    let of_nodes = plan.predicts.iter().filter(|p| p.pairs.is_none());
+    let mut types: Vec<u32> = of_nodes.map(|p| p.ty).collect();
     types.sort_unstable();
     types.dedup();
     let ids: Vec<(u32, Vec<u32>)> =
         types.iter().map(|&ty| (ty, (0..plan.facts.nodes[ty as usize].count as u32 - 1).collect())).collect();
     let seeds: Vec<(u32, &[u32])> = ids.iter().map(|(ty, ids)| (*ty, ids.as_slice())).collect();
     let mut block = Block::new();
-    sampler.sample(&toy.graph, &seeds, sample_key(0, 0), &mut block).map_err(|e| e.to_string())?;
-    Ok(block)
+    let (head, pairs) = head(plan, toy);
+    let head = (!pairs.is_empty()).then_some(&head);
+    let sampled = sampler.sample_behind(&toy.graph, &seeds, head, sample_key(0, 0), &mut block);
+    sampled.map_err(|e| e.to_string())?;
+    Ok((block, pairs))
+}
+
+fn head(plan: &Plan, toy: &Toy) -> (Head, Vec<PairRows>) {
+    let maker = HeadMaker::new(plan, &plan.train);
+    let (mut head, mut pairs) = (Head::default(), Vec::new());
+    for (predict, declared) in plan.predicts.iter().enumerate() {
+        let Some(edges) = Edges::of(&toy.graph, declared) else { continue };
+        let own = edges.find(&edges.part(Part::Train));
+        let batch = PairBatch { predict, edges, own, first_group: 0 };
+        maker.add(&batch, &mut head, &mut pairs);
+        maker.add_negatives(&batch, &toy.graph, sample_key(1, 0), &mut head);
+    }
+    (head, pairs)
+}
+
+/// The values that stop a gradient, as they are.
+fn held(program: &Program, plan: &Plan, bindings: &Bindings) -> Result<BTreeMap<usize, Matrix>, String> {
+    let values = interpret(program, &plan.signature(), bindings).map_err(|e| e.to_string())?;
+    let stops = program.values.iter().zip(values).enumerate();
+    Ok(stops.filter(|(_, (v, _))| v.op == Op::StopGradient).map(|(i, (_, held))| (i, held)).collect())
 }
 
 /// The same program with every dropout rate 0.
@@ -125,7 +161,9 @@ fn without_dropout(program: &Program) -> Program {
 /// All passes over `forward`, as for training.
 fn recompiled(plan: &Plan, forward: &Program) -> Result<Executable, String> {
     let (signature, costs) = (plan.signature(), crate::explain::costs(plan));
-    let options = Options::train(&signature, &costs, vec![true; plan.params.len()]);
+    let links = plan.predicts.iter().flat_map(|p| &p.pairs).flat_map(|pairs| &pairs.links);
+    let tiled = links.filter(|links| links.negatives.in_tiles()).flat_map(|links| links.ends).collect();
+    let options = Options { tiled, ..Options::train(&signature, &costs, vec![true; plan.params.len()]) };
     compile(forward.clone(), &options, None).map_err(|e| e.to_string())
 }
 
@@ -141,7 +179,7 @@ fn compiled(world: &toy::World) -> Result<Found, String> {
         context: Context::default(),
         seed_weights: &weights,
         loss_scale: world.scales,
-        pairs: &[],
+        pairs: world.pairs,
     };
     executor.run(&env, Goal::All).map_err(|e| e.to_string())?;
     let mut dense = world.params.gradient();

@@ -7,8 +7,18 @@ use support::{command, root};
 
 #[test]
 fn every_standard_layer_agrees_with_the_oracle() {
+    assert_eq!(agreeing("layers.gsl"), 12);
+}
+
+#[test]
+fn decoders_and_losses_of_pairs_agree_with_the_oracle() {
+    assert_eq!(agreeing("pairs.gsl"), 13);
+}
+
+/// How many experiments of a file have gradients that agree; all do.
+fn agreeing(file: &str) -> usize {
     let cache = support::Folder::new();
-    let file = root().join("tests/gradients/layers.gsl");
+    let file = root().join("tests/gradients").join(file);
     let args = [
         "check",
         "--gradients",
@@ -20,5 +30,5 @@ fn every_standard_layer_agrees_with_the_oracle() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{text}");
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.matches("gradients agree").count(), 12);
+    text.matches("gradients agree").count()
 }

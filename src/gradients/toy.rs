@@ -4,6 +4,7 @@ use gsl_plan::graph::*;
 use gsl_plan::interpret::{Bindings, Edge, Matrix};
 use gsl_plan::plan::Plan;
 use gsl_plan::program::{Domain, Op, Value};
+use gsl_runtime::exec::PairRows;
 use gsl_runtime::random::Key;
 use gsl_runtime::sample::Block;
 use gsl_runtime::store::Params;
@@ -20,7 +21,7 @@ const FAMILY: usize = 2;
 pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
     let classes = |ty: usize, at: usize| {
         let known = real.and_then(|facts| facts.nodes.get(ty)?.labels.get(at));
-        known.map_or_else(|| (0..CLASSES).map(|c| format!("class {c}")).collect(), |l| l.classes.clone())
+        known.map_or_else(made_up, |l| l.classes.clone())
     };
     let labels = |ty: usize, node: &NodeType| {
         let all = node.labels.iter().enumerate();
@@ -48,6 +49,7 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
                 reverse_of: None,
                 declared_by,
                 features: features(&edge.features),
+                labels: edge.labels.iter().map(|own| label(own, made_up())).collect(),
                 ..RelationFacts::default()
             };
             let reverse_of = Some(relations.len());
@@ -62,6 +64,10 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
         }
     }
     GraphFacts { nodes: nodes.collect(), relations }
+}
+
+fn made_up() -> Vec<String> {
+    (0..CLASSES).map(|c| format!("class {c}")).collect()
 }
 
 fn features(declared: &[Feature]) -> Vec<FeatureFacts> {
@@ -121,11 +127,7 @@ impl Toy {
                 graph.add_node_feature(ty as u32, feature.width, data);
             }
             for (i, label) in node.labels.iter().enumerate() {
-                let key = key.fold(200 + i as u64);
-                let values = match label.classes.len() {
-                    0 => normal(key, counts[ty]),
-                    n => (0..counts[ty]).map(|v| key.below_at(v as u64, n as u32) as f32).collect(),
-                };
+                let values = values(key.fold(200 + i as u64), label, counts[ty]);
                 graph.add_label(ty as u32, values, vec![Part::Train as u8; counts[ty]]);
             }
         }
@@ -144,9 +146,21 @@ impl Toy {
                 let data = normal(key.fold(i as u64), pairs.len() * feature.width);
                 graph.add_edge_feature(id, feature.width, data);
             }
+            for (i, label) in relation.labels.iter().enumerate() {
+                let values = values(key.fold(200 + i as u64), label, pairs.len());
+                graph.add_edge_label(id, &values, &vec![Part::Train as u8; pairs.len()]);
+            }
             edges.push(pairs.len());
         }
         Toy { graph, edges }
+    }
+}
+
+/// A class or a number for each row.
+fn values(key: Key, label: &LabelFacts, rows: usize) -> Vec<f32> {
+    match label.classes.len() {
+        0 => normal(key, rows),
+        n => (0..rows).map(|v| key.below_at(v as u64, n as u32) as f32).collect(),
     }
 }
 
@@ -161,6 +175,7 @@ pub struct World<'a> {
     pub plan: &'a Plan,
     pub toy: &'a Toy,
     pub block: &'a Block,
+    pub pairs: &'a [PairRows],
     pub params: &'a Params,
     pub weights: &'a [Vec<f32>],
     pub scales: &'a [f32],
@@ -174,8 +189,13 @@ impl World<'_> {
         (edges.src.clone(), dst.collect())
     }
 
+    fn pairs_of(&self, ty: u32) -> Option<&PairRows> {
+        self.pairs.iter().find(|pairs| pairs.ty == ty)
+    }
+
     fn edge_row(&self, rel: u32, position: u64) -> usize {
-        let features = &self.plan.facts.relations[rel as usize].features;
+        let Some(facts) = self.plan.facts.relations.get(rel as usize) else { return position as usize };
+        let features = &facts.features;
         let rows = (!features.is_empty()).then(|| self.toy.graph.edge_feature(rel, 0).rows).flatten();
         match rows {
             Some(rows) => rows[position as usize] as usize,
@@ -192,6 +212,13 @@ impl World<'_> {
         };
         match (&value.op, value.domain) {
             (Op::Param { param }, _) => Some(self.params.values(*param).to_vec()),
+            (Op::Feature { feature }, Domain::Nodes { ty, .. }) if self.pairs_of(ty).is_some() => {
+                let found = self.pairs_of(ty)?.features.iter().find(|(at, _, _)| at == feature);
+                found.map(|(_, _, rows)| rows.clone())
+            }
+            (Op::Label { .. }, Domain::Nodes { ty, .. }) if self.pairs_of(ty).is_some() => {
+                self.pairs_of(ty).map(|pairs| pairs.labels.clone())
+            }
             (Op::Feature { feature }, Domain::Nodes { ty, .. }) => {
                 let matrix = view.node_feature(ty, *feature);
                 Some(self.block.ids(ty)[..rows].iter().flat_map(|&v| matrix.row(v as usize)).collect())
@@ -218,7 +245,7 @@ impl World<'_> {
     /// The same for the interpreter, in f64.
     pub fn bindings(&self) -> Bindings {
         let facts = &self.plan.facts;
-        let types = facts.nodes.len() as u32;
+        let types = (facts.nodes.len() + self.plan.virtuals.types.len()) as u32;
         let hops = self.plan.train.hops.len() as u32;
         let wide = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let view = &self.toy.graph;
@@ -227,7 +254,20 @@ impl World<'_> {
             (0..types).map(|t| self.block.ids(t).iter().map(|v| *v as usize).collect()).collect();
         bindings.counts = (0..types).map(|t| (0..=hops).map(|h| self.block.count(t, h)).collect()).collect();
         bindings.params = (0..self.params.len() as u32).map(|p| wide(self.params.values(p))).collect();
-        bindings.degrees = (0..types).map(|t| wide(view.degree(t))).collect();
+        bindings.degrees = (0..facts.nodes.len() as u32).map(|t| wide(view.degree(t))).collect();
+        for pairs in self.pairs {
+            bindings.nodes[pairs.ty as usize] = (0..pairs.labels.len()).collect();
+            for label in 0..self.plan.predicts.len() as u32 {
+                bindings.labels.insert((pairs.ty, label), wide(&pairs.labels));
+            }
+            for (feature, width, rows) in &pairs.features {
+                let matrix = Matrix { rows: pairs.labels.len(), width: *width, data: wide(rows) };
+                bindings.node_features.insert((pairs.ty, *feature), matrix);
+            }
+        }
+        for rel in facts.relations.len()..self.plan.signature().relations.len() {
+            bindings.edges.insert((rel as u32, 0), self.edges(rel as u32, 0));
+        }
         for (ty, node) in facts.nodes.iter().enumerate() {
             let ty = ty as u32;
             for (i, feature) in node.features.iter().enumerate() {

@@ -77,6 +77,8 @@ pub struct Bindings {
     /// By predict: a number per seed.
     pub seed_weights: BTreeMap<u32, Vec<f64>>,
     pub loss_scale: BTreeMap<u32, f64>,
+    /// By value of the program: what it is taken to be, so that differences do not follow what stops a gradient.
+    pub held: BTreeMap<usize, Matrix>,
     /// Whether dropout at (site, global id, column) keeps the element.
     pub keep: fn(u32, usize, usize) -> bool,
 }
@@ -113,6 +115,7 @@ impl Bindings {
             labels: BTreeMap::new(),
             seed_weights: BTreeMap::new(),
             loss_scale: BTreeMap::new(),
+            held: BTreeMap::new(),
             keep: |_, _, _| true,
         }
     }
@@ -160,6 +163,10 @@ pub fn interpret(
     verify(program, signature)?;
     let mut done: Vec<Matrix> = Vec::new();
     for (i, value) in program.values.iter().enumerate() {
+        if let Some(held) = bindings.held.get(&i) {
+            done.push(held.clone());
+            continue;
+        }
         let step = Step { program, done: &done, value, bindings, rows: bindings.rows(value.domain)? };
         let result =
             step.run().map_err(|e| VerifyError::new(format!("%{i} {:?} ({}): {e}", value.op, value.name)))?;

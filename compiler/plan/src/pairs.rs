@@ -36,6 +36,9 @@ pub struct Kinds {
     pub rel: u32,
 }
 
+/// Groups of fewer pairs than this are scored edge by edge.
+const SMALLEST_TILE: u32 = 4;
+
 /// Link prediction: pairs that are edges against pairs that are not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Links {
@@ -95,6 +98,11 @@ pub struct Negatives {
 }
 
 impl Negatives {
+    /// Whether groups share enough for a matrix product of each.
+    pub fn in_tiles(&self) -> bool {
+        self.group >= SMALLEST_TILE && self.hard.is_none()
+    }
+
     /// The most that a pair has on one side.
     pub fn width(&self) -> u32 {
         let others = if self.in_batch { self.group } else { 0 };

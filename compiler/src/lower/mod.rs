@@ -28,9 +28,6 @@ use crate::sema::{Checked, CheckedGraph, Experiment, Target};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
 
-/// Groups of fewer pairs than this are scored edge by edge.
-const SMALLEST_TILE: u32 = 4;
-
 /// What is wanted besides the plan.
 #[derive(Debug, Clone, Default)]
 pub struct LowerOptions {
@@ -211,7 +208,7 @@ impl<'a> Lowering<'a> {
         let links = self.pairs.iter().flatten().flat_map(|pairs| &pairs.links);
         let shared = links.filter(|links| match evaluation {
             true => links.protocol.against == Against::All,
-            false => links.negatives.group >= SMALLEST_TILE && links.negatives.hard.is_none(),
+            false => links.negatives.in_tiles(),
         });
         shared.flat_map(|links| links.ends).collect()
     }

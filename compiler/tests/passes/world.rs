@@ -67,6 +67,7 @@ pub fn bindings(signature: &Signature, seed: u64) -> Bindings {
         labels: BTreeMap::from([((0, 0), (0..NODES[0]).map(|i| (i % CLASSES) as f64).collect())]),
         seed_weights: BTreeMap::from([(0, vec![1.0, 0.0, 2.5])]),
         loss_scale: BTreeMap::from([(0, 0.4)]),
+        held: Default::default(),
         keep,
     }
 }

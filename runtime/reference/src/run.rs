@@ -123,6 +123,8 @@ impl Machine<'_> {
             Op::Binary { op, left, right } => {
                 let a = self.spread(&x(self, 0), *left, rows, width);
                 let b = self.spread(&x(self, 1), *right, rows, width);
+                // The tape refuses an operation on a tensor and itself: x · x is x times a copy.
+                let b = self.graph.scale(&b, 1.0);
                 self.binary(*op, &a, &b)
             }
             Op::Expand(by) => Ok(self.spread(&x(self, 0), *by, rows, width)),

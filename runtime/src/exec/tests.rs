@@ -153,6 +153,7 @@ impl World {
             labels: [((0, 0), wide(graph.label(0, 0)))].into(),
             seed_weights: [(0, wide(&self.weights))].into(),
             loss_scale: [(0, 0.05f32.into())].into(),
+            held: Default::default(),
             keep,
         }
     }

@@ -27,7 +27,7 @@ impl Drawing<'_> {
         let size = self.rule.group.max(1) as usize;
         let side = corrupted.side;
         let mut tiles = TileEdges { rows: vec![0], ends: vec![0], ..TileEdges::default() };
-        let shared = size > 1 && self.rule.hard.is_none();
+        let shared = self.rule.in_tiles();
         for (at, group) in pairs.chunks(size).enumerate() {
             let common = self.common(group, side, self.first_group + at as u64);
             let first = tiles.columns.len() as u32;
