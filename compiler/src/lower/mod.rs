@@ -7,6 +7,7 @@
 mod data;
 mod encode;
 mod head;
+mod loss;
 mod rows;
 mod stages;
 mod steps;

@@ -1,8 +1,7 @@
-//! Predictions: targets, decoders, losses and metrics, each checked against the task that the label makes.
+//! Predictions: targets and decoders; `loss` and `metric` check the rest against the task that the label makes.
 
 use gsl_plan::graph::LabelKind;
 use gsl_plan::plan::Metric;
-use serde::Serialize;
 
 use super::body::{PredictBody, Sourced, show_target};
 use super::call::Args;
@@ -11,6 +10,7 @@ use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::merge::show_edge;
+use super::loss::Loss;
 use super::model::Model;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
@@ -35,68 +35,9 @@ pub struct Predict {
     pub lines: Vec<Line>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub enum Loss {
-    CrossEntropy {
-        /// Classes weigh by the inverse of their share of the training rows.
-        balanced: bool,
-        smoothing: f64,
-    },
-    /// Squared error of the standardised target.
-    Mse,
-    Mae,
-    /// Quadratic up to `delta`, then linear. Huber 1964.
-    Huber {
-        delta: f64,
-    },
-}
-
-const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
-const METRICS: [&str; 6] = ["accuracy", "f1", "rmse", "mae", "r2", "loss"];
 const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
 /// Settings of link prediction, which does not run yet.
 const LINK_SETTINGS: [&str; 4] = ["negatives", "evaluate", "split", "sample"];
-
-impl Loss {
-    pub fn show(&self) -> String {
-        match self {
-            Loss::CrossEntropy { balanced, smoothing } => {
-                let weights = if *balanced { "balanced" } else { "none" };
-                format!("cross_entropy(weights: {weights}, smoothing: {})", number_text(*smoothing))
-            }
-            Loss::Mse => "mse".into(),
-            Loss::Mae => "mae".into(),
-            Loss::Huber { delta } => format!("huber(delta: {})", number_text(*delta)),
-        }
-    }
-
-    fn fits(&self, kind: LabelKind) -> bool {
-        matches!(self, Loss::CrossEntropy { .. }) == (kind == LabelKind::Class)
-    }
-}
-
-/// As the language writes it: `f1(average: macro)`.
-pub fn show_metric(metric: Metric) -> String {
-    match metric.name().split_once('_') {
-        Some(("f1", average)) => format!("f1(average: {average})"),
-        _ => metric.name().to_owned(),
-    }
-}
-
-pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
-    match metric {
-        Metric::Accuracy | Metric::F1Macro | Metric::F1Micro | Metric::F1Weighted => kind == LabelKind::Class,
-        Metric::Rmse | Metric::Mae | Metric::R2 => kind == LabelKind::Float,
-        Metric::Loss => true,
-    }
-}
-
-fn labels(kind: LabelKind) -> &'static str {
-    match kind {
-        LabelKind::Class | LabelKind::Classes => "a label of classes",
-        LabelKind::Float => "a label that is a number",
-    }
-}
 
 impl ExperimentCx<'_, '_> {
     pub fn predict(&mut self, body: &PredictBody) -> Option<Predict> {
@@ -256,84 +197,6 @@ impl ExperimentCx<'_, '_> {
         })?;
         lines.push(self.line(1, "decode", &model.show(), setting));
         Some(model)
-    }
-
-    fn loss(&mut self, setting: &Sourced<Setting>, kind: LabelKind, lines: &mut Vec<Line>) -> Option<Loss> {
-        let expr = self.single(setting)?.clone();
-        let (name, args) = self.function(setting, &expr, "loss", &LOSSES)?;
-        let loss = match name.as_str() {
-            "cross_entropy" => Loss::CrossEntropy {
-                balanced: args.word("weights") == Some("balanced"),
-                smoothing: self.within(setting, |cx| cx.fraction(&args, "smoothing", &expr))?,
-            },
-            "mse" => Loss::Mse,
-            "mae" => Loss::Mae,
-            _ => Loss::Huber { delta: self.within(setting, |cx| cx.positive(&args, "delta", &expr))? },
-        };
-        if !loss.fits(kind) {
-            let help = match kind {
-                LabelKind::Class | LabelKind::Classes => "use `cross_entropy`",
-                LabelKind::Float => "use `mse`, `mae` or `huber`; or declare the label as `: class`",
-            };
-            let message = format!("`{name}` does not fit {}", labels(kind));
-            self.within(setting, |cx| {
-                cx.cx.error_help(codes::EXPERIMENT_LOSS_TASK, message, expr.span, "does not fit", help);
-            });
-            return None;
-        }
-        lines.push(self.line(1, "loss", &loss.show(), setting));
-        Some(loss)
-    }
-
-    fn metrics(
-        &mut self,
-        setting: &Sourced<Setting>,
-        kind: LabelKind,
-        lines: &mut Vec<Line>,
-    ) -> Option<Vec<Metric>> {
-        let mut found = Vec::new();
-        let mut good = true;
-        for arg in &setting.item.value {
-            match self.metric(setting, &arg.value, kind) {
-                Some(metric) if !found.contains(&metric) => found.push(metric),
-                Some(_) => {}
-                None => good = false,
-            }
-        }
-        let shown: Vec<String> = found.iter().map(|m| show_metric(*m)).collect();
-        lines.push(self.line(1, "metrics", &shown.join(", "), setting));
-        good.then_some(found)
-    }
-
-    fn metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, kind: LabelKind) -> Option<Metric> {
-        let is_loss = expr.as_name() == Some("loss");
-        let (name, args) = match is_loss {
-            true => ("loss".to_owned(), Args::default()),
-            false => self.function(setting, expr, "metric", &METRICS)?,
-        };
-        let metric = match (name.as_str(), args.word("average")) {
-            ("accuracy", _) => Metric::Accuracy,
-            ("f1", Some("micro")) => Metric::F1Micro,
-            ("f1", Some("weighted")) => Metric::F1Weighted,
-            ("f1", _) => Metric::F1Macro,
-            ("rmse", _) => Metric::Rmse,
-            ("mae", _) => Metric::Mae,
-            ("r2", _) => Metric::R2,
-            _ => Metric::Loss,
-        };
-        if metric_fits(metric, kind) {
-            return Some(metric);
-        }
-        let fitting: &[&str] = match kind {
-            LabelKind::Class | LabelKind::Classes => &["accuracy", "f1"],
-            LabelKind::Float => &["rmse", "mae", "r2"],
-        };
-        let message = format!("`{name}` does not fit {}", labels(kind));
-        let help = format!("use {}", one_of(fitting));
-        self.within(setting, |cx| {
-            cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);
-        });
-        None
     }
 
     fn weight(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<f64> {
