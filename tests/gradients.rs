@@ -1,14 +1,14 @@
-//! Gradients of every layer of the standard library and of a user's own layer: the compiled schedule against the reference backend
+//! Gradients of every layer of the standard library, of a user's own layer and of every loss: the compiled schedule against the reference backend
 //! and against finite differences.
 
 mod support;
 
 use support::{command, root};
 
-#[test]
-fn every_standard_layer_agrees_with_the_oracle() {
+/// What `gsc check --gradients` says of a file that passes.
+fn checked(file: &str) -> String {
     let cache = support::Folder::new();
-    let file = root().join("tests/gradients/layers.gsl");
+    let file = root().join("tests/gradients").join(file);
     let args = [
         "check",
         "--gradients",
@@ -20,5 +20,15 @@ fn every_standard_layer_agrees_with_the_oracle() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{text}");
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.matches("gradients agree").count(), 12);
+    text
+}
+
+#[test]
+fn every_standard_layer_agrees_with_the_oracle() {
+    assert_eq!(checked("layers.gsl").matches("gradients agree").count(), 12);
+}
+
+#[test]
+fn every_loss_agrees_with_the_oracle() {
+    assert_eq!(checked("losses.gsl").matches("gradients agree").count(), 10);
 }

@@ -25,14 +25,14 @@ impl<'a> Lowering<'a> {
         let prefix = format!("predict.{}", predict.name);
         let mut names = if calls(&predict.decode) == 1 { Names::bare(prefix) } else { Names::new(prefix) };
         let label = &self.facts.nodes[predict.ty].labels[predict.label];
-        let out = if predict.kind == LabelKind::Class { label.classes.len() } else { 1 };
+        let out = if predict.kind == LabelKind::Float { 1 } else { label.classes.len() };
         let scores = self.rows_model(cx, &predict.decode, x, &mut names, Some(out))?;
         let width = cx.builder.value(scores).width();
         if width != out {
             return Err(vec![wrong_width(predict, width, out)]);
         }
         cx.builder.at(format!("scores of {}", predict.name), None);
-        let shape: &[usize] = if predict.kind == LabelKind::Class { &[out] } else { &[] };
+        let shape: &[usize] = if predict.kind == LabelKind::Float { &[] } else { &[out] };
         cx.builder.reshape(scores, shape).map_err(fault(predict.span))
     }
 }

@@ -1,5 +1,11 @@
 //! Losses: scores and labels of the seeds to one number.
+//!
+//! Each is built from operations of the tensor program, so that its derivative is derived and its arithmetic is fused like any
+//! other. Decided here: which form of each formula holds in f32 for scores of any size. What depends on the data alone (class
+//! weights, rows without a label, unknown classes) is in SeedWeight.
 
+use gsl_plan::build::{Builder, Built};
+use gsl_plan::graph::LabelKind;
 use gsl_plan::program::{BinaryOp, Domain, Op, Role, UnaryOp, ValueId};
 use gsl_plan::verify::VerifyError;
 
@@ -7,6 +13,9 @@ use super::data::spread;
 use super::{Lowering, Wrong, fault};
 use crate::layers::LowerCx;
 use crate::sema::{Loss, Predict};
+
+/// Below this 1 − p counts as 0: the precision of 1 − p in f32.
+const LEAST_DOUBT: f32 = 1e-7;
 
 impl<'a> Lowering<'a> {
     /// Σ over predictions of weight · LossScale · Σ over seeds of SeedWeight · loss.
@@ -34,52 +43,123 @@ impl<'a> Lowering<'a> {
         let predict_index = index as u32;
         let builder = &mut cx.builder;
         builder.at(format!("loss of {}", predict.name), None);
-        let label = builder.push(Op::Label { label: predict.label as u32 }, &[], seeds, &[])?;
-        let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &[])?;
-        let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
-        let each = match predict.loss {
-            Loss::CrossEntropy { smoothing, .. } => {
-                builder.op(Op::CrossEntropy { smoothing: smoothing as f32 }, &[scores, label])?
-            }
-            _ => self.error(cx, predict, scores, label)?,
+        let shape = match predict.kind {
+            LabelKind::Classes => builder.shape(scores).to_vec(),
+            LabelKind::Class | LabelKind::Float => Vec::new(),
         };
-        let builder = &mut cx.builder;
+        let label = builder.push(Op::Label { label: predict.label as u32 }, &[], seeds, &shape)?;
+        let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &shape)?;
+        let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
+        let target = match predict.kind {
+            LabelKind::Float => self.standardised(builder, predict, label)?,
+            LabelKind::Class | LabelKind::Classes => label,
+        };
+        let each = each_loss(builder, &predict.loss, predict.kind, scores, target)?;
         let weighted = builder.mul(each, weight)?;
-        let sum = builder.op(Op::SumRows, &[weighted])?;
+        let rows = match shape.first() {
+            Some(&inner) => builder.op(Op::SumInner { inner }, &[weighted])?,
+            None => weighted,
+        };
+        let sum = builder.op(Op::SumRows, &[rows])?;
         builder.mul(sum, scale)
     }
 
-    /// Loss of a number against the standardised target, (y - mean) / std.
-    fn error(
-        &self,
-        cx: &mut LowerCx<'a>,
-        predict: &Predict,
-        scores: ValueId,
-        label: ValueId,
-    ) -> Result<ValueId, VerifyError> {
+    /// (y − mean) / std over the training rows.
+    fn standardised(&self, builder: &mut Builder, predict: &Predict, label: ValueId) -> Built {
         let known = &self.facts.nodes[predict.ty].labels[predict.label];
-        let builder = &mut cx.builder;
         let mean = builder.constant(known.mean as f32);
         let scale = builder.constant((1.0 / spread(known)) as f32);
         let centred = builder.binary(BinaryOp::Sub, label, mean)?;
-        let target = builder.mul(centred, scale)?;
-        let difference = builder.binary(BinaryOp::Sub, scores, target)?;
-        match predict.loss {
-            Loss::Mae => builder.unary(UnaryOp::Abs, difference),
-            Loss::Huber { delta } => {
-                let size = builder.unary(UnaryOp::Abs, difference)?;
-                let delta = builder.constant(delta as f32);
-                let near = builder.binary(BinaryOp::Min, size, delta)?;
-                let square = builder.unary(UnaryOp::Square, near)?;
-                let half = builder.constant(0.5);
-                let quadratic = builder.mul(square, half)?;
-                let beyond = builder.binary(BinaryOp::Sub, size, near)?;
-                let linear = builder.mul(beyond, delta)?;
-                builder.add(quadratic, linear)
-            }
-            _ => builder.unary(UnaryOp::Square, difference),
-        }
+        builder.mul(centred, scale)
     }
+}
+
+/// The loss of each row, of several classes of each row and class, before any weight. `target` is a class index, a 0 or 1 for
+/// each class, or a number, as `kind` says.
+pub fn each_loss(b: &mut Builder, loss: &Loss, kind: LabelKind, scores: ValueId, target: ValueId) -> Built {
+    match (loss, kind) {
+        (Loss::Focal { gamma, .. }, LabelKind::Class) => softmax_focal(b, *gamma as f32, scores, target),
+        (Loss::Focal { gamma, .. }, _) => sigmoid_focal(b, *gamma as f32, scores, target),
+        (Loss::CrossEntropy { smoothing, .. }, _) => {
+            b.op(Op::CrossEntropy { smoothing: *smoothing as f32 }, &[scores, target])
+        }
+        (Loss::Bce { .. }, _) => {
+            let margin = margin(b, scores, target)?;
+            let against = b.unary(UnaryOp::Neg, margin)?;
+            b.unary(UnaryOp::Softplus, against)
+        }
+        (Loss::Mse, _) => {
+            let error = b.binary(BinaryOp::Sub, scores, target)?;
+            b.unary(UnaryOp::Square, error)
+        }
+        (Loss::Mae, _) => size(b, scores, target),
+        (Loss::Huber { delta }, _) => huber(b, *delta as f32, scores, target),
+        (Loss::Shrinkage { alpha, gamma }, _) => shrinkage(b, *alpha as f32, *gamma as f32, scores, target),
+    }
+}
+
+/// z = (2y − 1) s, the score for what is true: −log p = softplus(−z), −log(1 − p) = softplus(z).
+fn margin(b: &mut Builder, scores: ValueId, target: ValueId) -> Built {
+    let (two, one) = (b.constant(2.0), b.constant(1.0));
+    let doubled = b.mul(target, two)?;
+    let sign = b.binary(BinaryOp::Sub, doubled, one)?;
+    b.mul(scores, sign)
+}
+
+/// (1 − p)^γ (−log p) = exp(−γ softplus(z)) softplus(−z).
+fn sigmoid_focal(b: &mut Builder, gamma: f32, scores: ValueId, target: ValueId) -> Built {
+    let margin = margin(b, scores, target)?;
+    let against = b.unary(UnaryOp::Neg, margin)?;
+    let surprise = b.unary(UnaryOp::Softplus, against)?;
+    let certainty = b.unary(UnaryOp::Softplus, margin)?;
+    let gamma = b.constant(-gamma);
+    let exponent = b.mul(certainty, gamma)?;
+    let factor = b.unary(UnaryOp::Exp, exponent)?;
+    b.mul(factor, surprise)
+}
+
+/// With c = −log softmax(scores)\[class\]: max(1 − exp(−c), ε)^γ c, where the power is exp(γ log …).
+fn softmax_focal(b: &mut Builder, gamma: f32, scores: ValueId, class: ValueId) -> Built {
+    let surprise = b.op(Op::CrossEntropy { smoothing: 0.0 }, &[scores, class])?;
+    let log = b.unary(UnaryOp::Neg, surprise)?;
+    let sure = b.unary(UnaryOp::Exp, log)?;
+    let (one, least, gamma) = (b.constant(1.0), b.constant(LEAST_DOUBT), b.constant(gamma));
+    let doubt = b.binary(BinaryOp::Sub, one, sure)?;
+    let doubt = b.binary(BinaryOp::Max, doubt, least)?;
+    let log = b.unary(UnaryOp::Log, doubt)?;
+    let exponent = b.mul(log, gamma)?;
+    let factor = b.unary(UnaryOp::Exp, exponent)?;
+    b.mul(factor, surprise)
+}
+
+/// |s − y|.
+fn size(b: &mut Builder, scores: ValueId, target: ValueId) -> Built {
+    let error = b.binary(BinaryOp::Sub, scores, target)?;
+    b.unary(UnaryOp::Abs, error)
+}
+
+/// m² / 2 + δ (e − m), with e = |s − y| and m = min(e, δ).
+fn huber(b: &mut Builder, delta: f32, scores: ValueId, target: ValueId) -> Built {
+    let size = size(b, scores, target)?;
+    let delta = b.constant(delta);
+    let near = b.binary(BinaryOp::Min, size, delta)?;
+    let square = b.unary(UnaryOp::Square, near)?;
+    let half = b.constant(0.5);
+    let quadratic = b.mul(square, half)?;
+    let beyond = b.binary(BinaryOp::Sub, size, near)?;
+    let linear = b.mul(beyond, delta)?;
+    b.add(quadratic, linear)
+}
+
+/// e² sigmoid(α (e − γ)), with e = |s − y|.
+fn shrinkage(b: &mut Builder, alpha: f32, gamma: f32, scores: ValueId, target: ValueId) -> Built {
+    let size = size(b, scores, target)?;
+    let (alpha, gamma) = (b.constant(alpha), b.constant(gamma));
+    let beyond = b.binary(BinaryOp::Sub, size, gamma)?;
+    let steep = b.mul(beyond, alpha)?;
+    let share = b.unary(UnaryOp::Sigmoid, steep)?;
+    let square = b.unary(UnaryOp::Square, size)?;
+    b.mul(square, share)
 }
 
 fn add_weighted(

@@ -43,6 +43,8 @@ pub struct Lowered {
     pub passes: Vec<(String, Vec<Snapshot>)>,
 }
 
+pub use loss::each_loss;
+
 pub type Wrong = Vec<Diagnostic>;
 
 /// Lowers an experiment for a graph that is built.

@@ -29,7 +29,7 @@ pub use cx::Cx;
 pub use experiment::{Experiment, NodeEncoder};
 pub use graph::CheckedGraph;
 pub use library::Library;
-pub use loss::Loss;
+pub use loss::{ClassWeights, Loss, Over};
 pub use param::CheckedParam;
 pub use predict::Predict;
 pub use trainer::{Training, show_fanouts};

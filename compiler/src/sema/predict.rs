@@ -53,15 +53,16 @@ impl ExperimentCx<'_, '_> {
         }
         self.settings_of(body);
         let defaults = match kind {
-            LabelKind::Class | LabelKind::Classes => "any.class",
+            LabelKind::Class => "any.class",
+            LabelKind::Classes => "any.classes",
             LabelKind::Float => "any.float",
         };
         let default = self.defaults.predict(defaults).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
         let decode = get("decode").and_then(|s| self.decode(&s, &mut lines));
-        let loss = get("loss").and_then(|s| self.loss(&s, kind, &mut lines));
-        let metrics = get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines));
+        let loss = get("loss").and_then(|s| self.loss(&s, checked, &mut lines));
+        let metrics = get("metrics").and_then(|s| self.metrics(&s, checked, &mut lines));
         let weight = get("weight").and_then(|s| self.weight(&s, &mut lines));
         Some(Predict {
             name: show_target(&body.target),
@@ -158,23 +159,19 @@ impl ExperimentCx<'_, '_> {
             };
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
         }
-        self.runs(ty, found?, owner.span.to(name.span))?;
-        Some((ty, found?))
+        let found = found?;
+        self.runs(ty, owner.span.to(name.span))?;
+        Some((ty, found))
     }
 
-    /// Labels that a graph can hold and that no model learns yet.
-    fn runs(&mut self, ty: usize, label: usize, span: Span) -> Option<()> {
-        let (code, message, help) = if self.graph.plan.graphs == Some(ty) {
-            let message = "prediction on whole graphs does not run yet";
-            (codes::NOT_YET_GRAPH_PREDICTION, message, "predict a label of the nodes: `predict atom.kind`")
-        } else if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
-            let message = "labels of several classes are not learned yet";
-            let help = "for now give each class a label of its own, a bool column with `: class`";
-            (codes::NOT_YET_MULTI_LABEL, message, help)
-        } else {
+    /// Targets that a graph can hold and that no model learns yet.
+    fn runs(&mut self, ty: usize, span: Span) -> Option<()> {
+        if self.graph.plan.graphs != Some(ty) {
             return Some(());
-        };
-        self.cx.error_help(code, message, span, "", help);
+        }
+        let message = "prediction on whole graphs does not run yet";
+        let help = "predict a label of the nodes: `predict atom.kind`";
+        self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
         None
     }
 

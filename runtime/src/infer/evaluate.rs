@@ -2,22 +2,22 @@
 
 use super::{Computed, InferError, Inference, Wanted};
 use crate::comm::Communicator;
+use crate::metrics::Judged;
 use crate::store::Params;
 use crate::train::Job;
-use crate::train::batches::{is_labelled, labelled};
-use crate::train::metrics::{Confusion, ErrorSums, Sums};
+use crate::train::batches::{is_labelled, label_of, labelled};
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Plan, Predict, Task};
+use gsl_plan::plan::{Metric, Plan, Predict};
 
-/// Sums by predict over the labelled nodes of `part`; no pass over the graph where there are none.
+/// By predict, the labelled nodes of `part`; no pass over the graph where there are none.
 pub fn evaluate(
     inference: &mut Inference,
     job: Job,
     params: &Params,
     comm: &dyn Communicator,
     part: Part,
-) -> Result<Vec<Sums>, InferError> {
+) -> Result<Vec<Judged>, InferError> {
     let wanted = labelled(job.plan, job.view, part);
     let computed = if wanted.iter().all(|(_, ids)| ids.is_empty()) {
         Computed::default()
@@ -27,35 +27,25 @@ pub fn evaluate(
     Ok(judge(job.plan, job.view, &computed, part))
 }
 
-/// Sums by predict over the labelled nodes of `part`, from scores that are there.
-pub fn judge(plan: &Plan, view: &dyn GraphView, computed: &Computed, part: Part) -> Vec<Sums> {
+/// By predict, the labelled nodes of `part`, from scores that are there.
+pub fn judge(plan: &Plan, view: &dyn GraphView, computed: &Computed, part: Part) -> Vec<Judged> {
     let scores = |i: usize| computed.scores.get(i).and_then(Option::as_ref);
     let of = |(i, predict): (usize, &Predict)| {
-        let mut sums = empty(predict);
-        let Some(rows) = scores(i) else { return sums };
-        let labels = view.label(predict.ty, predict.label);
+        let mut judged = Judged::new(&predict.task, &asked(plan, i));
+        let Some(rows) = scores(i) else { return judged };
         let nodes = 0..view.node_count(predict.ty) as u32;
         for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-            add(&mut sums, predict, labels[v as usize], rows.row(v));
+            judged.add(label_of(view, predict, v), rows.row(v));
         }
-        sums
+        judged.finish();
+        judged
     };
     plan.predicts.iter().enumerate().map(of).collect()
 }
 
-fn empty(predict: &Predict) -> Sums {
-    match &predict.task {
-        Task::Classification { classes } => Sums::Classes(Confusion::new(classes.len())),
-        Task::Regression { .. } => Sums::Errors(ErrorSums::default()),
-    }
-}
-
-fn add(sums: &mut Sums, predict: &Predict, label: f32, scores: &[f32]) {
-    match (sums, &predict.task) {
-        (Sums::Classes(c), _) => c.add(label as usize, scores),
-        (Sums::Errors(e), Task::Regression { mean, std }) => {
-            e.add(f64::from(scores[0]) * std + mean, f64::from(label));
-        }
-        _ => {}
-    }
+/// Metrics that can be asked of a `predict`: its own, and those that are watched.
+fn asked(plan: &Plan, index: usize) -> Vec<Metric> {
+    let stop = plan.trainer.stop.as_ref().map(|stop| stop.monitor);
+    let watched = stop.into_iter().chain(plan.trainer.best).filter(|m| m.predict == index);
+    plan.predicts[index].metrics.iter().copied().chain(watched.map(|m| m.metric)).collect()
 }

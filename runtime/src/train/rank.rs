@@ -1,12 +1,11 @@
 //! One rank's part of a step: sample, run, exchange, update.
 
-use super::batches::{is_labelled, share};
-use super::{Job, TrainError};
+use super::batches::share;
+use super::{Job, TrainError, weights};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal};
 use crate::sample::{Block, Sampler, sample_key};
 use crate::store::{Gradient, Params, RowGradient};
-use gsl_plan::graph::Part;
 use gsl_plan::plan::{ParamKind, Predict};
 
 /// What a rank holds from step to step. All ranks hold equal parameters at all times.
@@ -84,10 +83,10 @@ impl<'a> Rank<'a> {
         Ok(())
     }
 
-    /// 1 / Σ weights over the batch on all ranks; 0 for a batch without labels.
+    /// 1 / Σ shares over the batch on all ranks; 0 for a batch without labels.
     fn loss_scale(&self, predict: &Predict, batch: &[(u32, &[u32])]) -> f32 {
         let seeds = batch.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
-        let sum: f64 = seeds.map(|&v| f64::from(seed_weight(self.job, predict, v))).sum();
+        let sum: f64 = seeds.map(|&v| weights::share(self.job.view, predict, v)).sum();
         if sum > 0.0 { (1.0 / sum) as f32 } else { 0.0 }
     }
 
@@ -96,7 +95,7 @@ impl<'a> Rank<'a> {
         for (weights, predict) in self.weights.iter_mut().zip(&job.plan.predicts) {
             weights.clear();
             let own = seeds.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
-            weights.extend(own.map(|&v| seed_weight(job, predict, v)));
+            own.for_each(|&v| weights::push(job.view, predict, v, weights));
         }
     }
 
@@ -158,16 +157,4 @@ impl<'a> Rank<'a> {
         }
         Ok(())
     }
-}
-
-/// The weight of node `v` in the loss of `predict`: its class's weight, or 1; 0 if it does not train.
-fn seed_weight(job: Job, predict: &Predict, v: u32) -> f32 {
-    if !is_labelled(job.view, predict, v, Part::Train) {
-        return 0.0;
-    }
-    if predict.class_weights.is_empty() {
-        return 1.0;
-    }
-    let class = job.view.label(predict.ty, predict.label)[v as usize] as usize;
-    predict.class_weights.get(class).copied().unwrap_or(1.0)
 }
