@@ -60,7 +60,7 @@ impl ClassRows {
         self.means.add(|metric| of_row(metric, classes()));
         if self.orders.are_wanted() {
             let odds = log_odds(scores).into_iter().enumerate();
-            odds.for_each(|(class, odds)| self.orders.add(class, row, odds, class == truth));
+            odds.for_each(|(class, odds)| self.orders.add(class, row, f64::from(odds), class == truth));
         }
     }
 

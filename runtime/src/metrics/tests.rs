@@ -389,9 +389,9 @@ proptest! {
 
     /// The score of a class against all others orders rows as its probability does.
     #[test]
-    fn odds_are_of_the_probability(scores in prop::collection::vec(-20f32..20.0, 2..6)) {
+    fn odds_are_of_the_probability(scores in prop::collection::vec(-6f32..6.0, 2..6)) {
         for (odds, p) in row::log_odds(&scores).into_iter().zip(softmax(&scores)) {
-            prop_assert!((odds - (p / (1.0 - p)).ln()).abs() < 1e-5 * (1.0 + odds.abs()));
+            prop_assert!((f64::from(odds) - (p / (1.0 - p)).ln()).abs() < 1e-5);
         }
     }
 }
