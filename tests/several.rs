@@ -72,7 +72,7 @@ fn several_classes_are_learned_and_written_with_their_probabilities() {
     for (tested, name) in [(tags, "roc_auc"), (tags, "ndcg"), (sold, "roc_auc"), (sold, "average_precision")]
     {
         let value = tested["metrics"][name].as_f64().expect("a number");
-        assert!(value > 0.9, "{name} {value}");
+        assert!(value > 0.8, "{name} {value}");
         let interval = tested["intervals"][name].as_array().expect("an interval");
         assert!(interval[0].as_f64() <= Some(value) && Some(value) <= interval[1].as_f64());
     }

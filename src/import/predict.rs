@@ -249,14 +249,14 @@ impl<'a> Cx<'_, 'a> {
             };
             return Ok(vec![usual.to_owned()]);
         };
-        let classes = own.get("num_classes", self.settings).and_then(|at| at.whole().ok());
+        let classes = || own.get("num_classes", self.settings).and_then(|at| at.whole().ok());
         let mut found: Vec<String> = Vec::new();
         for at in at.list_or_one() {
             let word = at.text()?.to_lowercase();
             let call = metric(&word).ok_or_else(|| at.wrong("a metric of GraphStorm"))?;
             let of_two = ["hits_at", "precision_at_recall", "recall_at_precision"];
             if of_two.iter().any(|name| call.starts_with(name))
-                && (several || classes.is_some_and(|n| n != 2))
+                && (several || classes().is_some_and(|n| n != 2))
             {
                 notes.lost(
                     &at.path,
