@@ -11,7 +11,7 @@ use crate::world::FileWorld;
 use gsl_compiler::diag;
 use gsl_runtime::graph::Graph;
 use gsl_runtime::report::Events;
-use gsl_runtime::report::progress::{Progress, show};
+use gsl_runtime::report::progress::{Progress, show_with_intervals};
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,7 +51,7 @@ fn run(args: &RunArgs, goal: Goal, color: bool) -> Done {
     if args.file.json { say_json(&outcome) } else { say(&summary(&outcome)) }
 }
 
-/// `test package.section: accuracy 0.8421, f1_macro 0.7010 (12687 rows)`
+/// `test package.section: accuracy 0.8421 [0.8357, 0.8483], f1_macro 0.7010 [0.6890, 0.7122] (12687 rows)`
 fn summary(outcome: &Outcome) -> String {
     let mut text = String::new();
     for tested in &outcome.tested {
@@ -59,7 +59,7 @@ fn summary(outcome: &Outcome) -> String {
             "{}: test {}: {} ({} rows)\n",
             outcome.experiment,
             tested.predict,
-            show(&tested.metrics),
+            show_with_intervals(&tested.metrics, &tested.intervals),
             tested.rows
         );
     }

@@ -59,10 +59,12 @@ impl Report {
 
 /// Compares the gradients of `plan`, which must have been lowered on [`toy_facts`].
 pub fn check(plan: &Plan, seed: u64) -> Result<Report, String> {
-    let toy = Toy::new(&plan.facts, seed);
+    let toy = Toy::new(plan, seed);
     let (block, pairs) = block(plan, &toy)?;
-    let weights: Vec<Vec<f32>> = plan.predicts.iter().map(|p| vec![1.0; block.seeds(p.ty).len()]).collect();
-    let scales: Vec<f32> = weights.iter().map(|w| 1.0 / w.len().max(1) as f32).collect();
+    let seeds = |p: &gsl_plan::plan::Predict| block.seeds(p.ty).len();
+    let weights: Vec<Vec<f32>> =
+        plan.predicts.iter().map(|p| vec![1.0; seeds(p) * p.task.label_width()]).collect();
+    let scales: Vec<f32> = plan.predicts.iter().map(|p| 1.0 / seeds(p).max(1) as f32).collect();
     let params = Params::new(&plan.params, seed);
     let forward = without_dropout(&plan.train.forward);
     let still = Plan { train: recompiled(plan, &forward)?, ..plan.clone() };

@@ -13,14 +13,14 @@ use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::write::write_all;
 use gsl_runtime::infer::{Computed, Inference, Wanted};
+use gsl_runtime::metrics::{Judged, Times, intervals};
 use gsl_runtime::report::event::{Position, peak_memory};
 use gsl_runtime::report::jsonl::JsonLines;
 use gsl_runtime::report::progress::Progress;
 use gsl_runtime::report::{Event, Events, Reader};
 use gsl_runtime::store::Params;
 use gsl_runtime::train::checkpoint::{self, CheckpointError, write_atomically};
-use gsl_runtime::train::metrics::Sums;
-use gsl_runtime::train::{Job, Options, TrainError, train};
+use gsl_runtime::train::{Job, Options, TrainError, train, unseen};
 use gsl_runtime::view::Messages;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -255,6 +255,9 @@ fn fit(
     events: &Events,
     place: &Place,
 ) -> Result<Params, Failure> {
+    for message in unseen(plan, graphs.whole) {
+        events.send(Event::Warning { message });
+    }
     let options = Options {
         ranks: args.ranks as usize,
         resume: args.resume,
@@ -303,6 +306,9 @@ fn infer(
 pub struct Tested {
     pub predict: String,
     pub metrics: BTreeMap<String, f64>,
+    pub intervals: BTreeMap<String, [f64; 2]>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_class: BTreeMap<String, Vec<Option<f64>>>,
     pub rows: u64,
 }
 
@@ -314,24 +320,31 @@ fn test(
     computed: &Computed,
     events: &Events,
 ) -> Result<Vec<Tested>, Failure> {
-    let sums = events.stage("test", || {
+    let judged = events.stage("test", || {
         judge(inference, plan, graphs.whole, params, computed, &Solo, Part::Test).map_err(Failure::new)
     })?;
-    let tested = plan.predicts.iter().zip(sums).filter(|(_, sums)| sums.rows() > 0);
-    Ok(tested.map(|(predict, sums)| tell_test(predict, sums, events)).collect())
+    let tested = plan.predicts.iter().zip(judged).filter(|(_, judged)| judged.rows() > 0);
+    Ok(tested.map(|(predict, judged)| tell_test(predict, &judged, plan.seed, events)).collect())
 }
 
-fn tell_test(predict: &gsl_plan::plan::Predict, sums: Sums, events: &Events) -> Tested {
-    let metrics: BTreeMap<String, f64> =
-        predict.metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect();
-    let classes = match &predict.task {
-        gsl_plan::plan::Task::Classification { classes } => classes.clone(),
-        _ => Vec::new(),
+fn tell_test(predict: &gsl_plan::plan::Predict, judged: &Judged, seed: u64, events: &Events) -> Tested {
+    let tested = Tested {
+        predict: predict.name.clone(),
+        metrics: judged.named(&predict.metrics),
+        intervals: intervals(judged, &predict.metrics, seed),
+        by_class: judged.named_by_class(predict),
+        rows: judged.rows() as u64,
     };
-    let rows = sums.rows();
-    let (name, shown) = (predict.name.clone(), metrics.clone());
-    events.send(Event::Tested { predict: name.clone(), classes, metrics: shown, sums });
-    Tested { predict: name, metrics, rows }
+    let told = tested.clone();
+    events.send(Event::Tested {
+        predict: told.predict,
+        classes: predict.task.classes().to_vec(),
+        metrics: told.metrics,
+        intervals: told.intervals,
+        by_class: told.by_class,
+        sums: judged.sums(Times::Once),
+    });
+    tested
 }
 
 fn write(

@@ -1,22 +1,12 @@
-//! Gradients of every layer of the standard library and of a user's own layer: the compiled schedule against the reference backend
+//! Gradients of every layer of the standard library, of a user's own layer and of every loss: the compiled schedule against the reference backend
 //! and against finite differences.
 
 mod support;
 
 use support::{command, root};
 
-#[test]
-fn every_standard_layer_agrees_with_the_oracle() {
-    assert_eq!(agreeing("layers.gsl"), 12);
-}
-
-#[test]
-fn decoders_and_losses_of_pairs_agree_with_the_oracle() {
-    assert_eq!(agreeing("pairs.gsl"), 13);
-}
-
-/// How many experiments of a file have gradients that agree; all do.
-fn agreeing(file: &str) -> usize {
+/// What `gsc check --gradients` says of a file that passes.
+fn checked(file: &str) -> String {
     let cache = support::Folder::new();
     let file = root().join("tests/gradients").join(file);
     let args = [
@@ -30,5 +20,20 @@ fn agreeing(file: &str) -> usize {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{text}");
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    text.matches("gradients agree").count()
+    text
+}
+
+#[test]
+fn every_standard_layer_agrees_with_the_oracle() {
+    assert_eq!(checked("layers.gsl").matches("gradients agree").count(), 12);
+}
+
+#[test]
+fn decoders_and_losses_of_pairs_agree_with_the_oracle() {
+    assert_eq!(checked("pairs.gsl").matches("gradients agree").count(), 13);
+}
+
+#[test]
+fn every_loss_agrees_with_the_oracle() {
+    assert_eq!(checked("losses.gsl").matches("gradients agree").count(), 10);
 }

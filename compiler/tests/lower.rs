@@ -18,6 +18,7 @@ fn facts(plan: &GraphPlan) -> GraphFacts {
     let feature = |f: &Feature| FeatureFacts { name: f.name.clone(), width: 3, ..FeatureFacts::default() };
     let label = |l: &Label| {
         let classes = match l.kind {
+            LabelKind::Class if l.name == "essential" => vec!["false".to_owned(), "true".to_owned()],
             LabelKind::Class | LabelKind::Classes => vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
             LabelKind::Float => Vec::new(),
         };

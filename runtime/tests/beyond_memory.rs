@@ -152,7 +152,7 @@ proptest! {
         edges in prop::collection::vec((0..PEOPLE, 0..PEOPLE), 4..400),
         parallel in prop_oneof![Just(Parallel::Keep), Just(Parallel::Count)],
         loops in prop_oneof![Just(Loops::Keep), Just(Loops::Drop), Just(Loops::Add)],
-        memory in 2_600u64..9_000,
+        memory in 4_800u64..12_000,
         threads in 1usize..4,
     ) {
         let folder = tempfile::tempdir().unwrap();

@@ -98,7 +98,7 @@ fn width(expr: &FeatureExpr) -> usize {
 }
 
 fn label(label: &Label, classes: Vec<String>) -> LabelFacts {
-    let classes = if label.kind == LabelKind::Class { classes } else { Vec::new() };
+    let classes = if label.kind == LabelKind::Float { Vec::new() } else { classes };
     LabelFacts {
         name: label.name.clone(),
         train_counts: vec![2; classes.len()],
@@ -116,7 +116,9 @@ pub struct Toy {
 }
 
 impl Toy {
-    pub fn new(facts: &GraphFacts, seed: u64) -> Self {
+    /// For the graph of `plan`.
+    pub fn new(plan: &Plan, seed: u64) -> Self {
+        let facts = &plan.facts;
         let key = Key::new(seed, u32::from_be_bytes(*b"toys"));
         let counts: Vec<usize> = facts.nodes.iter().map(|n| n.count as usize).collect();
         let mut graph = MemoryGraph::new(&counts);
@@ -127,7 +129,8 @@ impl Toy {
                 graph.add_node_feature(ty as u32, feature.width, data);
             }
             for (i, label) in node.labels.iter().enumerate() {
-                let values = values(key.fold(200 + i as u64), label, counts[ty]);
+                let several = plan.graph.nodes[ty].labels[i].kind == LabelKind::Classes;
+                let values = values(key.fold(200 + i as u64), label, several, counts[ty]);
                 graph.add_label(ty as u32, values, vec![Part::Train as u8; counts[ty]]);
             }
         }
@@ -147,7 +150,9 @@ impl Toy {
                 graph.add_edge_feature(id, feature.width, data);
             }
             for (i, label) in relation.labels.iter().enumerate() {
-                let values = values(key.fold(200 + i as u64), label, pairs.len());
+                let declared = plan.graph.edges[relation.declared_by].labels.get(i);
+                let several = declared.is_some_and(|label| label.kind == LabelKind::Classes);
+                let values = values(key.fold(200 + i as u64), label, several, pairs.len());
                 graph.add_edge_label(id, &values, &vec![Part::Train as u8; pairs.len()]);
             }
             edges.push(pairs.len());
@@ -156,10 +161,11 @@ impl Toy {
     }
 }
 
-/// A class or a number for each row.
-fn values(key: Key, label: &LabelFacts, rows: usize) -> Vec<f32> {
+/// A class or a number for each row, or of several classes a 0 or 1 for each.
+fn values(key: Key, label: &LabelFacts, several: bool, rows: usize) -> Vec<f32> {
     match label.classes.len() {
         0 => normal(key, rows),
+        n if several => (0..rows * n).map(|v| key.below_at(v as u64, 2) as f32).collect(),
         n => (0..rows).map(|v| key.below_at(v as u64, n as u32) as f32).collect(),
     }
 }
@@ -207,8 +213,10 @@ impl World<'_> {
     pub fn leaf(&self, value: &Value) -> Option<Vec<f32>> {
         let view = &self.toy.graph;
         let rows = self.block.rows(value.domain);
-        let scalar = |ty: u32, of: &[f32]| -> Vec<f32> {
-            self.block.ids(ty)[..rows].iter().map(|&v| of[v as usize]).collect()
+        let width = value.width();
+        let numbers = |ty: u32, of: &[f32]| -> Vec<f32> {
+            let ids = &self.block.ids(ty)[..rows];
+            ids.iter().flat_map(|&v| &of[v as usize * width..][..width]).copied().collect()
         };
         match (&value.op, value.domain) {
             (Op::Param { param }, _) => Some(self.params.values(*param).to_vec()),
@@ -234,8 +242,8 @@ impl World<'_> {
                     self.block.ids(ty)[..rows].iter().flat_map(|&v| table.row(v as usize).to_vec()).collect(),
                 )
             }
-            (Op::Degree, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.degree(ty))),
-            (Op::Label { label }, Domain::Nodes { ty, .. }) => Some(scalar(ty, view.label(ty, *label))),
+            (Op::Degree, Domain::Nodes { ty, .. }) => Some(numbers(ty, view.degree(ty))),
+            (Op::Label { label }, Domain::Nodes { ty, .. }) => Some(numbers(ty, view.label(ty, *label))),
             (Op::SeedWeight { predict }, _) => Some(self.weights[*predict as usize].clone()),
             (Op::LossScale { predict }, _) => Some(vec![self.scales[*predict as usize]]),
             _ => None,

@@ -53,7 +53,7 @@ pub fn of_settings(
     }
     statements.extend(cx.training(tasks, lr.as_deref(), notes)?);
     statements.extend(cx.outputs(tasks, paths, notes)?);
-    if !runs(graph, tasks, &statements) {
+    if !runs(tasks, &statements) {
         notes.changed(
             "gsf",
             "what does not run yet is written as the language has it: `gsc check` names each with its code",
@@ -71,10 +71,10 @@ pub fn of_settings(
 }
 
 /// Whether everything that the experiment says runs today: labels of one node type, features that are numbers.
-fn runs(graph: &Graph, tasks: &[Task], statements: &[String]) -> bool {
+fn runs(tasks: &[Task], statements: &[String]) -> bool {
     const NOT_YET: [&str; 3] = ["average(", "Bert(", "-> "];
     let mut owners = tasks.iter().map(|task| match task.target {
-        Target::Label(owner @ Owner::Node(_), label) if !graph.labels(owner)[label].is_multi => Some(owner),
+        Target::Label(owner @ Owner::Node(_), _) => Some(owner),
         _ => None,
     });
     let first = owners.next().flatten();

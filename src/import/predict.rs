@@ -1,6 +1,5 @@
 //! Predictions of labels: decoder, loss and metrics of a task.
 
-use super::fields::At;
 use super::graph::Owner;
 use super::model::Cx;
 use super::notes::Notes;
@@ -10,13 +9,23 @@ use super::tasks::{Target, Task, name_of, of_type};
 use super::text;
 use crate::source::Failure;
 
-/// What GSL measures and GraphStorm's name for it: the call, and the name to watch.
-const METRICS: [(&str, &str, &str); 5] = [
-    ("accuracy", "accuracy", "accuracy"),
-    ("f1_score", "f1(average: macro)", "f1_macro"),
-    ("rmse", "rmse", "rmse"),
-    ("mae", "mae", "mae"),
-    ("mse", "loss", "loss"),
+/// GraphStorm's names of metrics, and what GSL calls them. The last number of a name is its argument.
+const METRICS: [(&str, &str); 15] = [
+    ("accuracy", "accuracy"),
+    ("f1_score", "f1(average: macro)"),
+    ("per_class_f1_score", "f1(average: each)"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("fscore_at", "fbeta(beta: #)"),
+    ("roc_auc", "roc_auc"),
+    ("per_class_roc_auc", "roc_auc(average: each)"),
+    ("precision_recall", "average_precision"),
+    ("hit_at", "hits_at(k: #)"),
+    ("precision_at_recall", "precision_at_recall(recall: #)"),
+    ("recall_at_precision", "recall_at_precision(precision: #)"),
+    ("rmse", "rmse"),
+    ("mae", "mae"),
+    ("mse", "mse"),
 ];
 
 impl<'a> Cx<'_, 'a> {
@@ -31,7 +40,7 @@ impl<'a> Cx<'_, 'a> {
         let target = match &task.target {
             Target::Label(owner, label) => {
                 self.check_masks(task, *owner, *label, notes)?;
-                self.label_settings(own, *owner, &mut body, notes)?;
+                self.label_settings(own, (*owner, *label), &mut body, notes)?;
                 self.field(*owner, &self.graph.labels(*owner)[*label].column)?
             }
             Target::Link(relation) => {
@@ -91,7 +100,7 @@ impl<'a> Cx<'_, 'a> {
     fn label_settings(
         &self,
         own: &TaskSettings,
-        owner: Owner,
+        (owner, label): (Owner, usize),
         body: &mut Vec<String>,
         notes: &mut Notes,
     ) -> Result<(), Failure> {
@@ -108,11 +117,12 @@ impl<'a> Cx<'_, 'a> {
         } else {
             self.edge_settings(own, notes)?;
         }
-        body.push(format!("loss = {}", self.loss(own, &name_of(self.graph, owner), notes)?));
-        let metrics = self.metrics(own, notes)?;
+        let several = self.graph.labels(owner)[label].is_multi;
+        let name = name_of(self.graph, owner);
+        body.push(format!("loss = {}", self.loss(own, &name, several, notes)?));
+        let metrics = self.metrics(own, several, notes)?;
         if !metrics.is_empty() {
-            let calls: Vec<&str> = metrics.iter().map(|(call, _)| *call).collect();
-            body.push(format!("metrics = {}", calls.join(", ")));
+            body.push(format!("metrics = {}", metrics.join(", ")));
         }
         Ok(())
     }
@@ -152,63 +162,111 @@ impl<'a> Cx<'_, 'a> {
         Ok(())
     }
 
-    fn loss(&self, own: &TaskSettings, ty: &str, notes: &mut Notes) -> Result<String, Failure> {
-        let regression = matches!(own.kind, TaskKind::NodeRegression | TaskKind::EdgeRegression);
-        if regression {
-            if let Some(at) = own.get("regression_loss_func", self.settings)
-                && at.word(&["mse", "shrinkage"])? == "shrinkage"
-            {
-                notes.lost(
-                    at.path,
-                    "there is no shrinkage loss: `huber` is the nearest that is not squared far out",
-                );
-                return Ok("huber".to_owned());
-            }
-            notes.changed(
-                &own.path,
-                "`mse` is of the label standardised by its training rows; metrics are in its own unit",
-            );
-            return Ok("mse".to_owned());
+    fn loss(
+        &self,
+        own: &TaskSettings,
+        ty: &str,
+        several: bool,
+        notes: &mut Notes,
+    ) -> Result<String, Failure> {
+        if matches!(own.kind, TaskKind::NodeRegression | TaskKind::EdgeRegression) {
+            return self.loss_of_numbers(own, notes);
         }
-        if let Some(at) = own.get("class_loss_func", self.settings)
-            && at.word(&["cross_entropy", "focal"])? == "focal"
-        {
-            notes.lost(at.path, "there is no focal loss: `cross_entropy(weights: balanced)` is the nearest");
-            return Ok("cross_entropy(weights: balanced)".to_owned());
+        let weights = self.weights(own, "imbalance_class_weights", ty, notes)?;
+        let weights = weights.map(|list| format!("weights: {list}"));
+        if self.is_focal(own)? {
+            let alpha = self.number_of(own, "alpha", 0.25)?;
+            let alpha = if alpha < 0.0 { "none".to_owned() } else { text::number(alpha) };
+            let gamma = text::number(self.number_of(own, "gamma", 2.0)?);
+            return Ok(format!("focal(gamma: {gamma}, alpha: {alpha})"));
         }
-        let weights = ["imbalance_class_weights", "multilabel_weights"].into_iter();
-        let weights: Vec<At> = weights
-            .filter_map(|key| own.get(key, self.settings))
-            .filter(|at| of_type(at, ty).is_some())
-            .collect();
-        for at in &weights {
-            notes.lost(
-                &at.path,
-                "there are no weights by hand: `weights: balanced` weighs a class by its rarity",
-            );
-        }
-        Ok(if weights.is_empty() { "cross_entropy" } else { "cross_entropy(weights: balanced)" }.to_owned())
+        let (name, positive) = match several {
+            true => ("bce", self.weights(own, "multilabel_weights", ty, notes)?),
+            false => ("cross_entropy", None),
+        };
+        let positive = positive.map(|list| format!("positive: {list}"));
+        let args: Vec<String> = weights.into_iter().chain(positive).collect();
+        Ok(if args.is_empty() { name.to_owned() } else { format!("{name}({})", args.join(", ")) })
     }
 
-    /// The metrics that GSL has, with the names to watch.
+    fn loss_of_numbers(&self, own: &TaskSettings, notes: &mut Notes) -> Result<String, Failure> {
+        let shrinks = self.is_shrinkage(own)?;
+        let name = if shrinks { "shrinkage" } else { "mse" };
+        let text = format!(
+            "`{name}` is of the label standardised by its training rows; metrics are in its own unit"
+        );
+        notes.changed(&own.path, &text);
+        if !shrinks {
+            return Ok(name.to_owned());
+        }
+        let (alpha, gamma) = (self.number_of(own, "alpha", 10.0)?, self.number_of(own, "gamma", 0.2)?);
+        Ok(format!("shrinkage(alpha: {}, gamma: {})", text::number(alpha), text::number(gamma)))
+    }
+
+    fn is_focal(&self, own: &TaskSettings) -> Result<bool, Failure> {
+        let said = own.get("class_loss_func", self.settings);
+        said.map_or(Ok(false), |at| Ok(at.word(&["cross_entropy", "focal"])? == "focal"))
+    }
+
+    fn is_shrinkage(&self, own: &TaskSettings) -> Result<bool, Failure> {
+        let said = own.get("regression_loss_func", self.settings);
+        said.map_or(Ok(false), |at| Ok(at.word(&["mse", "shrinkage"])? == "shrinkage"))
+    }
+
+    fn number_of(&self, own: &TaskSettings, key: &str, otherwise: f64) -> Result<f64, Failure> {
+        own.get(key, self.settings).map_or(Ok(otherwise), |at| at.number())
+    }
+
+    /// `"0.2,0.8"` of a type, as a list.
+    fn weights(
+        &self,
+        own: &TaskSettings,
+        key: &str,
+        ty: &str,
+        notes: &mut Notes,
+    ) -> Result<Option<String>, Failure> {
+        let Some(at) = own.get(key, self.settings).and_then(|at| of_type(&at, ty)) else { return Ok(None) };
+        let number =
+            |word: &str| word.trim().parse::<f64>().map_err(|_| at.wrong("numbers with commas between"));
+        let weights = at.text()?.split(',').map(number).collect::<Result<Vec<f64>, Failure>>()?;
+        notes.changed(&at.path, "weights are in the order of the classes, as `gsc inspect` lists them");
+        let weights: Vec<String> = weights.into_iter().map(text::number).collect();
+        Ok(Some(format!("[{}]", weights.join(", "))))
+    }
+
+    /// The metrics, as GSL writes them.
     pub fn metrics(
         &self,
         own: &TaskSettings,
+        several: bool,
         notes: &mut Notes,
-    ) -> Result<Vec<(&'static str, &'static str)>, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let Some(at) = own.get("eval_metric", self.settings) else {
-            return Ok(match own.kind {
-                TaskKind::NodeClassification | TaskKind::EdgeClassification => vec![("accuracy", "accuracy")],
-                _ => vec![("rmse", "rmse")],
-            });
+            let usual = match own.kind {
+                TaskKind::NodeClassification | TaskKind::EdgeClassification if several => "roc_auc",
+                TaskKind::NodeClassification | TaskKind::EdgeClassification => "accuracy",
+                _ => "rmse",
+            };
+            return Ok(vec![usual.to_owned()]);
         };
-        let mut found = Vec::new();
+        let classes = || own.get("num_classes", self.settings).and_then(|at| at.whole().ok());
+        let mut found: Vec<String> = Vec::new();
         for at in at.list_or_one() {
             let word = at.text()?.to_lowercase();
-            match METRICS.iter().find(|(theirs, ..)| *theirs == word) {
-                Some((_, call, watch)) => found.push((*call, *watch)),
-                None => notes
-                    .lost(&at.path, other_metric(&word).ok_or_else(|| at.wrong("a metric of GraphStorm"))?),
+            let call = metric(&word).ok_or_else(|| at.wrong("a metric of GraphStorm"))?;
+            let of_two = ["hits_at", "precision_at_recall", "recall_at_precision"];
+            if of_two.iter().any(|name| call.starts_with(name))
+                && (several || classes().is_some_and(|n| n != 2))
+            {
+                notes.lost(
+                    &at.path,
+                    "it is of two classes: `average_precision` goes through the classes one by one",
+                );
+            } else if several && call == "accuracy" {
+                notes.changed(&at.path, "of several classes GraphStorm's accuracy is `roc_auc`");
+                found.push("roc_auc".to_owned());
+            } else {
+                found.push(call);
             }
         }
         Ok(found)
@@ -218,34 +276,28 @@ impl<'a> Cx<'_, 'a> {
     fn remark_unread(&self, own: &TaskSettings, notes: &mut Notes) -> Result<(), Failure> {
         for key in ["alpha", "gamma"] {
             let links = own.kind == TaskKind::Link && key == "gamma";
-            if let Some(at) = own.get(key, self.settings).filter(|_| !links) {
+            let read = links || self.is_focal(own)? || self.is_shrinkage(own)?;
+            if let Some(at) = own.get(key, self.settings).filter(|_| !read) {
                 at.number()?;
-                notes.lost(at.path, "it belongs to a loss that GSL does not have");
+                notes.needless(at.path, "it belongs to a loss that is not chosen");
             }
         }
         Ok(())
     }
 }
 
-/// What comes nearest to a metric that GSL does not have; nothing if GraphStorm has it neither.
-fn other_metric(word: &str) -> Option<&'static str> {
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| word.starts_with(prefix));
-    if starts(&["per_class_f1_score"]) {
-        Some("the report has F1 of each class")
-    } else if starts(&[
-        "precision_at_recall",
-        "recall_at_precision",
-        "fscore_at",
-        "hit_at",
-        "precision",
-        "recall",
-    ]) {
-        Some(
-            "not a metric of GSL yet: `f1(average: macro)` is the nearest, and the report has precision and recall of each class",
-        )
-    } else if starts(&["roc_auc", "per_class_roc_auc"]) {
-        Some("not a metric of GSL yet: `accuracy` and `f1` are")
-    } else {
-        None
+/// A metric by GraphStorm's name.
+fn metric(word: &str) -> Option<String> {
+    let of = |name: &str| METRICS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
+    if let Some(call) = of(word) {
+        return (!call.contains('#')).then(|| call.to_owned());
     }
+    let (name, argument) = word.rsplit_once('_')?;
+    let argument: f64 = argument.parse().ok()?;
+    of(name).filter(|call| call.contains('#')).map(|call| call.replace('#', &text::number(argument)))
+}
+
+/// What `best` and `stop` call a metric: the name of its function. None of a number for each class.
+pub fn watched(call: &str) -> Option<&str> {
+    (!call.contains("each")).then(|| call.split('(').next().unwrap_or(call))
 }

@@ -4,6 +4,7 @@ use super::fields::At;
 use super::graph::Owner;
 use super::model::Cx;
 use super::notes::Notes;
+use super::predict::watched;
 use super::settings::TaskKind;
 use super::tables::Paths;
 use super::tasks::{Target, Task};
@@ -157,8 +158,10 @@ impl Cx<'_, '_> {
         {
             return Ok(None);
         }
-        let metrics = self.metrics(self.settings_of(task), &mut Notes::default())?;
-        let Some((_, metric)) = metrics.first() else { return Ok(None) };
+        let Target::Label(owner, label) = task.target else { return Ok(None) };
+        let several = self.graph.labels(owner)[label].is_multi;
+        let metrics = self.metrics(self.settings_of(task), several, &mut Notes::default())?;
+        let Some(metric) = metrics.iter().find_map(|call| watched(call)) else { return Ok(None) };
         Ok(Some(match tasks.len() {
             1 => format!("valid.{metric}"),
             _ => format!("valid.{}.{metric}", text::name(&task.label)?),

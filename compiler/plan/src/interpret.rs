@@ -255,7 +255,8 @@ impl Step<'_> {
             (Op::Label { label }, Domain::Nodes { ty, .. }) => self.numbers(b.labels.get(&(ty, *label))),
             (Op::SeedWeight { predict }, _) => {
                 let weights = b.seed_weights.get(predict).ok_or_else(|| unbound("the seed weights"))?;
-                Ok(self.fill(|r, _| weights[r]))
+                let width = self.value.width();
+                Ok(self.fill(|r, c| weights[r * width + c]))
             }
             (Op::RecipCount { rel }, Domain::Nodes { hop, .. }) => {
                 let block = b.block(*rel, hop)?;
@@ -275,7 +276,8 @@ impl Step<'_> {
     fn numbers(&self, stored: Option<&Vec<f64>>) -> Result<Matrix, VerifyError> {
         let stored = stored.ok_or_else(|| unbound("the stored numbers"))?;
         let ids = self.bindings.ids(self.value.domain)?;
-        Ok(self.fill(|r, _| stored[ids[r]]))
+        let width = self.value.width();
+        Ok(self.fill(|r, c| stored[ids[r] * width + c]))
     }
 
     // ----------------------------------------------------------------------------------------------------------- rows

@@ -1,6 +1,7 @@
 //! The plan as a whole: what `gsc train` needs and nothing else, besides the graph.
 
 use crate::graph::{GraphFacts, GraphPlan};
+pub use crate::metric::{Average, Metric};
 use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
 use crate::schedule::Schedule;
@@ -136,8 +137,14 @@ pub struct Predict {
     #[serde(default)]
     pub pairs: Option<Pairs>,
     pub task: Task,
-    /// Per class, from the training counts; empty: all ones.
+    /// Weight of each class in the loss; empty: all ones.
     pub class_weights: Vec<f32>,
+    /// Of several classes: what the weight of a class is multiplied by where a row has it; empty: all ones.
+    #[serde(default)]
+    pub positive_weights: Vec<f32>,
+    /// Of several classes: the loss of a row is the mean over its known classes, else their sum.
+    #[serde(default)]
+    pub mean_over_classes: bool,
     pub metrics: Vec<Metric>,
     pub loss: String,
     pub weight: f32,
@@ -146,6 +153,10 @@ pub struct Predict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Task {
     Classification {
+        classes: Vec<String>,
+    },
+    /// Any number of classes at once: a score of a class is the log-odds of having it.
+    MultiLabel {
         classes: Vec<String>,
     },
     /// Scores are standardised: prediction = score · std + mean.
@@ -157,47 +168,21 @@ pub enum Task {
     Links,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Metric {
-    Accuracy,
-    F1Macro,
-    F1Micro,
-    F1Weighted,
-    Rmse,
-    Mae,
-    R2,
-    /// Mean of 1 / rank.
-    Mrr,
-    /// Share of ranks up to k.
-    Hits(u32),
-    MeanRank,
-    /// 1 - Σ (rank - 1) / Σ (candidates / 2): 1 is perfect, 0 random. Berrendorf et al. 2020.
-    Amri,
-    Loss,
-}
-
-impl Metric {
-    /// The name it has in the language and in every report.
-    pub fn name(self) -> String {
+impl Task {
+    /// Names of the classes by index; none of a regression.
+    pub fn classes(&self) -> &[String] {
         match self {
-            Metric::Accuracy => "accuracy",
-            Metric::F1Macro => "f1_macro",
-            Metric::F1Micro => "f1_micro",
-            Metric::F1Weighted => "f1_weighted",
-            Metric::Rmse => "rmse",
-            Metric::Mae => "mae",
-            Metric::R2 => "r2",
-            Metric::Mrr => "mrr",
-            Metric::Hits(k) => return format!("hits_{k}"),
-            Metric::MeanRank => "mean_rank",
-            Metric::Amri => "amri",
-            Metric::Loss => "loss",
+            Task::Classification { classes } | Task::MultiLabel { classes } => classes.as_slice(),
+            Task::Regression { .. } | Task::Links => &[],
         }
-        .to_owned()
     }
 
-    pub fn higher_is_better(self) -> bool {
-        !matches!(self, Metric::Rmse | Metric::Mae | Metric::MeanRank | Metric::Loss)
+    /// Numbers that the label of one row has.
+    pub fn label_width(&self) -> usize {
+        match self {
+            Task::MultiLabel { classes } => classes.len(),
+            Task::Classification { .. } | Task::Regression { .. } | Task::Links => 1,
+        }
     }
 }
 
@@ -239,7 +224,7 @@ pub struct Stop {
 }
 
 /// A metric of a `predict` on the validation part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Monitor {
     pub predict: usize,
     pub metric: Metric,

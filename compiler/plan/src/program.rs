@@ -177,15 +177,17 @@ pub enum Op {
     RecipCount {
         rel: u32,
     },
-    /// Label `label` (index) of the seeds: class index as f32 (-1 = unlabelled), or the target: Nodes{ty,0} × [].
+    /// Label `label` (index) of the seeds: class index as f32 (-1 = unlabelled), or the target: Nodes{ty,0} × []. Of several
+    /// classes a 0 or 1 for each, 0 where it is not known: Nodes{ty,0} × \[classes\].
     Label {
         label: u32,
     },
-    /// Weight of each seed in the loss of `predict`: 0 for unlabelled, the class weight, … : Nodes{ty,0} × [].
+    /// Weight of each seed in the loss of `predict`: 0 for unlabelled, the class weight, … : Nodes{ty,0} × []. Of several
+    /// classes, of each seed and class: Nodes{ty,0} × \[classes\].
     SeedWeight {
         predict: u32,
     },
-    /// 1 / (sum of SeedWeight over the whole batch on all ranks): Global × [].
+    /// 1 / (sum of SeedWeight over the whole batch on all ranks), of several classes 1 / (labelled seeds): Global × [].
     LossScale {
         predict: u32,
     },

@@ -147,8 +147,9 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
             expect(sig.params.get(*param as usize) == Some(&value.shape), "the parameter has another shape")
         }
         Op::Hidden => expect(on_nodes, "a hidden row is on nodes"),
-        Op::Degree | Op::Label { .. } | Op::SeedWeight { .. } => {
-            expect(on_nodes && value.shape.is_empty(), "one number per node")
+        Op::Degree => expect(on_nodes && value.shape.is_empty(), "one number per node"),
+        Op::Label { .. } | Op::SeedWeight { .. } => {
+            expect(on_nodes && value.shape.len() <= 1, "a number per node, or one per node and class")
         }
         Op::RecipCount { rel } => {
             let dst = sig.relations.get(*rel as usize).map(|r| r.1);

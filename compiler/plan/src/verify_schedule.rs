@@ -242,11 +242,13 @@ impl Walk<'_> {
                 self.wide(Operand::Stored(*from), width, "the stored row")?;
                 self.covers(Operand::Stored(*from), self.buffer(*out)?.domain, "the source")
             }
-            StepKind::RecipCount { out, .. }
-            | StepKind::Label { out, .. }
-            | StepKind::SeedWeight { out, .. } => {
+            StepKind::RecipCount { out, .. } => {
                 let domain = self.out(*out, 1)?;
                 expect(matches!(domain, Domain::Nodes { .. }), || "one number per node".into())
+            }
+            StepKind::Label { out, .. } | StepKind::SeedWeight { out, .. } => {
+                let domain = self.buffer(*out)?.domain;
+                expect(matches!(domain, Domain::Nodes { .. }), || "numbers of nodes".into())
             }
             StepKind::LossScale { out, .. } => self.out(*out, 1).map(|_| ()),
             StepKind::Linear { x, w, batch, k, n, out, .. } => {

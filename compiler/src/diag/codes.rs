@@ -123,6 +123,7 @@ codes! {
     EXPERIMENT_NO_PREDICT  = Error experiment no_predict  "an experiment that predicts nothing";
     EXPERIMENT_NO_SPLIT    = Error experiment no_split    "a prediction of a label that is not split";
     EXPERIMENT_LOSS_TASK   = Error experiment loss_task   "a loss that does not fit its label";
+    EXPERIMENT_CLASS_WEIGHTS = Error experiment class_weights "class weights of another number than the classes";
     EXPERIMENT_METRIC_TASK = Error experiment metric_task "a metric that does not fit its label";
     EXPERIMENT_FANOUTS     = Error experiment fanouts     "fanouts and layers of different number";
     EXPERIMENT_MONITOR     = Error experiment monitor     "something that cannot be watched during training";
@@ -139,7 +140,6 @@ codes! {
     NOT_YET_TEXT              = Error not_yet text              "training of language models";
     NOT_YET_NEIGHBOR_FEATURES = Error not_yet neighbor_features "features built from neighbours";
     NOT_YET_EDGE_ENCODER      = Error not_yet edge_encoder      "encoders of edge features";
-    NOT_YET_MULTI_LABEL       = Error not_yet multi_label       "labels of several classes";
     NOT_YET_COMPOSITE_KEY     = Error not_yet composite_key     "keys of several columns";
     NOT_YET_JOIN              = Error not_yet join              "joins on another column than the key";
     NOT_YET_STAGES            = Error not_yet stages            "training in stages";

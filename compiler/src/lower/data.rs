@@ -6,7 +6,8 @@ use gsl_plan::plan::{Predict, Task, Trainer};
 
 use super::Wrong;
 use crate::diag::{Diagnostic, codes};
-use crate::sema::{self, CheckedGraph, Experiment, Loss, Target};
+use crate::sema::metric::two_classes;
+use crate::sema::{self, CheckedGraph, ClassWeights, Experiment, Loss, Over, Target};
 use crate::syntax::ast::Span;
 
 /// The predictions with their classes and weights.
@@ -74,6 +75,9 @@ fn check(predict: &sema::Predict, stated: Option<(usize, Span)>, known: &LabelFa
         let message = format!("`{}` has {classes} class, and there is nothing to tell apart", predict.name);
         return Some(data(message, "a label needs at least two values"));
     }
+    if let Some(diagnostic) = wrong_weights(predict, classes).or_else(|| wrong_metric(predict, classes)) {
+        return Some(diagnostic);
+    }
     if let Some((stated, span)) = stated.filter(|(n, _)| *n != classes) {
         let message = format!("`{}` has {classes} classes, and {stated} are stated", predict.name);
         let diagnostic = data(message, "correct the number, or leave it out: `: class`");
@@ -82,10 +86,40 @@ fn check(predict: &sema::Predict, stated: Option<(usize, Span)>, known: &LabelFa
     None
 }
 
+/// Weights that are not as many as the classes, which `class(7)` would have said.
+fn wrong_weights(predict: &sema::Predict, classes: usize) -> Option<Diagnostic> {
+    let wrong = |message: String, help: &str| {
+        Some(Diagnostic::new(codes::EXPERIMENT_CLASS_WEIGHTS, message).at(predict.span, "").help(help))
+    };
+    if let Some(list) = predict.loss.lists().find(|list| list.len() != classes) {
+        let message =
+            format!("the loss has {} weights, and `{}` has {classes} classes", list.len(), predict.name);
+        return wrong(
+            message,
+            "give one weight for each class, in the order of the classes, or write `balanced`",
+        );
+    }
+    let alpha = matches!(&predict.loss, Loss::Focal { alpha: Some(_), .. });
+    if alpha && predict.kind == LabelKind::Class && classes != 2 {
+        let message = format!("`alpha` weighs one of two classes, and `{}` has {classes}", predict.name);
+        return wrong(message, "give each class its weight: `focal(weights: balanced)`");
+    }
+    None
+}
+
+/// A metric of two classes where there are others.
+fn wrong_metric(predict: &sema::Predict, classes: usize) -> Option<Diagnostic> {
+    let metric = predict.metrics.iter().find(|m| m.needs_two_classes() && classes != 2)?;
+    let (message, help) = two_classes(*metric, classes);
+    Some(Diagnostic::new(codes::EXPERIMENT_METRIC_TASK, message).at(predict.span, "").help(help))
+}
+
 fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Predict {
+    let classes = || known.classes.clone();
     let task = match predict.kind {
         _ if predict.link.is_some() => Task::Links,
-        LabelKind::Class | LabelKind::Classes => Task::Classification { classes: known.classes.clone() },
+        LabelKind::Class => Task::Classification { classes: classes() },
+        LabelKind::Classes => Task::MultiLabel { classes: classes() },
         LabelKind::Float => Task::Regression { mean: known.mean, std: spread(known) },
     };
     let (ty, label) = match (predict.target, &pairs) {
@@ -93,7 +127,7 @@ fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Pre
         (_, Some(pairs)) => (pairs.ty, pairs.label),
         _ => (0, 0),
     };
-    let balanced = matches!(predict.loss, Loss::CrossEntropy { balanced: true, .. });
+    let (class_weights, positive_weights) = weights(predict, known);
     Predict {
         name: predict.name.clone(),
         ty,
@@ -101,11 +135,54 @@ fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Pre
         parts: known.parts,
         pairs,
         task,
-        class_weights: if balanced { balance(&known.train_counts) } else { Vec::new() },
+        class_weights,
+        positive_weights,
+        mean_over_classes: !matches!(predict.loss, Loss::Bce { over: Over::Sum, .. }),
         metrics: predict.metrics.clone(),
         loss: predict.loss.show(),
         weight: predict.weight as f32,
     }
+}
+
+/// Weights of the classes, and of several classes those of the rows that have them.
+fn weights(predict: &sema::Predict, known: &LabelFacts) -> (Vec<f32>, Vec<f32>) {
+    let several = predict.kind == LabelKind::Classes;
+    match &predict.loss {
+        Loss::CrossEntropy { weights, .. } => (each(weights, || balance(&known.train_counts)), Vec::new()),
+        Loss::Bce { weights, positive, .. } => {
+            (each(weights, Vec::new), each(positive, || rarity(&known.train_counts, known.parts[1])))
+        }
+        Loss::Focal { alpha: Some(alpha), .. } if several => {
+            let of_all = |weight: f64| vec![weight as f32; known.classes.len()];
+            (of_all(1.0 - alpha), of_all(alpha / (1.0 - alpha)))
+        }
+        Loss::Focal { weights, .. } if several => match weights {
+            ClassWeights::Balanced => (Vec::new(), rarity(&known.train_counts, known.parts[1])),
+            _ => (each(weights, Vec::new), Vec::new()),
+        },
+        Loss::Focal { alpha: Some(alpha), .. } => (vec![(1.0 - alpha) as f32, *alpha as f32], Vec::new()),
+        Loss::Focal { weights, .. } => (each(weights, || balance(&known.train_counts)), Vec::new()),
+        Loss::Mse | Loss::Mae | Loss::Huber { .. } | Loss::Shrinkage { .. } | Loss::Link(_) => {
+            Default::default()
+        }
+    }
+}
+
+fn each(weights: &ClassWeights, balanced: impl FnOnce() -> Vec<f32>) -> Vec<f32> {
+    match weights {
+        ClassWeights::Equal => Vec::new(),
+        ClassWeights::Balanced => balanced(),
+        ClassWeights::Each(weights) => weights.iter().map(|w| *w as f32).collect(),
+    }
+}
+
+/// Rows without the class / rows with it; 1 for a class that is never or always there.
+fn rarity(counts: &[u64], rows: u64) -> Vec<f32> {
+    let weight = |with: u64| match (with, rows.saturating_sub(with)) {
+        (0, _) | (_, 0) => 1.0,
+        (with, without) => (without as f64 / with as f64) as f32,
+    };
+    counts.iter().map(|n| weight(*n)).collect()
 }
 
 /// Standard deviation of a target; 1 for a constant one.

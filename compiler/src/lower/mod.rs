@@ -8,6 +8,7 @@ mod data;
 mod encode;
 mod head;
 mod link;
+mod loss;
 mod pairs;
 mod rows;
 mod stages;
@@ -44,6 +45,8 @@ pub struct Lowered {
     /// (program, its text after each pass): `train`, then the stages by name.
     pub passes: Vec<(String, Vec<Snapshot>)>,
 }
+
+pub use loss::each_loss;
 
 pub type Wrong = Vec<Diagnostic>;
 
@@ -227,8 +230,8 @@ impl<'a> Lowering<'a> {
     /// Scores of a prediction: one for each class, or one.
     fn outputs(&self, index: usize) -> usize {
         match self.experiment.predicts[index].kind {
-            LabelKind::Class => self.label_of(index).classes.len(),
-            _ => 1,
+            LabelKind::Class | LabelKind::Classes => self.label_of(index).classes.len(),
+            LabelKind::Float => 1,
         }
     }
 

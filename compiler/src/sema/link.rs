@@ -52,7 +52,7 @@ impl LinkLoss {
     pub fn show(&self) -> String {
         match self {
             LinkLoss::Bce { balanced } => {
-                format!("bce(weights: {})", if *balanced { "balanced" } else { "none" })
+                format!("bce(positive: {})", if *balanced { "balanced" } else { "none" })
             }
             LinkLoss::Adversarial { temperature } => {
                 format!("adversarial(temperature: {})", number_text(*temperature))
@@ -321,7 +321,7 @@ impl ExperimentCx<'_, '_> {
         let (name, args) = self.function(setting, &expr, "loss of links", &LOSSES)?;
         let positive = |cx: &mut Self, name: &str| cx.within(setting, |cx| cx.positive(&args, name, &expr));
         let loss = match name.as_str() {
-            "bce" => LinkLoss::Bce { balanced: args.word("weights") == Some("balanced") },
+            "bce" => self.link_bce(setting, &args, &expr)?,
             "adversarial" => LinkLoss::Adversarial { temperature: positive(self, "temperature")? },
             "contrastive" => LinkLoss::Contrastive { temperature: positive(self, "temperature")? },
             "bpr" => LinkLoss::Bpr,
@@ -329,6 +329,19 @@ impl ExperimentCx<'_, '_> {
         };
         lines.push(self.line(1, "loss", &loss.show(), setting));
         Some(loss)
+    }
+
+    /// Of links only how positives weigh against negatives can be said.
+    fn link_bce(&mut self, setting: &Sourced<Setting>, args: &Args, expr: &Expr) -> Option<LinkLoss> {
+        let balanced = args.word("positive") == Some("balanced");
+        let other = args.list.iter().find(|a| a.written && !(a.name == "positive" && balanced));
+        if let Some(other) = other {
+            let message = format!("`{}` is of labels of several classes", other.name);
+            let help = "links take `bce` or `bce(positive: balanced)`";
+            self.within(setting, |cx| cx.cx.error_help(codes::ARGS_VALUE, message, expr.span, "", help));
+            return None;
+        }
+        Some(LinkLoss::Bce { balanced })
     }
 
     /// The edge type that an edge path names; one that there is not is reported.

@@ -1,8 +1,7 @@
-//! Predictions: targets, decoders, losses and metrics, each checked against the task that the label makes.
+//! Predictions: targets and decoders; `loss` and `metric` check the rest against the task that the label makes.
 
 use gsl_plan::graph::{GraphPlan, Label, LabelKind};
 use gsl_plan::plan::Metric;
-use serde::Serialize;
 
 use super::body::{PredictBody, Sourced, show_target};
 use super::call::Args;
@@ -10,8 +9,10 @@ use super::compose::Composer;
 use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
+use super::graph::label::CheckedLabel;
 use super::graph::merge::show_edge;
-use super::link::{Edges, Link, LinkLoss};
+use super::link::{Edges, Link};
+use super::loss::Loss;
 use super::model::Model;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
@@ -66,76 +67,15 @@ impl Target {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub enum Loss {
-    CrossEntropy {
-        /// Classes weigh by the inverse of their share of the training rows.
-        balanced: bool,
-        smoothing: f64,
-    },
-    /// Squared error of the standardised target.
-    Mse,
-    Mae,
-    /// Quadratic up to `delta`, then linear. Huber 1964.
-    Huber {
-        delta: f64,
-    },
-    Link(LinkLoss),
-}
-
-const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
-const METRICS: [&str; 6] = ["accuracy", "f1", "rmse", "mae", "r2", "loss"];
 const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
 /// Settings of link prediction alone.
 const LINK_SETTINGS: [&str; 3] = ["negatives", "evaluate", "split"];
-
-impl Loss {
-    pub fn show(&self) -> String {
-        match self {
-            Loss::CrossEntropy { balanced, smoothing } => {
-                let weights = if *balanced { "balanced" } else { "none" };
-                format!("cross_entropy(weights: {weights}, smoothing: {})", number_text(*smoothing))
-            }
-            Loss::Mse => "mse".into(),
-            Loss::Mae => "mae".into(),
-            Loss::Huber { delta } => format!("huber(delta: {})", number_text(*delta)),
-            Loss::Link(loss) => loss.show(),
-        }
-    }
-
-    fn fits(&self, kind: LabelKind) -> bool {
-        matches!(self, Loss::CrossEntropy { .. }) == (kind == LabelKind::Class)
-    }
-}
-
-/// As the language writes it: `f1(average: macro)`.
-pub fn show_metric(metric: Metric) -> String {
-    match metric.name().split_once('_') {
-        Some(("f1", average)) => format!("f1(average: {average})"),
-        _ => metric.name(),
-    }
-}
-
-pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
-    match metric {
-        Metric::Accuracy | Metric::F1Macro | Metric::F1Micro | Metric::F1Weighted => kind == LabelKind::Class,
-        Metric::Rmse | Metric::Mae | Metric::R2 => kind == LabelKind::Float,
-        Metric::Mrr | Metric::Hits(_) | Metric::MeanRank | Metric::Amri => false,
-        Metric::Loss => true,
-    }
-}
-
-fn labels(kind: LabelKind) -> &'static str {
-    match kind {
-        LabelKind::Class | LabelKind::Classes => "a label of classes",
-        LabelKind::Float => "a label that is a number",
-    }
-}
 
 impl ExperimentCx<'_, '_> {
     pub fn predict(&mut self, body: &PredictBody) -> Option<Predict> {
         let target = self.target(&body.target)?;
         let kind = self.split_label(target, body.target.span);
+        let checked = self.checked_label(target, body.target.span);
         self.settings_of(body, target);
         let default = self.defaults.predict(&self.default_of(target, kind)).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
@@ -151,9 +91,9 @@ impl ExperimentCx<'_, '_> {
                 (loss, link, metrics)
             }
             _ => (
-                get("loss").and_then(|s| self.loss(&s, kind, &mut lines)),
+                get("loss").and_then(|s| self.loss(&s, checked.as_ref()?, &mut lines)),
                 None,
-                get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines)),
+                get("metrics").and_then(|s| self.metrics(&s, checked.as_ref()?, &mut lines)),
             ),
         };
         let weight = get("weight").and_then(|s| self.weight(&s, &mut lines));
@@ -197,7 +137,8 @@ impl ExperimentCx<'_, '_> {
     /// The prediction in `stdlib/defaults.gsl` that completes one.
     fn default_of(&self, target: Target, kind: LabelKind) -> String {
         let kind = match kind {
-            LabelKind::Class | LabelKind::Classes => "class",
+            LabelKind::Class => "class",
+            LabelKind::Classes => "classes",
             LabelKind::Float => "float",
         };
         match target {
@@ -256,18 +197,19 @@ impl ExperimentCx<'_, '_> {
             });
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
         }
-        let label = found?;
-        if self.graph.plan.edges[edge].labels[label].kind == LabelKind::Classes {
-            self.several_classes(path.span.to(name.span));
-            return None;
-        }
-        Some(Target::Edge { edge, label })
+        found.map(|label| Target::Edge { edge, label })
     }
 
-    fn several_classes(&mut self, span: Span) {
-        let message = "labels of several classes are not learned yet";
-        let help = "for now give each class a label of its own, a bool column with `: class`";
-        self.cx.error_help(codes::NOT_YET_MULTI_LABEL, message, span, "", help);
+    /// The label of a target with what its declaration states; none of a link.
+    fn checked_label(&self, target: Target, span: Span) -> Option<CheckedLabel> {
+        match target {
+            Target::Node { ty, label } => Some(self.graph.labels[ty][label].clone()),
+            Target::Edge { edge, label } => {
+                let label = self.graph.plan.edges[edge].labels[label].clone();
+                Some(CheckedLabel { label, classes: None, span })
+            }
+            Target::Link { .. } => None,
+        }
     }
 
     fn field(&mut self, owner: &Ident, name: &Ident) -> Option<(usize, usize)> {
@@ -288,23 +230,20 @@ impl ExperimentCx<'_, '_> {
             };
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
         }
-        self.runs(ty, found?, owner.span.to(name.span))?;
-        Some((ty, found?))
+        let found = found?;
+        self.runs(ty, owner.span.to(name.span))?;
+        Some((ty, found))
     }
 
-    /// Labels that a graph can hold and that no model learns yet.
-    fn runs(&mut self, ty: usize, label: usize, span: Span) -> Option<()> {
-        if self.graph.plan.graphs == Some(ty) {
-            let message = "prediction on whole graphs does not run yet";
-            let help = "predict a label of the nodes: `predict atom.kind`";
-            self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
-            return None;
+    /// Targets that a graph can hold and that no model learns yet.
+    fn runs(&mut self, ty: usize, span: Span) -> Option<()> {
+        if self.graph.plan.graphs != Some(ty) {
+            return Some(());
         }
-        if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
-            self.several_classes(span);
-            return None;
-        }
-        Some(())
+        let message = "prediction on whole graphs does not run yet";
+        let help = "predict a label of the nodes: `predict atom.kind`";
+        self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
+        None
     }
 
     fn decode(&mut self, setting: &Sourced<Setting>, target: Target, lines: &mut Vec<Line>) -> Option<Model> {
@@ -327,84 +266,6 @@ impl ExperimentCx<'_, '_> {
         })?;
         lines.push(self.line(1, "decode", &model.show(), setting));
         Some(model)
-    }
-
-    fn loss(&mut self, setting: &Sourced<Setting>, kind: LabelKind, lines: &mut Vec<Line>) -> Option<Loss> {
-        let expr = self.single(setting)?.clone();
-        let (name, args) = self.function(setting, &expr, "loss", &LOSSES)?;
-        let loss = match name.as_str() {
-            "cross_entropy" => Loss::CrossEntropy {
-                balanced: args.word("weights") == Some("balanced"),
-                smoothing: self.within(setting, |cx| cx.fraction(&args, "smoothing", &expr))?,
-            },
-            "mse" => Loss::Mse,
-            "mae" => Loss::Mae,
-            _ => Loss::Huber { delta: self.within(setting, |cx| cx.positive(&args, "delta", &expr))? },
-        };
-        if !loss.fits(kind) {
-            let help = match kind {
-                LabelKind::Class | LabelKind::Classes => "use `cross_entropy`",
-                LabelKind::Float => "use `mse`, `mae` or `huber`; or declare the label as `: class`",
-            };
-            let message = format!("`{name}` does not fit {}", labels(kind));
-            self.within(setting, |cx| {
-                cx.cx.error_help(codes::EXPERIMENT_LOSS_TASK, message, expr.span, "does not fit", help);
-            });
-            return None;
-        }
-        lines.push(self.line(1, "loss", &loss.show(), setting));
-        Some(loss)
-    }
-
-    fn metrics(
-        &mut self,
-        setting: &Sourced<Setting>,
-        kind: LabelKind,
-        lines: &mut Vec<Line>,
-    ) -> Option<Vec<Metric>> {
-        let mut found = Vec::new();
-        let mut good = true;
-        for arg in &setting.item.value {
-            match self.metric(setting, &arg.value, kind) {
-                Some(metric) if !found.contains(&metric) => found.push(metric),
-                Some(_) => {}
-                None => good = false,
-            }
-        }
-        let shown: Vec<String> = found.iter().map(|m| show_metric(*m)).collect();
-        lines.push(self.line(1, "metrics", &shown.join(", "), setting));
-        good.then_some(found)
-    }
-
-    fn metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, kind: LabelKind) -> Option<Metric> {
-        let is_loss = expr.as_name() == Some("loss");
-        let (name, args) = match is_loss {
-            true => ("loss".to_owned(), Args::default()),
-            false => self.function(setting, expr, "metric", &METRICS)?,
-        };
-        let metric = match (name.as_str(), args.word("average")) {
-            ("accuracy", _) => Metric::Accuracy,
-            ("f1", Some("micro")) => Metric::F1Micro,
-            ("f1", Some("weighted")) => Metric::F1Weighted,
-            ("f1", _) => Metric::F1Macro,
-            ("rmse", _) => Metric::Rmse,
-            ("mae", _) => Metric::Mae,
-            ("r2", _) => Metric::R2,
-            _ => Metric::Loss,
-        };
-        if metric_fits(metric, kind) {
-            return Some(metric);
-        }
-        let fitting: &[&str] = match kind {
-            LabelKind::Class | LabelKind::Classes => &["accuracy", "f1"],
-            LabelKind::Float => &["rmse", "mae", "r2"],
-        };
-        let message = format!("`{name}` does not fit {}", labels(kind));
-        let help = format!("use {}", one_of(fitting));
-        self.within(setting, |cx| {
-            cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);
-        });
-        None
     }
 
     fn weight(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<f64> {

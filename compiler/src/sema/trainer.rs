@@ -1,12 +1,13 @@
 //! Training: sampling, batches, optimizers, when to stop and which model to keep.
 
-use gsl_plan::plan::{Decay, Fanout, Metric, Monitor, Optimizer, Stop, Trainer};
+use gsl_plan::plan::{Decay, Fanout, Monitor, Optimizer, Stop, Trainer};
 
 use super::body::Sourced;
 use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
-use super::predict::{Predict, metric_fits};
+use super::metric::{first_watchable, watched};
+use super::predict::Predict;
 use super::value::{Ty, Value, eval, number_text};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
@@ -348,19 +349,29 @@ impl ExperimentCx<'_, '_> {
         };
         let task = &predicts[predict];
         let Some(name) = metric else {
-            return Some(Monitor { predict, metric: *task.metrics.first().unwrap_or(&Metric::Loss) });
+            return Some(Monitor { predict, metric: first_watchable(task) });
         };
-        match metric_of(name, task) {
-            Some(metric) if metric_fits(metric, task.kind) => Some(Monitor { predict, metric }),
-            _ => {
-                let known: Vec<String> =
-                    task.metrics.iter().map(|m| m.name()).chain(["loss".to_owned()]).collect();
-                let known = known.iter().map(String::as_str);
+        match watched(name, task) {
+            Some(metric) => Some(Monitor { predict, metric }),
+            None => {
                 let span = path.segments.last().map_or(path.span, |s| s.span);
-                self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
+                self.not_watched(task, name, span);
                 None
             }
         }
+    }
+
+    fn not_watched(&mut self, task: &Predict, name: &str, span: Span) {
+        if task.metrics.iter().any(|m| m.is_by_class() && (m.function() == name || m.name() == name)) {
+            let message =
+                format!("`{name}` is one number for each class, and nothing can be chosen by several");
+            let help = "list an average of it too, such as `average: macro`, and watch that";
+            self.cx.error_help(codes::EXPERIMENT_MONITOR, message, span, "by class", help);
+            return;
+        }
+        let known: Vec<String> = task.metrics.iter().map(|m| m.name()).chain(["loss".to_owned()]).collect();
+        let known = known.iter().map(String::as_str);
+        self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
     }
 
     fn on_test(&mut self, path: &Path) -> Option<Monitor> {
@@ -370,24 +381,6 @@ impl ExperimentCx<'_, '_> {
         let help = format!("watch the validation part: `{valid}`");
         self.cx.error_help(codes::LEAK_STOP_ON_TEST, message, path.span, "chosen on the test part", help);
         None
-    }
-}
-
-fn metric_of(name: &str, predict: &Predict) -> Option<Metric> {
-    let all = [
-        Metric::Accuracy,
-        Metric::F1Macro,
-        Metric::F1Micro,
-        Metric::F1Weighted,
-        Metric::Rmse,
-        Metric::Mae,
-        Metric::R2,
-        Metric::Loss,
-    ];
-    let f1 = || predict.metrics.iter().copied().find(|m| m.name().starts_with("f1"));
-    match name {
-        "f1" => Some(f1().unwrap_or(Metric::F1Macro)),
-        name => all.into_iter().find(|m| m.name() == name),
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Ty {
     FloatOr(Vec<String>),
     /// A number, a text or one of these words.
     ScalarOr(Vec<String>),
+    /// A list of numbers or one of these words.
+    FloatsOr(Vec<String>),
     List(Box<Ty>),
     Any,
 }
@@ -73,6 +75,7 @@ impl Ty {
             Ty::IntOr(words) => format!("an integer or {}", words_of(words)),
             Ty::FloatOr(words) => format!("a number or {}", words_of(words)),
             Ty::ScalarOr(words) => format!("a number, a text in quotes or {}", words_of(words)),
+            Ty::FloatsOr(words) => format!("a list of numbers or {}", words_of(words)),
             Ty::List(item) => format!("a list, each {}", item.describe()),
             Ty::Any => "a value".into(),
         }
@@ -89,13 +92,19 @@ impl Ty {
             Ty::Path => "path".to_owned(),
             Ty::Activation => "activation".to_owned(),
             Ty::List(item) => format!("{}[]", item.name()?),
-            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) => return None,
+            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) | Ty::FloatsOr(_) => {
+                return None;
+            }
         })
     }
 
     fn words(&self) -> &[String] {
         match self {
-            Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) | Ty::ScalarOr(words) => words,
+            Ty::Word(words)
+            | Ty::IntOr(words)
+            | Ty::FloatOr(words)
+            | Ty::ScalarOr(words)
+            | Ty::FloatsOr(words) => words,
             Ty::List(item) => item.words(),
             _ => &[],
         }
@@ -124,6 +133,7 @@ impl Ty {
             "int_or" => Ty::IntOr(words()),
             "float_or" => Ty::FloatOr(words()),
             "scalar_or" => Ty::ScalarOr(words()),
+            "floats_or" => Ty::FloatsOr(words()),
             "fanout" => Ty::IntOr(vec!["all".to_owned()]),
             other => {
                 cx.unknown(codes::NAMES_TYPE, "type", other, written.name.span, TYPES.iter().copied());
@@ -158,9 +168,14 @@ impl Ty {
             (Ty::Text | Ty::Path | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
             (Ty::Activation, Value::Activation(name)) => Some(Value::Activation(name)),
             (
-                Ty::Word(words) | Ty::IntOr(words) | Ty::FloatOr(words) | Ty::ScalarOr(words),
+                Ty::Word(words)
+                | Ty::IntOr(words)
+                | Ty::FloatOr(words)
+                | Ty::ScalarOr(words)
+                | Ty::FloatsOr(words),
                 Value::Word(w),
             ) => words.contains(&w).then_some(Value::Word(w)),
+            (Ty::FloatsOr(_), items @ Value::List(_)) => Ty::List(Box::new(Ty::Float)).accept(items),
             (Ty::List(item), Value::List(items)) => {
                 items.into_iter().map(|v| item.accept(v)).collect::<Option<Vec<_>>>().map(Value::List)
             }

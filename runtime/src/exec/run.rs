@@ -323,10 +323,12 @@ impl Binder<'_> {
             out.copy_from_slice(&pairs.labels);
             return Ok(());
         }
+        let width = out.len() / self.env.block.rows(domain).max(1);
         let labels = self.env.view.label(ty, label);
-        for (out, &id) in out.iter_mut().zip(self.env.block.ids(ty)) {
-            let value = labels[id as usize];
-            *out = if value.is_finite() { value } else { 0.0 };
+        self.expect(labels.len(), self.env.view.node_count(ty) * width.max(1))?;
+        for (row, &id) in out.chunks_exact_mut(width.max(1)).zip(self.env.block.ids(ty)) {
+            let stored = &labels[id as usize * width..][..width];
+            row.iter_mut().zip(stored).for_each(|(out, y)| *out = if y.is_finite() { *y } else { 0.0 });
         }
         Ok(())
     }

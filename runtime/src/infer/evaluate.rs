@@ -1,25 +1,24 @@
 //! Metrics of a part of the split, from exact inference.
 
-use super::{Computed, InferError, Inference, Wanted};
+use super::{Computed, InferError, Inference, Rows, Wanted};
 use crate::comm::Communicator;
+use crate::metrics::Judged;
 use crate::pairs::{Edges, Known};
 use crate::store::Params;
 use crate::train::Job;
-use crate::train::batches::{is_labelled, labelled};
-use crate::train::metrics::{Confusion, ErrorSums, Sums};
-use crate::train::ranks::RankSums;
+use crate::train::batches::{is_labelled, label_of, labelled};
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Plan, Predict, Task};
+use gsl_plan::plan::{Metric, Plan, Predict, Task};
 
-/// Sums by predict over the labelled nodes and edges of `part`; no pass over the graph where there are none.
+/// By predict, the labelled nodes and edges of `part`; no pass over the graph where there are none.
 pub fn evaluate(
     inference: &mut Inference,
     job: Job,
     params: &Params,
     comm: &dyn Communicator,
     part: Part,
-) -> Result<Vec<Sums>, InferError> {
+) -> Result<Vec<Judged>, InferError> {
     let wanted = labelled(job.plan, job.view, part);
     let of_pairs = job.plan.predicts.iter().any(|p| p.pairs.is_some() && p.parts[part as usize] > 0);
     let computed = if wanted.iter().all(|(_, ids)| ids.is_empty()) && !of_pairs {
@@ -31,7 +30,7 @@ pub fn evaluate(
     judge(inference, job.plan, job.view, params, &computed, comm, part)
 }
 
-/// Sums by predict over the labelled nodes and edges of `part`, from rows that are computed. `view` is the whole graph.
+/// By predict, the labelled nodes and edges of `part`, from rows that are computed. `view` is the whole graph.
 pub fn judge(
     inference: &mut Inference,
     plan: &Plan,
@@ -40,27 +39,27 @@ pub fn judge(
     computed: &Computed,
     comm: &dyn Communicator,
     part: Part,
-) -> Result<Vec<Sums>, InferError> {
+) -> Result<Vec<Judged>, InferError> {
     let known = Known { plan, view, params, rows: &computed.embeddings };
     let mut all = Vec::new();
     for (i, predict) in plan.predicts.iter().enumerate() {
-        all.push(match Edges::of(view, predict) {
-            None => nodes(view, predict, computed.scores.get(i).and_then(Option::as_ref), part),
-            Some(edges) => pairs(inference, known, i, &edges.part(part), comm)?,
-        });
+        let mut judged = Judged::new(&predict.task, &asked(plan, i));
+        match Edges::of(view, predict) {
+            None => nodes(view, predict, computed.scores.get(i).and_then(Option::as_ref), part, &mut judged),
+            Some(edges) => pairs(inference, known, i, &edges.part(part), comm, &mut judged)?,
+        }
+        judged.finish();
+        all.push(judged);
     }
     Ok(all)
 }
 
-fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&super::Rows>, part: Part) -> Sums {
-    let mut sums = empty(predict);
-    let Some(rows) = scores else { return sums };
-    let labels = view.label(predict.ty, predict.label);
+fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&Rows>, part: Part, judged: &mut Judged) {
+    let Some(rows) = scores else { return };
     let nodes = 0..view.node_count(predict.ty) as u32;
     for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-        add(&mut sums, predict, labels[v as usize], rows.row(v));
+        judged.add(label_of(view, predict, v), rows.row(v));
     }
-    sums
 }
 
 fn pairs(
@@ -69,39 +68,30 @@ fn pairs(
     index: usize,
     numbers: &[u64],
     comm: &dyn Communicator,
-) -> Result<Sums, InferError> {
+    judged: &mut Judged,
+) -> Result<(), InferError> {
     let predict = &known.plan.predicts[index];
-    let mut sums = empty(predict);
     let scoring = inference.scorings.iter_mut().find(|scoring| scoring.predict() == index);
-    let (Some(scoring), Some(edges)) = (scoring, Edges::of(known.view, predict)) else { return Ok(sums) };
+    let (Some(scoring), Some(edges)) = (scoring, Edges::of(known.view, predict)) else { return Ok(()) };
     if numbers.is_empty() || known.rows.is_empty() {
-        return Ok(sums);
+        return Ok(());
     }
     if predict.task == Task::Links {
-        return Ok(Sums::Ranks(scoring.rank(known, numbers, comm)?));
+        let ranks = scoring.rank(known, numbers, comm)?;
+        ranks.into_iter().for_each(|(rank, candidates)| judged.add_rank(rank, candidates));
+        return Ok(());
     }
     let found = edges.find(numbers);
     let scores = scoring.scores(known, &found)?;
     for (at, edge) in found.iter().enumerate() {
-        add(&mut sums, predict, edges.label(edge), scores.row(at as u32));
+        judged.add(edges.label(edge), scores.row(at as u32));
     }
-    Ok(sums)
+    Ok(())
 }
 
-fn empty(predict: &Predict) -> Sums {
-    match &predict.task {
-        Task::Classification { classes } => Sums::Classes(Confusion::new(classes.len())),
-        Task::Regression { .. } => Sums::Errors(ErrorSums::default()),
-        Task::Links => Sums::Ranks(RankSums::new(&predict.metrics)),
-    }
-}
-
-fn add(sums: &mut Sums, predict: &Predict, label: f32, scores: &[f32]) {
-    match (sums, &predict.task) {
-        (Sums::Classes(c), _) => c.add(label as usize, scores),
-        (Sums::Errors(e), Task::Regression { mean, std }) => {
-            e.add(f64::from(scores[0]) * std + mean, f64::from(label));
-        }
-        _ => {}
-    }
+/// Metrics that can be asked of a `predict`: its own, and those that are watched.
+fn asked(plan: &Plan, index: usize) -> Vec<Metric> {
+    let stop = plan.trainer.stop.as_ref().map(|stop| stop.monitor);
+    let watched = stop.into_iter().chain(plan.trainer.best).filter(|m| m.predict == index);
+    plan.predicts[index].metrics.iter().copied().chain(watched.map(|m| m.metric)).collect()
 }

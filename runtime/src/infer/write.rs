@@ -2,7 +2,7 @@
 
 use super::Computed;
 use crate::graph::{Graph, Keys};
-use crate::train::metrics::argmax;
+use crate::metrics::argmax;
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
 use gsl_plan::plan::{Plan, Predict, Task, Write, WriteWhat};
@@ -40,7 +40,8 @@ pub fn write_all(
     Ok(written)
 }
 
-/// Columns: the key, `part`, the prediction, and for classes its probability and all probabilities.
+/// Columns: the key, `part`, the prediction (of several classes, those above one half, parted by `;`), and for classes its
+/// probability and all probabilities.
 fn predictions(
     plan: &Plan,
     index: usize,
@@ -64,6 +65,17 @@ fn predictions(
                 part,
                 OutputColumn::new("prediction", Output::Text(&names)),
                 OutputColumn::new("probability", Output::Float32(&own)),
+                OutputColumn::new("probabilities", Output::FloatList { width: classes.len(), values: &all }),
+            ];
+            with_keys(graph, predict, &columns, path)?;
+        }
+        Task::MultiLabel { classes } => {
+            let all: Vec<f32> = (0..n).flat_map(|v| scores(v).iter().map(|s| sigmoid(*s))).collect();
+            let names: Vec<String> = (0..n).map(|v| predicted(classes, scores(v))).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let columns = [
+                part,
+                OutputColumn::new("prediction", Output::Text(&names)),
                 OutputColumn::new("probabilities", Output::FloatList { width: classes.len(), values: &all }),
             ];
             with_keys(graph, predict, &columns, path)?;
@@ -135,6 +147,16 @@ fn probabilities(logits: &[f32]) -> Vec<f32> {
     let powers: Vec<f64> = logits.iter().map(|&x| f64::from(x - max).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.iter().map(|p| (p / sum) as f32).collect()
+}
+
+fn sigmoid(score: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(score)).exp())) as f32
+}
+
+/// The classes that are more likely than not.
+fn predicted(classes: &[String], scores: &[f32]) -> String {
+    let likely = classes.iter().zip(scores).filter(|(_, score)| **score > 0.0);
+    likely.map(|(class, _)| class.as_str()).collect::<Vec<_>>().join(";")
 }
 
 fn part_name(code: u8) -> &'static str {

@@ -70,7 +70,7 @@ impl HeadMaker {
         let of = |&(_, feature, width): &(u32, u32, usize)| (feature, width, features(batch, feature, width));
         PairRows {
             ty: pairs.ty,
-            labels: batch.own.iter().map(|edge| batch.edges.label(edge)).collect(),
+            labels: batch.own.iter().flat_map(|edge| batch.edges.label(edge)).map(|y| finite(*y)).collect(),
             features: self.features.iter().filter(|(ty, _, _)| *ty == pairs.ty).map(of).collect(),
         }
     }
@@ -101,6 +101,11 @@ impl HeadMaker {
             }
         }
     }
+}
+
+/// An unknown class counts as none; its weight is 0.
+fn finite(y: f32) -> f32 {
+    if y.is_finite() { y } else { 0.0 }
 }
 
 /// Rows of a feature of the pairs' edges.

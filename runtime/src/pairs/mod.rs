@@ -56,7 +56,9 @@ impl<'a> Edges<'a> {
         let mut first = 0;
         for rel in &self.pairs.relations {
             let (parts, labels) = (self.view.edge_parts(*rel, self.pairs.label), self.labels(*rel));
-            let chosen = (0..parts.len()).filter(|&at| parts[at] == part as u8 && self.is_known(labels[at]));
+            let width = self.task.label_width();
+            let is_known = |at: usize| self.is_known(&labels[at * width..(at + 1) * width]);
+            let chosen = (0..parts.len()).filter(|&at| parts[at] == part as u8 && is_known(at));
             found.extend(chosen.map(|at| first + at as u64));
             first += parts.len() as u64;
         }
@@ -67,10 +69,10 @@ impl<'a> Edges<'a> {
         self.view.edge_label(rel, self.pairs.label)
     }
 
-    fn is_known(&self, label: f32) -> bool {
+    fn is_known(&self, label: &[f32]) -> bool {
         match self.task {
-            Task::Classification { .. } => label >= 0.0,
-            _ => !label.is_nan(),
+            Task::Classification { .. } => label[0] >= 0.0,
+            _ => label.iter().any(|y| !y.is_nan()),
         }
     }
 
@@ -95,7 +97,9 @@ impl<'a> Edges<'a> {
         numbers.iter().map(kind).collect()
     }
 
-    pub fn label(&self, edge: &Edge) -> f32 {
-        self.labels(self.pairs.relations[edge.kind as usize])[edge.position as usize]
+    /// What the label of an edge is: one number, or of several classes one for each.
+    pub fn label(&self, edge: &Edge) -> &'a [f32] {
+        let width = self.task.label_width();
+        &self.labels(self.pairs.relations[edge.kind as usize])[edge.position as usize * width..][..width]
     }
 }

@@ -13,7 +13,6 @@ use crate::infer::{InferError, Rows};
 use crate::sample::{Block, Head, HeadEdges, Sampler, TileEdges, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
-use crate::train::ranks::RankSums;
 use crate::view::{GraphView, Matrix};
 use gsl_kernels::random::Key;
 use gsl_plan::pairs::{Against, Corrupted, Side};
@@ -110,7 +109,8 @@ impl Scoring {
         Ok(self.executor.run(&env, Goal::Forward)?)
     }
 
-    /// Ranks of the pairs of these numbers, shared by the ranks of `comm` and summed over them.
+    /// The rank and the number of candidates of each pair, one corrupted end after the other. The ranks of `comm` share the pairs,
+    /// and all get the whole.
     ///
     /// # Errors
     /// If the scorer does not run, or the exchange fails.
@@ -119,31 +119,34 @@ impl Scoring {
         known: Known,
         numbers: &[u64],
         comm: &dyn Communicator,
-    ) -> Result<RankSums, InferError> {
+    ) -> Result<Vec<(f64, f64)>, InferError> {
         let predict = &known.plan.predicts[self.predict];
-        let mut sums = RankSums::new(&predict.metrics);
-        let (Some(edges), Some(links)) =
-            (Edges::of(known.view, predict), predict.pairs.as_ref().and_then(|p| p.links.as_ref()))
-        else {
-            return Ok(sums);
+        let links = predict.pairs.as_ref().and_then(|pairs| pairs.links.as_ref());
+        let (Some(edges), Some(links)) = (Edges::of(known.view, predict), links) else {
+            return Ok(Vec::new());
         };
-        let mine = &numbers[share(numbers.len(), comm.rank(), comm.size())];
+        let mine = share(numbers.len(), comm.rank(), comm.size());
+        let mut values: Vec<f64> = Vec::new();
         for corrupted in links.corrupted(&links.protocol.sides) {
-            let all = edges.find(mine);
+            let own = edges.find(&numbers[mine.clone()]);
             let others = match links.protocol.filtered {
-                true => others(&edges, &all, corrupted.side),
+                true => others(&edges, &own, corrupted.side),
                 false => Others::default(),
             };
-            for (chunk, numbers) in all.chunks(RANKED).zip(mine.chunks(RANKED)) {
-                let judged =
-                    Judged { known, edges, corrupted, against: links.protocol.against, others: &others };
-                self.rank_chunk(&judged, chunk, numbers, &mut sums)?;
+            let mut side = vec![0.0; 2 * numbers.len()];
+            let judged = Judged { known, edges, corrupted, against: links.protocol.against, others: &others };
+            let chunks = own.chunks(RANKED).zip(numbers[mine.clone()].chunks(RANKED));
+            for ((pairs, numbers), out) in
+                chunks.zip(side[2 * mine.start..2 * mine.end].chunks_mut(2 * RANKED))
+            {
+                let found = self.rank_chunk(&judged, pairs, numbers)?;
+                let ranks = found.iter().flat_map(|place| [place.rank(), place.candidates as f64]);
+                out.iter_mut().zip(ranks).for_each(|(out, value)| *out = value);
             }
+            values.extend(side);
         }
-        let mut values = sums.to_f64();
         comm.all_reduce_sum_f64(&mut values)?;
-        sums.set_f64(&values);
-        Ok(sums)
+        Ok(values.chunks_exact(2).map(|row| (row[0], row[1])).collect())
     }
 
     fn rank_chunk(
@@ -151,8 +154,7 @@ impl Scoring {
         judged: &Judged,
         pairs: &[Edge],
         numbers: &[u64],
-        sums: &mut RankSums,
-    ) -> Result<(), InferError> {
+    ) -> Result<Vec<Place>, InferError> {
         let mut found = vec![Place::default(); pairs.len()];
         match judged.against {
             Against::All => {
@@ -175,8 +177,7 @@ impl Scoring {
                 self.against(judged, pairs, &given, &mut found)?;
             }
         }
-        found.iter().for_each(|place| sums.add(place.rank(), place.candidates));
-        Ok(())
+        Ok(found)
     }
 
     /// Compares each pair with the same candidates, one matrix product; the pair itself and known edges do not count.

@@ -1,7 +1,7 @@
 //! The events of a run.
 
 use crate::inspect::Inspection;
-use crate::train::metrics::Sums;
+use crate::metrics::Sums;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -78,6 +78,12 @@ pub enum Event {
         predict: String,
         classes: Vec<String>,
         metrics: BTreeMap<String, f64>,
+        /// 95% intervals of the metrics.
+        #[serde(default)]
+        intervals: BTreeMap<String, [f64; 2]>,
+        /// Metrics that are one number for each class.
+        #[serde(default)]
+        by_class: BTreeMap<String, Vec<Option<f64>>>,
         sums: Sums,
     },
     /// Time by step of the schedule, in the order of the steps.

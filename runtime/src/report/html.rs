@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::svg::{Series, line_chart};
-use crate::train::metrics::{Confusion, Sums};
+use crate::metrics::{ClassScore, Confusion, Sums};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -61,34 +61,45 @@ fn summary(page: &mut String, events: &[Event]) {
 
 fn test(page: &mut String, events: &[Event]) {
     for event in events {
-        let Event::Tested { predict, classes, metrics, sums } = event else { continue };
+        let Event::Tested { predict, classes, metrics, intervals, by_class, sums } = event else { continue };
         let _ = write!(page, "<h2>Test: {}</h2><p class=big>", escape(predict));
         for (name, value) in metrics {
-            let _ = write!(page, "<span><b>{value:.4}</b> {}</span>", escape(name));
+            let _ = write!(page, "<span><b>{value:.4}</b> {}", escape(name));
+            if let Some([low, high]) = intervals.get(name) {
+                let _ = write!(page, " <small>{low:.4} … {high:.4}</small>");
+            }
+            page.push_str("</span>");
         }
-        let _ = write!(page, "</p><p>{} labelled rows of the test part.</p>", group(sums.rows()));
+        let sure = if intervals.is_empty() { "" } else { " Small numbers: the 95% interval." };
+        let _ = write!(page, "</p><p>{} labelled rows of the test part.{sure}</p>", group(sums.rows()));
+        per_class(page, classes, &sums.by_class(), by_class);
         if let Sums::Classes(confusion) = sums {
-            per_class(page, classes, confusion);
             confusion_matrix(page, classes, confusion);
         }
     }
 }
 
-fn per_class(page: &mut String, classes: &[String], confusion: &Confusion) {
-    let rows: Vec<_> = (0..confusion.classes)
-        .map(|c| {
-            let s = confusion.class(c);
-            vec![
-                classes.get(c).cloned().unwrap_or_else(|| c.to_string()),
-                group(s.support),
-                group(s.predicted),
-                format!("{:.3}", s.precision),
-                format!("{:.3}", s.recall),
-                format!("{:.3}", s.f1),
-            ]
-        })
-        .collect();
-    table(page, "By class", &["class", "rows", "predicted", "precision", "recall", "F1"], &rows);
+fn per_class(
+    page: &mut String,
+    classes: &[String],
+    scores: &[ClassScore],
+    metrics: &BTreeMap<String, Vec<Option<f64>>>,
+) {
+    if scores.is_empty() {
+        return;
+    }
+    let number = |x: f64| format!("{x:.3}");
+    let row = |(c, s): (usize, &ClassScore)| {
+        let name = classes.get(c).cloned().unwrap_or_else(|| c.to_string());
+        let mut row = vec![name, group(s.support), group(s.predicted)];
+        row.extend([s.precision, s.recall, s.f1].map(number));
+        row.extend(metrics.values().map(|of| of.get(c).copied().flatten().map_or("–".into(), number)));
+        row
+    };
+    let rows: Vec<Vec<String>> = scores.iter().enumerate().map(row).collect();
+    let mut head = vec!["class", "rows", "predicted", "precision", "recall", "F1"];
+    head.extend(metrics.keys().map(String::as_str));
+    table(page, "By class", &head, &rows);
 }
 
 fn confusion_matrix(page: &mut String, classes: &[String], confusion: &Confusion) {
@@ -344,19 +355,22 @@ mod tests {
     #[test]
     fn the_page_shows_what_happened_and_escapes_names() {
         let mut confusion = Confusion::new(2);
-        confusion.add(0, &[1.0, 0.0]);
-        confusion.add(1, &[1.0, 0.0]);
+        confusion.add(0, 0, 0.3, 1);
+        confusion.add(1, 0, 1.3, 1);
         let events = [
             Event::Epoch { epoch: 1, loss: 0.5, seconds: 1.0, seeds: 10 },
             Event::Tested {
                 predict: "a.b".into(),
                 classes: vec!["<x>".into(), "y".into()],
                 metrics: BTreeMap::from([("accuracy".to_string(), 0.5)]),
+                intervals: BTreeMap::from([("accuracy".to_string(), [0.25, 0.75])]),
+                by_class: BTreeMap::from([("roc_auc_each".to_string(), vec![Some(0.5), None])]),
                 sums: Sums::Classes(confusion),
             },
         ];
         let page = render(&events);
         assert!(page.contains("&lt;x&gt;") && !page.contains("<x>"));
-        assert!(page.contains("<b>0.5000</b> accuracy") && page.contains("<svg"));
+        assert!(page.contains("<b>0.5000</b> accuracy <small>0.2500 … 0.7500</small>"));
+        assert!(page.contains("roc_auc_each") && page.contains("<svg"));
     }
 }

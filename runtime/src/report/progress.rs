@@ -112,3 +112,15 @@ impl Reader for Progress {
 pub fn show(metrics: &BTreeMap<String, f64>) -> String {
     metrics.iter().map(|(k, v)| format!("{k} {v:.4}")).collect::<Vec<_>>().join(", ")
 }
+
+/// `accuracy 0.8312 [0.8130, 0.8480]`
+pub fn show_with_intervals(
+    metrics: &BTreeMap<String, f64>,
+    intervals: &BTreeMap<String, [f64; 2]>,
+) -> String {
+    let one = |(name, value): (&String, &f64)| match intervals.get(name) {
+        Some([low, high]) => format!("{name} {value:.4} [{low:.4}, {high:.4}]"),
+        None => format!("{name} {value:.4}"),
+    };
+    metrics.iter().map(one).collect::<Vec<_>>().join(", ")
+}

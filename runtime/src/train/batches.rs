@@ -108,12 +108,19 @@ pub fn labelled(plan: &Plan, view: &dyn GraphView, part: Part) -> Vec<(u32, Vec<
 
 /// Whether node `v` has a label and is in `part`.
 pub fn is_labelled(view: &dyn GraphView, predict: &Predict, v: u32, part: Part) -> bool {
-    let label = view.label(predict.ty, predict.label)[v as usize];
+    let label = label_of(view, predict, v);
     let known = match predict.task {
-        Task::Classification { .. } => label >= 0.0,
-        Task::Regression { .. } | Task::Links => !label.is_nan(),
+        Task::Classification { .. } => label[0] >= 0.0,
+        Task::Regression { .. } | Task::Links => !label[0].is_nan(),
+        Task::MultiLabel { .. } => label.iter().any(|y| !y.is_nan()),
     };
     known && view.parts(predict.ty, predict.label)[v as usize] == part as u8
+}
+
+/// What the label of node `v` is: one number, or of several classes one for each.
+pub fn label_of<'v>(view: &'v dyn GraphView, predict: &Predict, v: u32) -> &'v [f32] {
+    let width = predict.task.label_width();
+    &view.label(predict.ty, predict.label)[v as usize * width..][..width]
 }
 
 /// Part `i` of `n` near-equal contiguous parts of `0..len`.

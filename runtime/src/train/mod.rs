@@ -5,12 +5,13 @@
 
 pub mod batches;
 pub mod checkpoint;
-pub mod metrics;
 mod rank;
-pub mod ranks;
 mod run;
+mod unseen;
+mod weights;
 
 pub use run::{Trained, train};
+pub use unseen::unseen;
 
 use crate::comm::CommError;
 use crate::exec::ExecError;

@@ -1,14 +1,13 @@
 //! One rank's part of a step: sample, run, exchange, update.
 
-use super::batches::{Seeds, is_labelled, share};
-use super::{Job, TrainError};
+use super::batches::{Seeds, share};
+use super::{Job, TrainError, weights};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
 use crate::pairs::{Edge, Edges, HeadMaker, PairBatch};
 use crate::sample::{Block, Head, Sampler, sample_key};
 use crate::store::{Gradient, Params, RowGradient};
 use gsl_kernels::random::Key;
-use gsl_plan::graph::Part;
 use gsl_plan::plan::{ParamKind, Predict};
 
 const NEGATIVES: u32 = u32::from_be_bytes(*b"nega");
@@ -149,10 +148,10 @@ impl<'a> Rank<'a> {
         let sum = |(i, predict): (usize, &Predict)| -> f64 {
             if let Some(batch) = edges.iter().find(|batch| batch.own.predict == i) {
                 let edges = &batch.own.edges;
-                return batch.all.iter().map(|edge| f64::from(pair_weight(predict, edges, edge))).sum();
+                return batch.all.iter().map(|e| weights::share_of(predict, edges.label(e))).sum();
             }
             let seeds = batch.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
-            seeds.map(|&v| f64::from(seed_weight(self.job, predict, v))).sum()
+            seeds.map(|&v| weights::share(self.job.view, predict, v)).sum()
         };
         predicts.map(sum).map(|sum| if sum > 0.0 { (1.0 / sum) as f32 } else { 0.0 }).collect()
     }
@@ -163,11 +162,11 @@ impl<'a> Rank<'a> {
             weights.clear();
             if let Some(batch) = edges.iter().find(|batch| batch.own.predict == i) {
                 let own = batch.own.own.iter();
-                weights.extend(own.map(|edge| pair_weight(predict, &batch.own.edges, edge)));
+                own.for_each(|edge| weights::push_label(predict, batch.own.edges.label(edge), weights));
                 continue;
             }
             let own = seeds.iter().filter(|(ty, _)| *ty == predict.ty).flat_map(|(_, ids)| ids.iter());
-            weights.extend(own.map(|&v| seed_weight(job, predict, v)));
+            own.for_each(|&v| weights::push(job.view, predict, v, weights));
         }
     }
 
@@ -236,24 +235,4 @@ impl<'a> Rank<'a> {
 struct BatchEdges<'a> {
     all: Vec<Edge>,
     own: PairBatch<'a>,
-}
-
-/// The weight of a pair in the loss of `predict`: its class's weight, or 1.
-fn pair_weight(predict: &Predict, edges: &Edges, edge: &Edge) -> f32 {
-    match predict.class_weights.is_empty() {
-        true => 1.0,
-        false => predict.class_weights.get(edges.label(edge) as usize).copied().unwrap_or(1.0),
-    }
-}
-
-/// The weight of node `v` in the loss of `predict`: its class's weight, or 1; 0 if it does not train.
-fn seed_weight(job: Job, predict: &Predict, v: u32) -> f32 {
-    if !is_labelled(job.view, predict, v, Part::Train) {
-        return 0.0;
-    }
-    if predict.class_weights.is_empty() {
-        return 1.0;
-    }
-    let class = job.view.label(predict.ty, predict.label)[v as usize] as usize;
-    predict.class_weights.get(class).copied().unwrap_or(1.0)
 }

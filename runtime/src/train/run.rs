@@ -11,7 +11,7 @@ use crate::report::Event;
 use crate::report::event::{Position, StepTime};
 use crate::store::{Params, StateTensor};
 use gsl_plan::graph::Part;
-use gsl_plan::plan::Monitor;
+use gsl_plan::plan::{Metric, Monitor};
 use std::time::Instant;
 
 /// The outcome of a training: the parameters that were kept.
@@ -148,25 +148,20 @@ impl<'a> Loop<'a> {
 
     /// Metrics on the validation part; keeps the best parameters and counts patience.
     fn validate(&mut self, epoch: u32) -> Result<(), TrainError> {
-        let sums = evaluate(&mut self.inference, self.job, &self.rank.params, self.rank.comm, Part::Valid)?;
-        for (predict, sums) in self.job.plan.predicts.iter().zip(&sums) {
-            if sums.rows() > 0 {
-                let mut metrics: std::collections::BTreeMap<_, _> =
-                    predict.metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect();
-                if let Some(loss) = sums.metric(gsl_plan::plan::Metric::Loss) {
-                    metrics.insert("loss".into(), loss);
-                }
-                self.tell(Event::Evaluated {
-                    epoch,
-                    part: "valid".into(),
-                    predict: predict.name.clone(),
-                    metrics,
-                    rows: sums.rows(),
-                });
-            }
+        let judged = evaluate(&mut self.inference, self.job, &self.rank.params, self.rank.comm, Part::Valid)?;
+        for (predict, judged) in self.job.plan.predicts.iter().zip(&judged).filter(|(_, j)| j.rows() > 0) {
+            let mut metrics = judged.named(&predict.metrics);
+            metrics.extend(judged.named(&[Metric::Loss]));
+            self.tell(Event::Evaluated {
+                epoch,
+                part: "valid".into(),
+                predict: predict.name.clone(),
+                metrics,
+                rows: judged.rows() as u64,
+            });
         }
         let trainer = &self.job.plan.trainer;
-        let value = |m: Monitor| sums.get(m.predict).and_then(|s| s.metric(m.metric));
+        let value = |m: Monitor| judged.get(m.predict).and_then(|j| j.metric(m.metric));
         if let Some((monitor, value)) =
             trainer.stop.as_ref().and_then(|s| Some((s.monitor, value(s.monitor)?)))
         {

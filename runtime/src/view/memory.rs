@@ -115,11 +115,8 @@ impl MemoryGraph {
     /// Adds a label and its split to node type `ty`, and returns its index.
     pub fn add_label(&mut self, ty: u32, values: Vec<f32>, parts: Vec<u8>) -> u32 {
         let nodes = &mut self.nodes[ty as usize];
-        assert_eq!(
-            (values.len(), parts.len()),
-            (nodes.count, nodes.count),
-            "one label and one part per node"
-        );
+        assert_eq!(parts.len(), nodes.count, "one part per node");
+        assert_eq!(values.len() % nodes.count.max(1), 0, "one label per node, or one per node and class");
         nodes.labels.push((values, parts));
         (nodes.labels.len() - 1) as u32
     }

@@ -1,0 +1,157 @@
+//! How good predictions are.
+//!
+//! Decided here: what each metric is, for rows that were judged, and how sure the number is. A metric is a function of all
+//! labelled rows of a part, in the order of their nodes, so that it depends on neither batches nor ranks; rows may count several
+//! times, which is how intervals are found.
+
+mod classes;
+mod counts;
+mod interval;
+mod means;
+mod numbers;
+mod order;
+mod ranks;
+mod row;
+mod several;
+#[cfg(test)]
+mod tests;
+
+pub use classes::ClassRows;
+pub use counts::{ClassScore, Confusion, ErrorSums, Sums, Tally};
+pub use interval::intervals;
+pub use numbers::NumberRows;
+pub use ranks::{RankRows, RankSums};
+pub use row::argmax;
+pub use several::SeveralRows;
+
+use gsl_plan::plan::{Metric, Predict, Task};
+use std::collections::BTreeMap;
+
+/// Labelled rows, and what a model says of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    Classes(ClassRows),
+    Several(SeveralRows),
+    Numbers(NumberRows),
+    Links(RankRows),
+}
+
+/// How often each row counts.
+#[derive(Debug, Clone, Copy)]
+pub enum Times<'a> {
+    Once,
+    Each(&'a [u32]),
+}
+
+impl Times<'_> {
+    pub fn of(self, row: usize) -> u64 {
+        match self {
+            Times::Once => 1,
+            Times::Each(times) => u64::from(times[row]),
+        }
+    }
+}
+
+impl Judged {
+    /// No rows yet; those to come can be asked for `metrics`.
+    pub fn new(task: &Task, metrics: &[Metric]) -> Self {
+        match task {
+            Task::Classification { classes } => Judged::Classes(ClassRows::new(classes.len(), metrics)),
+            Task::MultiLabel { classes } => Judged::Several(SeveralRows::new(classes.len(), metrics)),
+            Task::Regression { mean, std } => Judged::Numbers(NumberRows::new(*mean, *std)),
+            Task::Links => Judged::Links(RankRows::new(metrics)),
+        }
+    }
+
+    /// Adds a labelled row: its label, as the graph stores it, and its raw scores.
+    pub fn add(&mut self, label: &[f32], scores: &[f32]) {
+        match self {
+            Judged::Classes(rows) => rows.add(label[0] as usize, scores),
+            Judged::Several(rows) => rows.add(label, scores),
+            Judged::Numbers(rows) => rows.add(f64::from(label[0]), scores[0]),
+            Judged::Links(_) => {}
+        }
+    }
+
+    /// Adds a link by its rank among so many candidates.
+    pub fn add_rank(&mut self, rank: f64, candidates: f64) {
+        if let Judged::Links(rows) = self {
+            rows.add(rank, candidates);
+        }
+    }
+
+    /// After the last row: puts what has to be in order in order.
+    pub fn finish(&mut self) {
+        match self {
+            Judged::Classes(rows) => rows.finish(),
+            Judged::Several(rows) => rows.finish(),
+            Judged::Numbers(_) | Judged::Links(_) => {}
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        match self {
+            Judged::Classes(rows) => rows.len(),
+            Judged::Several(rows) => rows.len(),
+            Judged::Numbers(rows) => rows.len(),
+            Judged::Links(rows) => rows.len(),
+        }
+    }
+
+    /// How many numbers a pass over the rows looks at.
+    fn effort(&self) -> usize {
+        match self {
+            Judged::Classes(rows) => rows.effort(),
+            Judged::Several(rows) => rows.effort(),
+            Judged::Numbers(rows) => rows.len(),
+            Judged::Links(rows) => rows.len(),
+        }
+    }
+
+    /// The metric, or none where the rows do not define it: no rows, one class only, a metric of another task.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        self.counted(metric, Times::Once, &self.sums(Times::Once))
+    }
+
+    /// One number for each class.
+    pub fn by_class(&self, metric: Metric) -> Vec<Option<f64>> {
+        match self {
+            Judged::Classes(rows) => rows.by_class(metric),
+            Judged::Several(rows) => rows.by_class(metric),
+            Judged::Numbers(_) | Judged::Links(_) => Vec::new(),
+        }
+    }
+
+    /// What the rows add up to.
+    pub fn sums(&self, times: Times) -> Sums {
+        match self {
+            Judged::Classes(rows) => Sums::Classes(rows.confusion(times)),
+            Judged::Several(rows) => Sums::Several(rows.tallies(times)),
+            Judged::Numbers(rows) => Sums::Errors(rows.errors(times)),
+            Judged::Links(rows) => Sums::Ranks(rows.sums(times)),
+        }
+    }
+
+    /// The metric of rows that count so many times, given their sums.
+    fn counted(&self, metric: Metric, times: Times, sums: &Sums) -> Option<f64> {
+        match self {
+            Judged::Classes(rows) => rows.metric(metric, times),
+            Judged::Several(rows) => rows.metric(metric, times),
+            Judged::Numbers(_) | Judged::Links(_) => None,
+        }
+        .or_else(|| sums.metric(metric))
+    }
+
+    /// By name, those of `metrics` that are one number and that the rows define.
+    pub fn named(&self, metrics: &[Metric]) -> BTreeMap<String, f64> {
+        let sums = self.sums(Times::Once);
+        let single = metrics.iter().filter(|m| !m.is_by_class());
+        single.filter_map(|m| Some((m.name(), self.counted(*m, Times::Once, &sums)?))).collect()
+    }
+
+    /// By name, those of the metrics of `predict` that are one number for each class.
+    pub fn named_by_class(&self, predict: &Predict) -> BTreeMap<String, Vec<Option<f64>>> {
+        let by_class = predict.metrics.iter().filter(|m| m.is_by_class());
+        by_class.map(|m| (m.name(), self.by_class(*m))).collect()
+    }
+}
