@@ -169,6 +169,9 @@ pub struct RunArgs {
     /// A checkpoint every so many batches too, not only at the end and after epochs (then at most one every 15 seconds).
     #[arg(long, value_name = "BATCHES")]
     pub checkpoint_every: Option<u32>,
+    /// With `infer`: which of the models that were kept, 1 being the best.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub kept: u32,
     /// Every batch's loss in the event file.
     #[arg(long)]
     pub log_steps: bool,

@@ -17,8 +17,8 @@ use gsl_runtime::report::event::{Position, peak_memory};
 use gsl_runtime::report::jsonl::JsonLines;
 use gsl_runtime::report::progress::Progress;
 use gsl_runtime::report::{Event, Events, Reader};
-use gsl_runtime::store::Params;
-use gsl_runtime::train::checkpoint::{self, CheckpointError, write_atomically};
+use gsl_runtime::store::{Params, average};
+use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor, write_atomically};
 use gsl_runtime::train::metrics::Sums;
 use gsl_runtime::train::{Job, Options, TrainError, train};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let params = match goal {
-            Goal::Infer => trained_before(&plan, &hash, &place)?,
+            Goal::Infer => trained_before(&plan, &hash, args, &place)?,
             _ => fit(&plan, &hash, &graph, args, &events, &place)?,
         };
         let computed = infer(&plan, &graph, &params, &events)?;
@@ -262,15 +262,37 @@ fn fit(
 }
 
 /// The best parameters of the run in the output folder, or its last ones if it kept no best.
-fn trained_before(plan: &Plan, hash: &str, place: &Place) -> Result<Params, Failure> {
+fn trained_before(plan: &Plan, hash: &str, args: &RunArgs, place: &Place) -> Result<Params, Failure> {
     let folder = place.checkpoints();
-    let name = if checkpoint::exists(&folder, "best") { "best" } else { "last" };
-    let (_, tensors) = checkpoint::load(&folder, name, Some(hash)).map_err(Failure::new)?;
+    let tensors = match (args.kept, checkpoint::exists(&folder, "best")) {
+        (nth @ 2.., _) => nth_best(&folder, hash, nth)?,
+        (_, true) => checkpoint::load(&folder, "best", Some(hash)).map_err(Failure::new)?.1,
+        (_, false) => checkpoint::load(&folder, "last", Some(hash)).map_err(Failure::new)?.1,
+    };
     let mut params = Params::new(&plan.params, plan.seed);
-    for tensor in tensors.iter().filter(|t| t.name.starts_with("param/")) {
-        params.restore(&tensor.name, &tensor.data).map_err(Failure::new)?;
+    for (name, data) in judged(&tensors) {
+        params.restore(&name, data).map_err(Failure::new)?;
     }
     Ok(params)
+}
+
+/// The parameters that came in as the second best, third best and so on.
+fn nth_best(folder: &Path, hash: &str, nth: u32) -> Result<Vec<Tensor>, Failure> {
+    let kept = checkpoint::kept(folder, "best");
+    let step = kept.get(nth as usize - 1).map(|kept| kept.step);
+    let found = step.map(|step| checkpoint::load_step(folder, "best", Some(hash), step));
+    found.transpose().map_err(Failure::new)?.flatten().ok_or_else(|| {
+        let failure = Failure::new(format!("the run has kept {} model(s), not {nth}", kept.len()));
+        failure.help("the experiment says how many are kept: best = valid.METRIC, keep: N")
+    })
+}
+
+/// The parameters of a checkpoint by name: of a moving average, if it has one.
+fn judged(tensors: &[Tensor]) -> impl Iterator<Item = (String, &[f32])> {
+    let averaged = tensors.iter().any(|t| t.name.starts_with(average::PREFIX));
+    let prefix = if averaged { average::PREFIX } else { "param/" };
+    let named = move |t: &Tensor| t.name.strip_prefix(prefix).map(|name| format!("param/{name}"));
+    tensors.iter().filter_map(move |t| Some((named(t)?, t.data.as_slice())))
 }
 
 fn infer(plan: &Plan, graph: &Graph, params: &Params, events: &Events) -> Result<Computed, Failure> {

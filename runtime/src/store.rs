@@ -1,11 +1,15 @@
 //! Trainable tensors: values, moments, and how a step changes them.
 //!
 //! Decided here: the layout (all dense tensors in one vector, one matrix per embedding table), and initial values that are
-//! functions of (seed, name, element). Steps are in `step`. Not decided here: files, schedules of learning rates.
+//! functions of (seed, name, element). The gradient of a step is in `collect`, the step in `step`, the moving average of the
+//! values in `average`. Not decided here: files, schedules of learning rates.
 
+pub mod average;
+mod collect;
 mod step;
 
-pub use step::{Gradient, RowGradient};
+pub use average::Average;
+pub use collect::{Collected, Gradient, RowGradient};
 
 use crate::comm::CommError;
 use crate::view::Matrix;
@@ -95,6 +99,13 @@ struct Entry {
     place: Place,
 }
 
+impl Entry {
+    /// Numbers in a row.
+    fn width(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Dense { start: usize, len: usize },
@@ -173,8 +184,7 @@ impl Params {
 
     /// Values of an embedding table, one row per node.
     pub fn table(&self, param: u32) -> Matrix<'_> {
-        let width = self.shape(param).iter().skip(1).product();
-        Matrix::new(self.values(param), width)
+        Matrix::new(self.values(param), self.entries[param as usize].width())
     }
 
     /// Trainable numbers, tables included.
@@ -243,6 +253,16 @@ impl Params {
             let at = self.part(entry, Which::Value).iter().position(|x| !x.is_finite())?;
             Some((entry.name.as_str(), at))
         })
+    }
+
+    /// A copy without moments.
+    pub fn values_only(&self) -> Params {
+        let copy = |of: &Moments| Moments { values: of.values.clone(), ..Moments::default() };
+        Params {
+            entries: self.entries.clone(),
+            dense: copy(&self.dense),
+            tables: self.tables.iter().map(copy).collect(),
+        }
     }
 
     fn part(&self, entry: &Entry, which: Which) -> &[f32] {

@@ -123,6 +123,7 @@ codes! {
     EXPERIMENT_METRIC_TASK = Error experiment metric_task "a metric that does not fit its label";
     EXPERIMENT_FANOUTS     = Error experiment fanouts     "fanouts and layers of different number";
     EXPERIMENT_MONITOR     = Error experiment monitor     "something that cannot be watched during training";
+    EXPERIMENT_DIRECTION   = Error experiment direction   "a formula of metrics that pull in two directions";
     EXPERIMENT_VALUE       = Error experiment value       "a setting without a value of its kind";
     EXPERIMENT_WRITE       = Error experiment write       "results that cannot be written";
     EXPERIMENT_MISPLACED   = Error experiment misplaced   "a statement that has no meaning where it stands";

@@ -1,7 +1,7 @@
 //! What only the data knows: classes, class weights, means; and whether there is anything to train on.
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
-use gsl_plan::plan::{Predict, Task, Trainer};
+use gsl_plan::plan::{Monitor, Predict, Task, Trainer};
 
 use super::Wrong;
 use crate::diag::{Diagnostic, codes};
@@ -105,12 +105,13 @@ pub fn trainer(experiment: &Experiment, graph: &CheckedGraph, facts: &GraphFacts
         let label = &graph.labels[predict.ty][predict.label];
         label_facts(predict, label, facts).is_some_and(|l| l.parts[2] > 0)
     };
+    let blind = |monitor: &Monitor| monitor.terms.iter().map(|t| t.predict).find(|p| !has_valid(*p));
     let mut wrong = Vec::new();
-    if let Some(stop) = trainer.stop.as_ref().map(|s| s.monitor.predict).filter(|p| !has_valid(*p)) {
+    if let Some(stop) = trainer.stop.as_ref().and_then(|stop| blind(&stop.monitor)) {
         trainer.stop = None;
         wrong.extend((!experiment.training.default_stop).then(|| no_valid(experiment, stop, "stop")));
     }
-    if let Some(best) = trainer.best.map(|m| m.predict).filter(|p| !has_valid(*p)) {
+    if let Some(best) = trainer.best.as_ref().and_then(|best| blind(&best.monitor)) {
         trainer.best = None;
         wrong.extend((!experiment.training.default_best).then(|| no_valid(experiment, best, "best")));
     }

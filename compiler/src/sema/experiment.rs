@@ -48,8 +48,19 @@ pub struct NodeEncoder {
     pub is_default: bool,
 }
 
-const SETTINGS: [&str; 9] =
-    ["gnn", "sample", "batch", "optimizer", "epochs", "evaluate_every", "validation", "stop", "best"];
+const SETTINGS: [&str; 11] = [
+    "gnn",
+    "sample",
+    "batch",
+    "accumulate",
+    "optimizer",
+    "average",
+    "epochs",
+    "evaluate_every",
+    "validation",
+    "stop",
+    "best",
+];
 
 pub struct ExperimentCx<'a, 'w> {
     pub cx: &'a mut Cx<'w>,

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod graph;
 pub mod library;
 pub mod model;
+mod monitor;
 mod param;
 pub mod predict;
 mod prelude;

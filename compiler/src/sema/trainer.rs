@@ -1,12 +1,12 @@
-//! Training: sampling, batches, optimizers, when to stop and which model to keep.
+//! Training: sampling, batches, optimizers and their schedules. When to stop and which model to keep is in `monitor`.
 
-use gsl_plan::plan::{Decay, Fanout, Metric, Monitor, Optimizer, Stop, Trainer};
+use gsl_plan::plan::{Decay, Every, Fanout, Optimizer, TrainStage, Trainer, Warmup};
 
 use super::body::Sourced;
 use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
-use super::predict::{Predict, metric_fits};
+use super::predict::Predict;
 use super::value::{Ty, Value, eval, number_text};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
@@ -28,18 +28,21 @@ impl ExperimentCx<'_, '_> {
         let batch = self.batch(lines);
         let optimizers = self.optimizers(lines);
         let epochs = self.count("epochs", lines);
-        let evaluate_every = self.count("evaluate_every", lines);
+        let accumulate = self.count("accumulate", lines);
+        let average = self.average(lines);
+        let evaluate_every = self.evaluate_every(lines);
         let validation = self.validation(lines);
         let (stop, default_stop) = self.stop(predicts, lines);
         let (best, default_best) = self.best(predicts, lines);
         let seed = self.seed(lines);
         let (dense, sparse) = optimizers?;
         validation?;
+        let stage = TrainStage { name: String::new(), epochs: epochs?, dense, sparse };
         let trainer = Trainer {
-            epochs: epochs?,
+            stages: vec![stage],
             batch: batch?,
-            dense,
-            sparse,
+            accumulate: accumulate?,
+            average: average?,
             evaluate_every: evaluate_every?,
             stop: stop?,
             best: best?,
@@ -113,7 +116,7 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn out_of_range<T>(&mut self, name: &str, n: i64, expr: &Expr) -> Option<T> {
+    pub fn out_of_range<T>(&mut self, name: &str, n: i64, expr: &Expr) -> Option<T> {
         let message = format!("`{name}` is at least 1, not {n}");
         self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
         None
@@ -130,7 +133,46 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn integer(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<i64> {
+    /// `2`, `2 epochs`, `500 batches`.
+    fn evaluate_every(&mut self, lines: &mut Vec<Line>) -> Option<Every> {
+        let setting = self.setting("evaluate_every")?;
+        let expr = self.single(&setting)?.clone();
+        let unit = match &expr.kind {
+            ExprKind::Number(Number { unit: Some(unit @ (Unit::Epochs | Unit::Batches)), .. }) => {
+                Some(unit.clone())
+            }
+            _ => None,
+        };
+        let n = match &expr.kind {
+            ExprKind::Number(Number { int: Some(n), .. }) if unit.is_some() => *n,
+            _ => self.integer(&setting, &expr)?,
+        };
+        let Some(count) = u32::try_from(n).ok().filter(|n| *n > 0) else {
+            return self.out_of_range("evaluate_every", n, &expr);
+        };
+        let (every, shown) = match unit {
+            Some(Unit::Batches) => (Every::Batches(count), format!("{n} batches")),
+            _ => (Every::Epochs(count), n.to_string()),
+        };
+        lines.push(self.line(0, "evaluate_every", &shown, &setting));
+        Some(every)
+    }
+
+    /// `none`, or `ema(0.999)`: the decay of the moving average.
+    fn average(&mut self, lines: &mut Vec<Line>) -> Option<Option<f32>> {
+        let setting = self.setting("average")?;
+        let expr = self.single(&setting)?.clone();
+        if expr.as_name() == Some("none") {
+            lines.push(self.line(0, "average", "none", &setting));
+            return Some(None);
+        }
+        let (_, args) = self.function(&setting, &expr, "average", &["ema"])?;
+        let decay = self.within(&setting, |cx| cx.fraction(&args, "decay", &expr))?;
+        lines.push(self.line(0, "average", &format!("ema({})", args.show()), &setting));
+        Some(Some(decay as f32))
+    }
+
+    pub fn integer(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<i64> {
         let env = setting.place.env.clone();
         self.within(setting, |cx| eval(cx.cx, &env, expr, &Ty::Int, false))?.int()
     }
@@ -222,6 +264,11 @@ impl ExperimentCx<'_, '_> {
             weight_decay: args.float("weight_decay").unwrap_or(0.0) as f32,
             decoupled: name == "adamw",
             clip,
+            warmup: match args.get("warmup") {
+                Value::Int(n) => Warmup::Steps(n.unsigned_abs()),
+                Value::Float(share) => Warmup::Share(*share),
+                _ => Warmup::None,
+            },
             decay: match args.word("decay") {
                 Some("linear") => Decay::Linear,
                 Some(_) => Decay::Cosine,
@@ -251,149 +298,6 @@ impl ExperimentCx<'_, '_> {
         let message = format!("`{name}` is from 0 to less than 1, not {}", number_text(x));
         self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
         None
-    }
-
-    // -------------------------------------------------------------------------------------------------------- monitors
-
-    fn stop(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Stop>>, bool) {
-        let Some(setting) = self.setting("stop") else { return (None, true) };
-        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
-        if expr.as_name() == Some("none") {
-            lines.push(self.line(0, "stop", "none", &setting));
-            return (Some(None), false);
-        }
-        let stop = self.patience(&setting, &expr, predicts);
-        if let Some(stop) = &stop {
-            let on = show_monitor(predicts, stop.monitor);
-            let shown = format!("patience({}, min_epochs: {}, on: {on})", stop.patience, stop.min_epochs);
-            lines.push(self.line(0, "stop", &shown, &setting));
-        }
-        (stop.map(Some), setting.place.is_default)
-    }
-
-    fn patience(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Stop> {
-        let all = expr.as_call().map_or(&[][..], |(_, args)| args);
-        let is_on = |a: &&Arg| a.name.as_ref().is_some_and(|n| n.text == "on");
-        let on = all.iter().find(is_on).map(|a| a.value.clone());
-        let rest: Vec<Arg> = all.iter().filter(|a| !is_on(a)).cloned().collect();
-        let callee = match &expr.kind {
-            ExprKind::Call { callee, .. } => callee.clone(),
-            _ => Box::new(expr.clone()),
-        };
-        let call = Expr::new(ExprKind::Call { callee, args: rest }, expr.span);
-        let (_, args) = self.function(setting, &call, "rule", &["patience"])?;
-        let valid = Expr::new(ExprKind::Name("valid".to_owned()), expr.span);
-        let monitor = self.monitor(setting, on.as_ref().unwrap_or(&valid), predicts)?;
-        let patience = args.int("evaluations").and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        let min_epochs = args.int("min_epochs").and_then(|n| u32::try_from(n).ok());
-        let (Some(patience), Some(min_epochs)) = (patience, min_epochs) else {
-            return self.out_of_range("patience", args.int("evaluations").unwrap_or(0), expr);
-        };
-        Some(Stop { monitor, patience, min_epochs })
-    }
-
-    fn best(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Monitor>>, bool) {
-        let Some(setting) = self.setting("best") else { return (None, true) };
-        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
-        if matches!(expr.as_name(), Some("last" | "none")) {
-            lines.push(self.line(0, "best", "last", &setting));
-            return (Some(None), false);
-        }
-        let monitor = self.monitor(&setting, &expr, predicts);
-        if let Some(monitor) = monitor {
-            lines.push(self.line(0, "best", &show_monitor(predicts, monitor), &setting));
-        }
-        (monitor.map(Some), setting.place.is_default)
-    }
-
-    /// `valid`, `valid.accuracy`, `valid.section.accuracy`.
-    fn monitor(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Monitor> {
-        if predicts.is_empty() {
-            return None;
-        }
-        let place = setting.place.clone();
-        let file = place.file.clone();
-        let Some(path) = expr.as_path() else {
-            let help = "write `valid.accuracy`";
-            self.cx.within(&file, |cx| {
-                let message = "this is no metric of a part";
-                cx.error_help(codes::EXPERIMENT_MONITOR, message, expr.span, "expected a metric", help);
-            });
-            return None;
-        };
-        let names: Vec<&str> = path.segments.iter().map(|s| s.text.as_str()).collect();
-        match names[0] {
-            "valid" => {}
-            "test" => return self.on_test(&path),
-            other => {
-                let what = "part to watch";
-                self.cx.unknown(codes::EXPERIMENT_MONITOR, what, other, path.segments[0].span, ["valid"]);
-                return None;
-            }
-        }
-        let (predict, metric) = match names[1..] {
-            [] => (0, None),
-            [metric] => (0, Some(metric)),
-            [.., label, metric] => {
-                let matches = |p: &Predict| p.name.rsplit('.').next() == Some(label);
-                let Some(found) = predicts.iter().position(matches) else {
-                    let known: Vec<&str> =
-                        predicts.iter().filter_map(|p| p.name.rsplit('.').next()).collect();
-                    let span = path.segments[path.segments.len() - 2].span;
-                    self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", label, span, known);
-                    return None;
-                };
-                (found, Some(metric))
-            }
-        };
-        let task = &predicts[predict];
-        let Some(name) = metric else {
-            return Some(Monitor { predict, metric: *task.metrics.first().unwrap_or(&Metric::Loss) });
-        };
-        match metric_of(name, task) {
-            Some(metric) if metric_fits(metric, task.kind) => Some(Monitor { predict, metric }),
-            _ => {
-                let known: Vec<&str> = task.metrics.iter().map(|m| m.name()).chain(["loss"]).collect();
-                let span = path.segments.last().map_or(path.span, |s| s.span);
-                self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
-                None
-            }
-        }
-    }
-
-    fn on_test(&mut self, path: &Path) -> Option<Monitor> {
-        let message = "the test part cannot decide when to stop or which model to keep";
-        let rest: Vec<&str> = path.segments[1..].iter().map(|s| s.text.as_str()).collect();
-        let valid = std::iter::once("valid").chain(rest).collect::<Vec<_>>().join(".");
-        let help = format!("watch the validation part: `{valid}`");
-        self.cx.error_help(codes::LEAK_STOP_ON_TEST, message, path.span, "chosen on the test part", help);
-        None
-    }
-}
-
-fn metric_of(name: &str, predict: &Predict) -> Option<Metric> {
-    let all = [
-        Metric::Accuracy,
-        Metric::F1Macro,
-        Metric::F1Micro,
-        Metric::F1Weighted,
-        Metric::Rmse,
-        Metric::Mae,
-        Metric::R2,
-        Metric::Loss,
-    ];
-    let f1 = || predict.metrics.iter().copied().find(|m| m.name().starts_with("f1"));
-    match name {
-        "f1" => Some(f1().unwrap_or(Metric::F1Macro)),
-        name => all.into_iter().find(|m| m.name() == name),
-    }
-}
-
-fn show_monitor(predicts: &[Predict], monitor: Monitor) -> String {
-    let label = predicts.get(monitor.predict).and_then(|p| p.name.rsplit('.').next()).unwrap_or("");
-    match predicts.len() {
-        1 => format!("valid.{}", monitor.metric.name()),
-        _ => format!("valid.{label}.{}", monitor.metric.name()),
     }
 }
 

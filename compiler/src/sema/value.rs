@@ -43,6 +43,8 @@ pub enum Ty {
     FloatOr(Vec<String>),
     /// A number, a text or one of these words.
     ScalarOr(Vec<String>),
+    /// A whole number, or a share from 0 to less than 1.
+    CountOrShare,
     List(Box<Ty>),
     Any,
 }
@@ -73,6 +75,7 @@ impl Ty {
             Ty::IntOr(words) => format!("an integer or {}", words_of(words)),
             Ty::FloatOr(words) => format!("a number or {}", words_of(words)),
             Ty::ScalarOr(words) => format!("a number, a text in quotes or {}", words_of(words)),
+            Ty::CountOrShare => "a whole number or a share below 100%".into(),
             Ty::List(item) => format!("a list, each {}", item.describe()),
             Ty::Any => "a value".into(),
         }
@@ -89,7 +92,8 @@ impl Ty {
             Ty::Path => "path".to_owned(),
             Ty::Activation => "activation".to_owned(),
             Ty::List(item) => format!("{}[]", item.name()?),
-            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) => return None,
+            Ty::Any | Ty::CountOrShare => return None,
+            Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) => return None,
         })
     }
 
@@ -124,6 +128,7 @@ impl Ty {
             "int_or" => Ty::IntOr(words()),
             "float_or" => Ty::FloatOr(words()),
             "scalar_or" => Ty::ScalarOr(words()),
+            "count_or_share" => Ty::CountOrShare,
             "fanout" => Ty::IntOr(vec!["all".to_owned()]),
             other => {
                 cx.unknown(codes::NAMES_TYPE, "type", other, written.name.span, TYPES.iter().copied());
@@ -154,6 +159,8 @@ impl Ty {
             (Ty::Int | Ty::IntOr(_), Value::Int(n)) => Some(Value::Int(n)),
             (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Int(n)) => Some(Value::Float(n as f64)),
             (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Float(x)) => Some(Value::Float(x)),
+            (Ty::CountOrShare, Value::Int(n)) if n >= 0 => Some(Value::Int(n)),
+            (Ty::CountOrShare, Value::Float(x)) if (0.0..1.0).contains(&x) => Some(Value::Float(x)),
             (Ty::Bool, Value::Bool(b)) => Some(Value::Bool(b)),
             (Ty::Text | Ty::Path | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
             (Ty::Activation, Value::Activation(name)) => Some(Value::Activation(name)),

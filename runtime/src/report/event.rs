@@ -59,6 +59,8 @@ pub enum Event {
     },
     Evaluated {
         epoch: u32,
+        /// Epochs done, with the fraction of the one at hand.
+        at: f64,
         part: String,
         predict: String,
         metrics: BTreeMap<String, f64>,

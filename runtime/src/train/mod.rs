@@ -1,9 +1,11 @@
 //! Training: epochs of batches, evaluation, early stopping, checkpoints.
 //!
 //! Decided here: what a training needs and what it gives. The parts: `batches` says which seeds make a batch and which of
-//! them are a rank's, `rank` takes one optimiser step, `run` is the loop, `checkpoint` the files, `metrics` the sums.
+//! them are a rank's, `rank` works on one batch and takes one optimiser step, `run` is the loop, `best` the models that are kept, `checkpoint` the
+//! files, `metrics` the sums.
 
 pub mod batches;
+pub mod best;
 pub mod checkpoint;
 pub mod metrics;
 mod rank;
@@ -18,6 +20,7 @@ use crate::report::Events;
 use crate::sample::SampleError;
 use crate::store::StoreError;
 use crate::view::GraphView;
+use best::BestError;
 use checkpoint::CheckpointError;
 use gsl_plan::plan::Plan;
 use std::path::Path;
@@ -111,6 +114,15 @@ impl std::fmt::Display for TrainError {
 }
 
 impl std::error::Error for TrainError {}
+
+impl From<BestError> for TrainError {
+    fn from(error: BestError) -> Self {
+        match error {
+            BestError::Checkpoint(e) => TrainError::Checkpoint(e),
+            BestError::Store(e) => TrainError::Store(e),
+        }
+    }
+}
 
 macro_rules! from {
     ($($variant:ident: $source:ty),*) => {

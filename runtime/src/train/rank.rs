@@ -1,13 +1,13 @@
-//! One rank's part of a step: sample, run, exchange, update.
+//! One rank's part of a batch (sample, run, collect) and of a step (exchange, update).
 
 use super::batches::{is_labelled, share};
 use super::{Job, TrainError};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal};
 use crate::sample::{Block, Sampler, sample_key};
-use crate::store::{Gradient, Params, RowGradient};
+use crate::store::{Collected, Params, RowGradient};
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{ParamKind, Predict};
+use gsl_plan::plan::{Optimizer, Predict};
 
 /// What a rank holds from step to step. All ranks hold equal parameters at all times.
 pub struct Rank<'a> {
@@ -19,7 +19,7 @@ pub struct Rank<'a> {
     block: Block,
     /// The seeds of `block`, if it may be used again for them.
     standing: Option<Vec<(u32, Vec<u32>)>>,
-    gradient: Gradient,
+    collected: Collected,
     weights: Vec<Vec<f32>>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Rank<'a> {
             sampler: Sampler::new(job.view, &plan.train.hops, &plan.sampler.fanouts)?,
             block: Block::new(),
             standing: None,
-            gradient: params.gradient(),
+            collected: params.collector(),
             weights: vec![Vec::new(); plan.predicts.len()],
             params,
             executor,
@@ -50,8 +50,8 @@ impl<'a> Rank<'a> {
         })
     }
 
-    /// One optimiser step on the batch; the loss of the whole batch, the same on all ranks.
-    pub fn step(&mut self, at: At, order: &[(u32, Vec<u32>)]) -> Result<f64, TrainError> {
+    /// Collects the gradient of a batch; the loss of the whole batch, the same on all ranks.
+    pub fn batch(&mut self, at: At, order: &[(u32, Vec<u32>)]) -> Result<f64, TrainError> {
         let batch: Vec<(u32, &[u32])> = order
             .iter()
             .map(|(ty, ids)| (*ty, &ids[share(ids.len(), at.batch as usize, at.batches as usize)]))
@@ -64,9 +64,10 @@ impl<'a> Rank<'a> {
         self.sample(at, &mine)?;
         self.weigh(&mine);
         self.run(at, &scales)?;
-        let loss = self.reduce()?;
-        self.update(at)?;
-        Ok(loss)
+        self.collect()?;
+        let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
+        self.comm.all_reduce_sum_f64(&mut loss)?;
+        Ok(loss[0])
     }
 
     fn sample(&mut self, at: At, seeds: &[(u32, &[u32])]) -> Result<(), TrainError> {
@@ -129,33 +130,24 @@ impl<'a> Rank<'a> {
         }
     }
 
-    /// Sums loss and dense gradient over ranks, in their order.
-    fn reduce(&mut self) -> Result<f64, TrainError> {
-        self.executor.dense_gradient(&self.params, &mut self.gradient);
-        self.comm.all_reduce_sum_f32(&mut self.gradient.values)?;
-        let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
-        self.comm.all_reduce_sum_f64(&mut loss)?;
-        Ok(loss[0])
-    }
-
-    fn update(&mut self, at: At) -> Result<(), TrainError> {
-        let trainer = &self.job.plan.trainer;
-        let batches = u64::from(at.batches);
-        let step = u64::from(at.epoch) * batches + u64::from(at.batch);
-        let steps = u64::from(trainer.epochs) * batches;
-        let (dense, sparse) = (trainer.dense.at(step, steps), trainer.sparse.at(step, steps));
-        self.params.dense_step(&mut self.gradient, &dense);
-        for (param, declared) in self.job.plan.params.iter().enumerate() {
-            if !matches!(declared.kind, ParamKind::Table { .. }) {
-                continue;
-            }
-            let lists: Vec<_> = self
-                .executor
-                .row_gradients(param as u32)
+    fn collect(&mut self) -> Result<(), TrainError> {
+        let (executor, params) = (&self.executor, &self.params);
+        self.collected.add_dense(|gradient| executor.dense_gradient(params, gradient));
+        for table in self.collected.tables() {
+            let lists: Vec<_> = executor
+                .row_gradients(table)
                 .map(|(ty, rows)| RowGradient { ids: &self.block.ids(ty)[..rows.rows()], rows: rows.data })
                 .collect();
-            self.params.sparse_step(param as u32, &lists, &sparse, self.comm)?;
+            self.collected.add_rows(table, &lists)?;
         }
+        Ok(())
+    }
+
+    /// One optimiser step with what the batches since the last one have given. A collective.
+    pub fn step(&mut self, dense: &Optimizer, sparse: &Optimizer) -> Result<(), TrainError> {
+        self.collected.finish(dense.clip, self.comm)?;
+        self.params.step(&self.collected, dense, sparse);
+        self.collected.clear();
         Ok(())
     }
 }

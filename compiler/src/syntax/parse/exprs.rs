@@ -390,6 +390,11 @@ fn binary_op(rule: Rule) -> BinaryOp {
 
 fn unit(text: &str) -> Option<Unit> {
     const DAY: f64 = 86_400.0;
+    match text {
+        "epoch" | "epochs" => return Some(Unit::Epochs),
+        "batch" | "batches" => return Some(Unit::Batches),
+        _ => {}
+    }
     let seconds = match text.strip_suffix('s').filter(|t| t.len() > 1).unwrap_or(text) {
         "s" | "second" => 1.0,
         "ms" => 1e-3,
