@@ -2,6 +2,7 @@
 
 use crate::args::{FileArgs, GraphArgs, RunArgs};
 use crate::source::{Failure, SourceText};
+use crate::start;
 use crate::world::FileWorld;
 use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
@@ -19,8 +20,9 @@ use gsl_runtime::report::progress::Progress;
 use gsl_runtime::report::{Event, Events, Reader};
 use gsl_runtime::store::{Params, average};
 use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor, write_atomically};
+use gsl_runtime::train::judge::Judge;
 use gsl_runtime::train::metrics::Sums;
-use gsl_runtime::train::{Job, Options, TrainError, train};
+use gsl_runtime::train::{Job, Options, TrainError, Trained, train};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,11 @@ pub enum Goal {
 /// From a file to a tested model and its outputs.
 pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
     set_threads(&args.file)?;
+    run_with(args, goal, color)
+}
+
+/// The same with the threads that there are.
+pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
     let source = SourceText::read(&args.file.file)?;
     let checked = check(&source, &args.file, color)?;
     let experiment = choose(&checked, &args.file)?;
@@ -48,13 +55,17 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
     let ended = (|| {
         let graph = build(&checked.graph_of(experiment).plan, &source, &args.file, &events)?;
         tell_graph(&graph, &events);
-        let plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let params = match goal {
             Goal::Infer => trained_before(&plan, &hash, args, &place)?,
-            _ => fit(&plan, &hash, &graph, args, &events, &place)?,
+            _ => {
+                let job = (&plan, hash.as_str(), &graph);
+                fit(job, args, &events, &place, (start.as_ref(), None))?.params
+            }
         };
         let computed = infer(&plan, &graph, &params, &events)?;
         let tested = test(&plan, &graph, &computed, &events);
@@ -63,6 +74,57 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
         Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
     })();
     place.close(&events, ended)
+}
+
+/// A training that is ready to be run, and may be paused: a trial of a sweep.
+pub struct Prepared {
+    source: SourceText,
+    graph: Graph,
+    plan: Plan,
+    hash: String,
+    start: Option<Params>,
+    place: Place,
+}
+
+impl Prepared {
+    pub fn new(args: &RunArgs, color: bool) -> Result<Self, Failure> {
+        let source = SourceText::read(&args.file.file)?;
+        let checked = check(&source, &args.file, color)?;
+        let experiment = choose(&checked, &args.file)?;
+        let place = Place::new(&source, experiment, args, Goal::Train)?;
+        let graph = build(&checked.graph_of(experiment).plan, &source, &args.file, &Events::default())?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let start = start::params(&mut plan, &source, &args.from)?;
+        let hash = plan_hash(&plan, &graph);
+        Ok(Prepared { source, graph, plan, hash, start, place })
+    }
+
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn out(&self) -> &Path {
+        &self.place.out
+    }
+
+    /// Whether the last checkpoint is of the end of this epoch.
+    pub fn stands_at(&self, epoch: u32) -> bool {
+        checkpoint::position(&self.place.checkpoints(), "last") == Some(Position { epoch, batch: 0 })
+    }
+
+    /// Trains until the end, or until `judge` pauses it; whether it came to the end.
+    pub fn train(&self, args: &RunArgs, judge: &dyn Judge) -> Result<bool, Failure> {
+        let events = self.place.events(args, Goal::Train)?;
+        tell_graph(&self.graph, &events);
+        self.place.keep_plan(&self.plan)?;
+        announce(&events, &self.plan, &self.hash, &self.source, args, &self.place);
+        let job = (&self.plan, self.hash.as_str(), &self.graph);
+        let trained = fit(job, args, &events, &self.place, (self.start.as_ref(), Some(judge)));
+        if let Err(failure) = &trained {
+            events.send(Event::Failed { message: failure.message.clone() });
+        }
+        Ok(trained?.finished)
+    }
 }
 
 /// Every mistake of the file at once.
@@ -237,13 +299,12 @@ fn announce(events: &Events, plan: &Plan, hash: &str, source: &SourceText, args:
 }
 
 fn fit(
-    plan: &Plan,
-    hash: &str,
-    graph: &Graph,
+    (plan, hash, graph): (&Plan, &str, &Graph),
     args: &RunArgs,
     events: &Events,
     place: &Place,
-) -> Result<Params, Failure> {
+    (start, judge): (Option<&Params>, Option<&dyn Judge>),
+) -> Result<Trained, Failure> {
     let options = Options {
         ranks: args.ranks as usize,
         resume: args.resume,
@@ -252,8 +313,8 @@ fn fit(
         ..Options::default()
     };
     let checkpoints = place.checkpoints();
-    let job = Job { plan, hash, view: graph, events, checkpoints: &checkpoints, options };
-    train(job).map(|trained| trained.params).map_err(|e| match e {
+    let job = Job { plan, hash, view: graph, events, checkpoints: &checkpoints, start, judge, options };
+    train(job).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
         }
@@ -288,7 +349,7 @@ fn nth_best(folder: &Path, hash: &str, nth: u32) -> Result<Vec<Tensor>, Failure>
 }
 
 /// The parameters of a checkpoint by name: of a moving average, if it has one.
-fn judged(tensors: &[Tensor]) -> impl Iterator<Item = (String, &[f32])> {
+pub fn judged(tensors: &[Tensor]) -> impl Iterator<Item = (String, &[f32])> {
     let averaged = tensors.iter().any(|t| t.name.starts_with(average::PREFIX));
     let prefix = if averaged { average::PREFIX } else { "param/" };
     let named = move |t: &Tensor| t.name.strip_prefix(prefix).map(|name| format!("param/{name}"));

@@ -38,7 +38,7 @@ fn one_two_and_four_ranks_give_the_same_losses() {
     assert_ranks_agree(&shop(900, KINDS), &[]);
 }
 
-/// Warm-up, decay, accumulation, a moving average, evaluation within epochs, several kept models, a formula.
+/// Stages, warm-up, decay, accumulation, a moving average, evaluation within epochs, several kept models, a formula.
 const PACED: &str = r#"experiment paced on shop {
     encode item  = concat(size, embedding(8)) |> linear(16)
     encode buyer = embedding(16)
@@ -49,7 +49,15 @@ const PACED: &str = r#"experiment paced on shop {
     accumulate     = 3
     optimizer      = adamw(lr: 0.02, warmup: 20%, decay: cosine, clip: 1), embeddings: sparse_adam(lr: 0.02, warmup: 4, decay: linear)
     average        = ema(0.9)
-    epochs         = 6
+    stage heads {
+        train predict.item.kind, embeddings
+        epochs = 2
+    }
+    stage rest {
+        freeze encode.buyer, gnn.2
+        epochs = 4
+        lr     = 0.01
+    }
     evaluate_every = 7 batches
     stop           = patience(5, on: 0.5 * valid.accuracy + 0.5 * valid.f1)
     best           = valid.f1 - 0.1 * valid.loss, keep: 3
@@ -57,12 +65,12 @@ const PACED: &str = r#"experiment paced on shop {
 "#;
 
 #[test]
-fn schedules_averages_and_kept_models_resume_byte_by_byte() {
+fn stages_schedules_averages_and_kept_models_resume_byte_by_byte() {
     assert_resumes(&shop(1600, PACED), &[]);
 }
 
 #[test]
-fn schedules_averages_and_kept_models_do_not_depend_on_threads_and_ranks() {
+fn stages_schedules_averages_and_kept_models_do_not_depend_on_threads_and_ranks() {
     let folder = shop(900, PACED);
     assert_threads_agree(&folder, &[]);
     assert_ranks_agree(&folder, &[]);

@@ -65,6 +65,12 @@ impl Moments {
         Moments { values: vec![0.0; len], first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
     }
 
+    fn forget(&mut self) {
+        self.first.fill(0.0);
+        self.second.fill(0.0);
+        self.steps = 0;
+    }
+
     fn part(&self, which: Which) -> &[f32] {
         match which {
             Which::Value => &self.values,
@@ -118,6 +124,8 @@ pub struct Params {
     entries: Vec<Entry>,
     dense: Moments,
     tables: Vec<Moments>,
+    /// By parameter: whether steps leave it alone.
+    frozen: Vec<bool>,
 }
 
 /// A tensor of the state, as a checkpoint holds it.
@@ -133,7 +141,12 @@ impl Params {
     /// Initial values: element i of a tensor is a function of (seed, name, i), so that other parameters do not matter, nor,
     /// for a table, the number of its rows.
     pub fn new(params: &[Param], seed: u64) -> Self {
-        let mut store = Params { entries: Vec::new(), dense: Moments::default(), tables: Vec::new() };
+        let mut store = Params {
+            entries: Vec::new(),
+            dense: Moments::default(),
+            tables: Vec::new(),
+            frozen: vec![false; params.len()],
+        };
         for param in params {
             store.add(param, Key::new(seed, PURPOSE).fold(name_hash(&param.name)));
         }
@@ -185,6 +198,21 @@ impl Params {
     /// Values of an embedding table, one row per node.
     pub fn table(&self, param: u32) -> Matrix<'_> {
         Matrix::new(self.values(param), self.entries[param as usize].width())
+    }
+
+    /// Sets the values of a parameter; `data` has its length.
+    pub fn set(&mut self, param: u32, data: &[f32]) {
+        match self.entries[param as usize].place {
+            Place::Dense { start, len } => self.dense.values[start..start + len].copy_from_slice(data),
+            Place::Table { at } => self.tables[at].values.copy_from_slice(data),
+        }
+    }
+
+    /// From now on steps leave these parameters alone, and move all others with fresh moments.
+    pub fn begin_stage(&mut self, frozen: &[u32]) {
+        self.frozen.fill(false);
+        frozen.iter().for_each(|param| self.frozen[*param as usize] = true);
+        std::iter::once(&mut self.dense).chain(&mut self.tables).for_each(Moments::forget);
     }
 
     /// Trainable numbers, tables included.
@@ -262,6 +290,7 @@ impl Params {
             entries: self.entries.clone(),
             dense: copy(&self.dense),
             tables: self.tables.iter().map(copy).collect(),
+            frozen: self.frozen.clone(),
         }
     }
 

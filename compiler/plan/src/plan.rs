@@ -4,7 +4,7 @@ use crate::graph::{GraphFacts, GraphPlan};
 use crate::program::{Program, Signature};
 use crate::schedule::Schedule;
 pub use crate::trainer::{
-    Best, Decay, Every, Monitor, MonitorTerm, Optimizer, Stop, TrainStage, Trainer, Warmup,
+    Best, Decay, Every, Monitor, MonitorTerm, Optimizer, Start, Stop, TrainStage, Trainer, Warmup,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ pub struct Plan {
     pub predicts: Vec<Predict>,
     pub sampler: Sampler,
     pub trainer: Trainer,
+    pub starts: Vec<Start>,
     pub writes: Vec<Write>,
     pub seed: u64,
 }

@@ -1,6 +1,6 @@
 //! How a training goes: its stages, optimisers and their schedules, when it is judged, and what is kept of it.
 
-use crate::plan::Metric;
+use crate::plan::{Executable, Metric};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Trainer {
     }
 }
 
-/// A part of the training with its own optimisers.
+/// A part of the training with its own optimisers, which start anew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainStage {
     /// Empty where the training has only one.
@@ -41,6 +41,21 @@ pub struct TrainStage {
     pub epochs: u32,
     pub dense: Optimizer,
     pub sparse: Optimizer,
+    /// Parameters that it leaves alone, ascending.
+    pub frozen: Vec<u32>,
+    /// The training program without their gradients; none: that of the plan.
+    pub train: Option<Executable>,
+}
+
+/// A part of the model that starts with the values of a part in a run of another experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub run: String,
+    /// Names of parameters begin with these.
+    pub from: String,
+    pub to: String,
+    /// Hash of the other run's parameters; empty until they are read.
+    pub content: String,
 }
 
 /// How often something is done.

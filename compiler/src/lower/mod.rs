@@ -7,6 +7,7 @@
 mod data;
 mod encode;
 mod head;
+mod parts;
 mod rows;
 mod stages;
 mod steps;
@@ -53,15 +54,20 @@ pub fn lower(
 ) -> Result<Lowered, Wrong> {
     let graph = checked.graph_of(experiment);
     let predicts = data::predicts(experiment, graph, facts)?;
-    let trainer = data::trainer(experiment, graph, facts)?;
+    let mut trainer = data::trainer(experiment, graph, facts)?;
     let lowering = Lowering::new(checked, experiment, graph, facts);
     let mut cx = LowerCx::new(facts, Mode::Train);
     lowering.train(&mut cx)?;
     let params = cx.params;
     let train = cx.builder.program;
     let (stages, params) = lowering.infer(params)?;
+    parts::freeze(experiment, &params, &mut trainer)?;
+    let starts = parts::starts(checked, experiment, &params)?;
     let signature = signature(facts, &params);
     let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
+    for stage in trainer.stages.iter_mut().filter(|stage| !stage.frozen.is_empty()) {
+        stage.train = Some(compiler.train_stage(&train, &lowering.costs(), stage)?);
+    }
     let plan = Plan {
         version: plan::PLAN_VERSION,
         experiment: experiment.name.clone(),
@@ -76,6 +82,7 @@ pub fn lower(
         predicts,
         sampler: plan::Sampler { fanouts: experiment.training.fanouts.clone() },
         trainer,
+        starts,
         writes: experiment.writes.clone(),
         seed: experiment.training.seed,
     };
@@ -200,6 +207,21 @@ impl Compiler<'_> {
         let trainable = vec![true; self.signature.params.len()];
         let signature = self.signature;
         self.run("train", program, Options::train(signature, costs, trainable))
+    }
+
+    /// The training program of a stage: no gradients of what it leaves alone.
+    fn train_stage(
+        &mut self,
+        program: &Program,
+        costs: &Costs,
+        stage: &plan::TrainStage,
+    ) -> Result<Executable, Wrong> {
+        let mut trainable = vec![true; self.signature.params.len()];
+        stage.frozen.iter().for_each(|param| trainable[*param as usize] = false);
+        let signature = self.signature;
+        let name =
+            if stage.name.is_empty() { "train.frozen".into() } else { format!("train.{}", stage.name) };
+        self.run(&name, program.clone(), Options::train(signature, costs, trainable))
     }
 
     fn stage(&mut self, stage: RawStage, lowering: &Lowering) -> Result<Stage, Wrong> {

@@ -118,7 +118,9 @@ impl ExperimentCx<'_, '_> {
         let default = self.defaults.predict(defaults).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
-        let decode = get("decode").and_then(|s| self.decode(&s, &mut lines));
+        let part = format!("predict.{}", show_target(&body.target));
+        let decode =
+            get("decode").and_then(|s| self.started(s, &part)).and_then(|s| self.decode(&s, &mut lines));
         let loss = get("loss").and_then(|s| self.loss(&s, kind, &mut lines));
         let metrics = get("metrics").and_then(|s| self.metrics(&s, kind, &mut lines));
         let weight = get("weight").and_then(|s| self.weight(&s, &mut lines));

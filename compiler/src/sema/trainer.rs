@@ -1,12 +1,14 @@
 //! Training: sampling, batches, optimizers and their schedules. When to stop and which model to keep is in `monitor`.
 
-use gsl_plan::plan::{Decay, Every, Fanout, Optimizer, TrainStage, Trainer, Warmup};
+use gsl_plan::plan::{Decay, Every, Fanout, Optimizer, Trainer, Warmup};
 
 use super::body::Sourced;
 use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
+use super::model::Model;
 use super::predict::Predict;
+use super::stages::{StageParts, Trained};
 use super::value::{Ty, Value, eval, number_text};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
@@ -16,6 +18,9 @@ use crate::syntax::ast::*;
 pub struct Training {
     pub fanouts: Vec<Fanout>,
     pub trainer: Trainer,
+    /// What is trained in every stage, and in each one besides; none where there is one stage without a name.
+    pub always: Trained,
+    pub parts: Vec<StageParts>,
     pub seed: u64,
     /// `stop` and `best` are defaults: they go where there are no validation rows.
     pub default_stop: bool,
@@ -23,11 +28,11 @@ pub struct Training {
 }
 
 impl ExperimentCx<'_, '_> {
-    pub fn training(&mut self, hops: usize, predicts: &[Predict], lines: &mut Vec<Line>) -> Option<Training> {
+    pub fn training(&mut self, gnn: &Model, predicts: &[Predict], lines: &mut Vec<Line>) -> Option<Training> {
+        let hops = gnn.hops();
         let fanouts = if hops > 0 { self.sample(hops, lines) } else { Some(Vec::new()) };
         let batch = self.batch(lines);
-        let optimizers = self.optimizers(lines);
-        let epochs = self.count("epochs", lines);
+        let stages = self.stages(gnn, predicts, lines);
         let accumulate = self.count("accumulate", lines);
         let average = self.average(lines);
         let evaluate_every = self.evaluate_every(lines);
@@ -35,11 +40,10 @@ impl ExperimentCx<'_, '_> {
         let (stop, default_stop) = self.stop(predicts, lines);
         let (best, default_best) = self.best(predicts, lines);
         let seed = self.seed(lines);
-        let (dense, sparse) = optimizers?;
+        let (stages, always, parts) = stages?;
         validation?;
-        let stage = TrainStage { name: String::new(), epochs: epochs?, dense, sparse };
         let trainer = Trainer {
-            stages: vec![stage],
+            stages,
             batch: batch?,
             accumulate: accumulate?,
             average: average?,
@@ -48,7 +52,7 @@ impl ExperimentCx<'_, '_> {
             best: best?,
             sampled_validation: false,
         };
-        Some(Training { fanouts: fanouts?, trainer, seed: seed?, default_stop, default_best })
+        Some(Training { fanouts: fanouts?, trainer, always, parts, seed: seed?, default_stop, default_best })
     }
 
     fn sample(&mut self, hops: usize, lines: &mut Vec<Line>) -> Option<Vec<Fanout>> {
@@ -122,7 +126,7 @@ impl ExperimentCx<'_, '_> {
         None
     }
 
-    fn count(&mut self, name: &str, lines: &mut Vec<Line>) -> Option<u32> {
+    pub fn count(&mut self, name: &str, lines: &mut Vec<Line>) -> Option<u32> {
         let setting = self.setting(name)?;
         let expr = self.single(&setting)?.clone();
         let n = self.integer(&setting, &expr)?;
@@ -207,7 +211,7 @@ impl ExperimentCx<'_, '_> {
 
     // ------------------------------------------------------------------------------------------------------ optimizers
 
-    fn optimizers(&mut self, lines: &mut Vec<Line>) -> Option<(Optimizer, Optimizer)> {
+    pub fn optimizers(&mut self, lines: &mut Vec<Line>) -> Option<(Optimizer, Optimizer)> {
         let setting = self.setting("optimizer")?;
         let default = self.defaults.setting("optimizer")?.clone();
         let mut written = [None, None];

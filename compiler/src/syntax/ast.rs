@@ -654,7 +654,7 @@ pub enum SweepStmt {
     },
     /// `best on valid.accuracy`
     Best {
-        on: Path,
+        on: Expr,
         span: Span,
     },
     Setting(Setting),

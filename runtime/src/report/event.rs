@@ -46,6 +46,13 @@ pub enum Event {
     GraphInspected {
         inspection: Box<Inspection>,
     },
+    /// A stage of the training begins, or is gone on with.
+    TrainStage {
+        name: String,
+        epochs: u32,
+        /// Numbers that it trains.
+        parameters: u64,
+    },
     Step {
         epoch: u32,
         batch: u32,

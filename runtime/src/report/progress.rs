@@ -82,6 +82,9 @@ impl Reader for Progress {
                 let at = format!("{:.2}", at).trim_end_matches('0').trim_end_matches('.').to_string();
                 self.line(format!("epoch {at:>4}  {part} {predict}: {}", show(metrics)));
             }
+            Event::TrainStage { name, epochs, parameters } => {
+                self.line(format!("stage       {name}: {epochs} epochs, {parameters} parameters"));
+            }
             Event::Best { .. } | Event::Step { .. } | Event::Profile { .. } => {}
             Event::GraphBuilt { .. } | Event::GraphInspected { .. } => {}
             Event::Stopped { epoch, reason } => self.line(format!("stopped after epoch {epoch}: {reason}")),

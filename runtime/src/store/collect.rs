@@ -58,10 +58,10 @@ impl Params {
     /// Nothing collected yet.
     pub fn collector(&self) -> Collected {
         let table = |(param, entry): (usize, &super::Entry)| match entry.place {
-            Place::Dense { .. } => None,
-            Place::Table { .. } => {
+            Place::Table { .. } if !self.frozen[param] => {
                 Some(Touched { param: param as u32, width: entry.width(), ..Touched::default() })
             }
+            _ => None,
         };
         Collected {
             sum: self.gradient(),
@@ -81,7 +81,7 @@ impl Collected {
         self.batches
     }
 
-    /// The tables of the model, by their index in the plan.
+    /// The tables that are trained, by their index in the plan.
     pub fn tables(&self) -> Vec<u32> {
         self.tables.iter().map(|table| table.param).collect()
     }

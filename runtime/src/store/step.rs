@@ -4,6 +4,7 @@ use super::collect::Collected;
 use super::{Params, Place};
 use gsl_kernels::{Adam, adam, sparse_adam_rows};
 use gsl_plan::plan::Optimizer;
+use std::ops::Range;
 
 impl Params {
     /// One Adam step of all parameters with a finished gradient: rows of tables that no rank touched keep value and moments.
@@ -15,10 +16,27 @@ impl Params {
     }
 
     fn dense_step(&mut self, gradient: &[f32], optimizer: &Optimizer) {
-        self.dense.steps += 1;
+        let ranges = self.trained();
         let dense = &mut self.dense;
+        dense.steps += 1;
         let hyper = hyper(optimizer, dense.steps);
-        adam(hyper, &mut dense.values, &mut dense.first, &mut dense.second, gradient);
+        for range in ranges {
+            let (values, first) = (&mut dense.values[range.clone()], &mut dense.first[range.clone()]);
+            adam(hyper, values, first, &mut dense.second[range.clone()], &gradient[range]);
+        }
+    }
+
+    /// Where dense parameters that are not frozen lie, neighbours in one range.
+    fn trained(&self) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (entry, _) in self.entries.iter().zip(&self.frozen).filter(|(_, frozen)| !**frozen) {
+            let Place::Dense { start, len } = entry.place else { continue };
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end += len,
+                _ => ranges.push(start..start + len),
+            }
+        }
+        ranges
     }
 
     fn rows_step(&mut self, param: u32, ids: &[u32], rows: &[f32], optimizer: &Optimizer) {

@@ -150,6 +150,25 @@ fn ranks_that_touch_different_rows_end_with_the_same_table() {
 }
 
 #[test]
+fn frozen_parameters_stay_whatever_the_weight_decay() {
+    let before = Params::new(&model(5), 7);
+    for frozen in [&[0, 1][..], &[2]] {
+        let mut params = before.clone();
+        params.begin_stage(frozen);
+        let mut collected = params.collector();
+        assert_eq!(collected.tables().is_empty(), frozen.contains(&1));
+        collected.add_dense(|gradient| gradient.values.fill(0.5));
+        collected.finish(None, &Solo).unwrap();
+        let decayed = Optimizer { weight_decay: 0.1, decoupled: true, ..optimizer() };
+        params.step(&collected, &decayed, &decayed);
+        for param in [0, 2] {
+            let moved = moved(&params, &before, param).iter().any(|x| x.abs() > 0.0);
+            assert_eq!(moved, !frozen.contains(&param), "parameter {param}, frozen {frozen:?}");
+        }
+    }
+}
+
+#[test]
 fn the_average_follows_and_comes_back() {
     let mut params = Params::new(&model(5), 7);
     let first = params.values(0)[0];

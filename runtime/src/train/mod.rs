@@ -7,9 +7,11 @@
 pub mod batches;
 pub mod best;
 pub mod checkpoint;
+pub mod judge;
 pub mod metrics;
 mod rank;
 mod run;
+pub mod start;
 
 pub use run::{Trained, train};
 
@@ -18,11 +20,12 @@ use crate::exec::ExecError;
 use crate::infer::InferError;
 use crate::report::Events;
 use crate::sample::SampleError;
-use crate::store::StoreError;
+use crate::store::{Params, StoreError};
 use crate::view::GraphView;
 use best::BestError;
 use checkpoint::CheckpointError;
 use gsl_plan::plan::Plan;
+use judge::Judge;
 use std::path::Path;
 
 /// One training to be done.
@@ -35,6 +38,10 @@ pub struct Job<'a> {
     pub events: &'a Events,
     /// Folder of the checkpoints `last` and `best`.
     pub checkpoints: &'a Path,
+    /// Where the parameters start, if not from draws: with parts of other runs.
+    pub start: Option<&'a Params>,
+    /// May pause the training.
+    pub judge: Option<&'a dyn Judge>,
     pub options: Options,
 }
 

@@ -7,7 +7,7 @@ use crate::exec::{Context, Env, Executor, Goal};
 use crate::sample::{Block, Sampler, sample_key};
 use crate::store::{Collected, Params, RowGradient};
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Optimizer, Predict};
+use gsl_plan::plan::{Executable, Optimizer, Predict, TrainStage};
 
 /// What a rank holds from step to step. All ranks hold equal parameters at all times.
 pub struct Rank<'a> {
@@ -34,20 +34,30 @@ pub struct At {
 impl<'a> Rank<'a> {
     pub fn new(job: Job<'a>, comm: &'a dyn Communicator) -> Result<Self, TrainError> {
         let plan = job.plan;
-        let params = Params::new(&plan.params, plan.seed);
-        let mut executor = Executor::new(&plan.train.schedule, &plan.signature())?;
-        executor.set_profiling(comm.is_root());
+        let params = job.start.cloned().unwrap_or_else(|| Params::new(&plan.params, plan.seed));
         Ok(Rank {
+            executor: executor(job, comm, &plan.train)?,
             sampler: Sampler::new(job.view, &plan.train.hops, &plan.sampler.fanouts)?,
             block: Block::new(),
             standing: None,
             collected: params.collector(),
             weights: vec![Vec::new(); plan.predicts.len()],
             params,
-            executor,
             job,
             comm,
         })
+    }
+
+    /// Makes ready for a stage: its program, its frozen parameters, a new optimiser.
+    pub fn begin(&mut self, stage: &TrainStage) -> Result<(), TrainError> {
+        let plan = self.job.plan;
+        let train = stage.train.as_ref().unwrap_or(&plan.train);
+        self.executor = executor(self.job, self.comm, train)?;
+        self.sampler = Sampler::new(self.job.view, &train.hops, &plan.sampler.fanouts)?;
+        self.standing = None;
+        self.params.begin_stage(&stage.frozen);
+        self.collected = self.params.collector();
+        Ok(())
     }
 
     /// Collects the gradient of a batch; the loss of the whole batch, the same on all ranks.
@@ -150,6 +160,12 @@ impl<'a> Rank<'a> {
         self.collected.clear();
         Ok(())
     }
+}
+
+fn executor(job: Job, comm: &dyn Communicator, train: &Executable) -> Result<Executor, TrainError> {
+    let mut executor = Executor::new(&train.schedule, &job.plan.signature())?;
+    executor.set_profiling(comm.is_root());
+    Ok(executor)
 }
 
 /// The weight of node `v` in the loss of `predict`: its class's weight, or 1; 0 if it does not train.

@@ -13,7 +13,7 @@ use crate::report::event::{Position, StepTime};
 use crate::store::{Average, Params, average};
 use crate::train::metrics::Sums;
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Every, Metric, Monitor, TrainStage};
+use gsl_plan::plan::{Every, Metric, Monitor, Plan, TrainStage};
 use std::time::Instant;
 
 /// The outcome of a training: the parameters that were kept.
@@ -22,6 +22,8 @@ pub struct Trained {
     /// Epoch (from 1) of the kept parameters, and what was watched there.
     pub best: Option<(u32, f64)>,
     pub epochs: u32,
+    /// It was not paused.
+    pub finished: bool,
 }
 
 /// Trains on all ranks; returns what rank 0 holds.
@@ -46,6 +48,13 @@ struct Loop<'a> {
     average: Option<Average>,
     inference: Inference,
     saved: Instant,
+    paused: bool,
+}
+
+/// Numbers that a stage trains.
+fn trained(plan: &Plan, stage: &TrainStage) -> u64 {
+    let all = plan.params.iter().enumerate().filter(|(at, _)| !stage.frozen.contains(&(*at as u32)));
+    all.map(|(_, param)| param.shape.iter().product::<usize>() as u64).sum()
 }
 
 impl<'a> Loop<'a> {
@@ -67,9 +76,11 @@ impl<'a> Loop<'a> {
             progress: Progress::start(),
             bests: Bests::default(),
             saved: Instant::now(),
+            paused: false,
         };
-        if job.options.resume {
-            this.restore()?;
+        match job.options.resume {
+            true => this.restore()?,
+            false => this.begin_stage()?,
         }
         Ok(this)
     }
@@ -77,10 +88,10 @@ impl<'a> Loop<'a> {
     fn run(mut self) -> Result<Trained, TrainError> {
         let started = Instant::now();
         self.announce();
-        while !self.progress.finished {
+        while !self.progress.finished && !self.paused {
             self.epoch()?;
             let due = self.saved.elapsed().as_secs_f64() >= self.job.options.checkpoint_seconds;
-            if self.progress.finished || self.agree(due)? {
+            if self.progress.finished || self.paused || self.agree(due)? {
                 self.save()?;
             }
         }
@@ -142,7 +153,7 @@ impl<'a> Loop<'a> {
         if self.is_due(Every::Batches(1)) && self.validate(at.epoch + 1)? {
             self.progress.epoch_loss = [0; 2];
             self.progress.position = Position { epoch: at.epoch + 1, batch: 0 };
-            self.end_stage();
+            self.end_stage()?;
             return Ok(true);
         }
         let every = u64::from(self.job.options.checkpoint_every.unwrap_or(0));
@@ -163,10 +174,7 @@ impl<'a> Loop<'a> {
     fn after(&mut self, epoch: u32) -> Result<(), TrainError> {
         let ends = epoch - self.progress.stage_began >= self.stage().epochs;
         let stops = (ends || self.is_due(Every::Epochs(epoch))) && self.validate(epoch)?;
-        if ends || stops {
-            self.end_stage();
-        }
-        Ok(())
+        if ends || stops { self.end_stage() } else { Ok(()) }
     }
 
     /// Whether an evaluation is due after the epoch, or after the batches that have been done.
@@ -179,15 +187,25 @@ impl<'a> Loop<'a> {
     }
 
     /// Begins the next stage, with a new optimiser; or ends the training.
-    fn end_stage(&mut self) {
+    fn end_stage(&mut self) -> Result<(), TrainError> {
         if self.progress.stage as usize + 1 >= self.job.plan.trainer.stages.len() {
             self.progress.finished = true;
-            return;
+            return Ok(());
         }
         self.progress.stage += 1;
         self.progress.stage_began = self.progress.position.epoch;
         self.progress.watched = None;
         self.progress.waited = 0;
+        self.begin_stage()
+    }
+
+    fn begin_stage(&mut self) -> Result<(), TrainError> {
+        let stage = self.stage();
+        if !stage.name.is_empty() {
+            let parameters = trained(self.job.plan, stage);
+            self.tell(Event::TrainStage { name: stage.name.clone(), epochs: stage.epochs, parameters });
+        }
+        self.rank.begin(stage)
     }
 
     fn tell_epoch(&self, epoch: u32, started: Instant) {
@@ -228,6 +246,13 @@ impl<'a> Loop<'a> {
             self.keep(epoch, &best.monitor, best.keep, value);
         }
         self.swap_average();
+        if let Some(judge) = self.job.judge
+            && self.progress.position.batch == 0
+            && let Some(value) = value(judge.monitor())
+        {
+            let goes_on = !self.rank.comm.is_root() || judge.goes_on(epoch, value);
+            self.paused = !self.agree(goes_on)?;
+        }
         let watched = trainer.stop.as_ref().and_then(|stop| value(&stop.monitor));
         Ok(watched.is_some_and(|value| self.watch(epoch, value)))
     }
@@ -341,6 +366,8 @@ impl<'a> Loop<'a> {
     fn restore(&mut self) -> Result<(), TrainError> {
         let (folder, hash) = (self.job.checkpoints, self.job.hash);
         let (progress, tensors) = checkpoint::load(folder, "last", Some(hash))?;
+        self.progress.stage = progress.stage;
+        self.begin_stage()?;
         for tensor in &tensors {
             match &mut self.average {
                 Some(average) if tensor.name.starts_with(average::PREFIX) => {
@@ -363,6 +390,6 @@ impl<'a> Loop<'a> {
         let epochs = self.progress.position.epoch;
         self.swap_average();
         let params = self.bests.into_params().unwrap_or(self.rank.params);
-        Trained { params, best, epochs }
+        Trained { params, best, epochs, finished: self.progress.finished }
     }
 }

@@ -124,7 +124,7 @@ impl Lower<'_> {
         let kind = if is_via {
             ExprKind::Via { value, relation: parts.ident() }
         } else {
-            let run = parts.take(Rule::path).map(path);
+            let run = parts.take(Rule::part).map(path);
             ExprKind::From { value, run: run.unwrap_or(Path { segments: Vec::new(), span: at }) }
         };
         self.grow(kind, at, depth)
