@@ -119,14 +119,10 @@ fn duplicates(cx: &mut Cx, file: &File) {
 
 fn not_yet_items(cx: &mut Cx, file: &File) {
     for item in &file.items {
-        match item {
-            Item::Distill(distill) => {
-                let help =
-                    "train the small model on the labels: `experiment student = … with { gnn = none }`";
-                let message = "distillation does not run yet";
-                cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
-            }
-            _ => {}
+        if let Item::Distill(distill) = item {
+            let help = "train the small model on the labels: `experiment student = … with { gnn = none }`";
+            let message = "distillation does not run yet";
+            cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
         }
     }
 }

@@ -174,7 +174,8 @@ impl ExperimentCx<'_, '_> {
     /// Reports parts that the model cannot have.
     fn known_parts(&mut self, trained: &Trained, gnn: &Model, predicts: &[Predict]) -> bool {
         let paths: Vec<Path> = trained.paths().cloned().collect();
-        paths.iter().fold(true, |good, path| self.known_part(path, gnn, predicts) && good)
+        let known: Vec<bool> = paths.iter().map(|path| self.known_part(path, gnn, predicts)).collect();
+        known.into_iter().all(|known| known)
     }
 
     fn known_part(&mut self, path: &Path, gnn: &Model, predicts: &[Predict]) -> bool {
