@@ -35,6 +35,8 @@ pub enum Command {
     Train(RunArgs),
     /// Load the best checkpoint of a finished run and write what the file asks for.
     Infer(RunArgs),
+    /// Run the trials of a sweep, and keep the best one as a run. Trials that have been run are not run again.
+    Sweep(SweepArgs),
     /// Bring files into the canonical style.
     Fmt(FmtArgs),
     /// Show a graph: types, counts, degrees, features, labels, splits, sizes.
@@ -163,18 +165,33 @@ pub struct RunArgs {
     /// Seed of everything random, instead of the file's.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Where the run of an experiment is that this one starts from [default: out/EXPERIMENT beside the file].
+    #[arg(long = "from", value_name = "EXPERIMENT=DIR")]
+    pub from: Vec<String>,
     /// Ranks, as threads of this process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub ranks: u16,
     /// A checkpoint every so many batches too, not only at the end and after epochs (then at most one every 15 seconds).
     #[arg(long, value_name = "BATCHES")]
     pub checkpoint_every: Option<u32>,
+    /// With `infer`: which of the models that were kept, 1 being the best.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub kept: u32,
     /// Every batch's loss in the event file.
     #[arg(long)]
     pub log_steps: bool,
     /// No progress on standard error.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Its `--out` is the sweep's folder [default: out/SWEEP beside the file].
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The sweep, where the file has several.
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]

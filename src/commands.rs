@@ -2,6 +2,7 @@
 
 use crate::args::{
     CheckArgs, Command, ExplainArgs, FileArgs, FmtArgs, GraphArgs, Import, InspectArgs, NewArgs, RunArgs,
+    SweepArgs,
 };
 use crate::gradients;
 use crate::import;
@@ -23,6 +24,7 @@ pub fn dispatch(command: &Command, color: bool) -> Done {
         Command::Run(args) => run(args, Goal::Run, color),
         Command::Train(args) => run(args, Goal::Train, color),
         Command::Infer(args) => run(args, Goal::Infer, color),
+        Command::Sweep(args) => sweep(args, color),
         Command::Check(args) => check(args, color),
         Command::Explain(args) => explain(args, color),
         Command::Build(args) => build(args, color),
@@ -49,6 +51,15 @@ fn say_json(value: &impl serde::Serialize) -> Done {
 fn run(args: &RunArgs, goal: Goal, color: bool) -> Done {
     let outcome = pipeline::run(args, goal, color)?;
     if args.file.json { say_json(&outcome) } else { say(&summary(&outcome)) }
+}
+
+fn sweep(args: &SweepArgs, color: bool) -> Done {
+    let swept = crate::sweep::sweep(args, color)?;
+    if args.run.file.json {
+        return say_json(&swept);
+    }
+    let best = format!("best: trial {}\n", swept.best);
+    say(&(swept.table + &best + &summary(&swept.run) + &format!("sweep: {}\n", swept.report.display())))
 }
 
 /// `test package.section: accuracy 0.8421 [0.8357, 0.8483], f1_macro 0.7010 [0.6890, 0.7122] (12687 rows)`

@@ -100,13 +100,14 @@ fn training(text: &mut String, plan: &Plan) {
     });
     let fanouts = fanouts.collect::<Vec<_>>().join(", ");
     let trainer = &plan.trainer;
+    let first = trainer.stages.first();
     let _ = writeln!(
         text,
         "training: {} epochs, batch {}, neighbours ({fanouts}), adam lr {}, embeddings lr {}, seed {}\n",
-        trainer.epochs,
+        trainer.epochs(),
         trainer.batch.map_or("all".into(), |b| b.to_string()),
-        trainer.dense.lr,
-        trainer.sparse.lr,
+        first.map_or(0.0, |stage| stage.dense.lr),
+        first.map_or(0.0, |stage| stage.sparse.lr),
         plan.seed
     );
 }

@@ -9,6 +9,8 @@ mod inspect;
 mod new;
 mod pipeline;
 mod source;
+mod start;
+mod sweep;
 mod world;
 
 use clap::Parser;

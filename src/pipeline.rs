@@ -2,6 +2,7 @@
 
 use crate::args::{FileArgs, GraphArgs, RunArgs};
 use crate::source::{Failure, SourceText};
+use crate::start;
 use crate::world::FileWorld;
 use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
@@ -18,9 +19,10 @@ use gsl_runtime::report::event::{Position, peak_memory};
 use gsl_runtime::report::jsonl::JsonLines;
 use gsl_runtime::report::progress::Progress;
 use gsl_runtime::report::{Event, Events, Reader};
-use gsl_runtime::store::Params;
-use gsl_runtime::train::checkpoint::{self, CheckpointError, write_atomically};
-use gsl_runtime::train::{Job, Options, TrainError, train, unseen};
+use gsl_runtime::store::{Params, average};
+use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor, write_atomically};
+use gsl_runtime::train::judge::Judge;
+use gsl_runtime::train::{Job, Options, TrainError, Trained, train, unseen};
 use gsl_runtime::view::Messages;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -41,6 +43,11 @@ pub enum Goal {
 /// From a file to a tested model and its outputs.
 pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
     set_threads(&args.file)?;
+    run_with(args, goal, color)
+}
+
+/// The same with the threads that there are.
+pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
     let source = SourceText::read(&args.file.file)?;
     let checked = check(&source, &args.file, color)?;
     let experiment = choose(&checked, &args.file)?;
@@ -50,15 +57,19 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
         let graph =
             build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &args.file, &events)?;
         tell_graph(&graph, &events);
-        let plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let messages = Messages::new(&graph, &plan);
         let graphs = Graphs { whole: &graph, messages: &messages };
         let params = match goal {
-            Goal::Infer => trained_before(&plan, &hash, &place)?,
-            _ => fit(&plan, &hash, graphs, args, &events, &place)?,
+            Goal::Infer => trained_before(&plan, &hash, args, &place)?,
+            _ => {
+                let job = (&plan, hash.as_str(), graphs);
+                fit(job, args, &events, &place, (start.as_ref(), None))?.params
+            }
         };
         let (mut inference, computed) = infer(&plan, graphs, &params, &events)?;
         let tested = test(&plan, graphs, &mut inference, &params, &computed, &events)?;
@@ -74,6 +85,64 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
 struct Graphs<'a> {
     whole: &'a Graph,
     messages: &'a Messages<'a>,
+}
+
+/// A training that is ready to be run, and may be paused: a trial of a sweep.
+pub struct Prepared {
+    source: SourceText,
+    graph: Graph,
+    plan: Plan,
+    hash: String,
+    start: Option<Params>,
+    place: Place,
+}
+
+impl Prepared {
+    pub fn new(args: &RunArgs, color: bool) -> Result<Self, Failure> {
+        let source = SourceText::read(&args.file.file)?;
+        let checked = check(&source, &args.file, color)?;
+        let experiment = choose(&checked, &args.file)?;
+        let place = Place::new(&source, experiment, args, Goal::Train)?;
+        let graph = build(
+            &experiment.graph_plan(checked.graph_of(experiment)),
+            &source,
+            &args.file,
+            &Events::default(),
+        )?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let start = start::params(&mut plan, &source, &args.from)?;
+        let hash = plan_hash(&plan, &graph);
+        Ok(Prepared { source, graph, plan, hash, start, place })
+    }
+
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn out(&self) -> &Path {
+        &self.place.out
+    }
+
+    /// Whether the last checkpoint is of the end of this epoch.
+    pub fn stands_at(&self, epoch: u32) -> bool {
+        checkpoint::position(&self.place.checkpoints(), "last") == Some(Position { epoch, batch: 0 })
+    }
+
+    /// Trains until the end, or until `judge` pauses it; whether it came to the end.
+    pub fn train(&self, args: &RunArgs, judge: &dyn Judge) -> Result<bool, Failure> {
+        let events = self.place.events(args, Goal::Train)?;
+        tell_graph(&self.graph, &events);
+        self.place.keep_plan(&self.plan)?;
+        announce(&events, &self.plan, &self.hash, &self.source, args, &self.place);
+        let messages = Messages::new(&self.graph, &self.plan);
+        let graphs = Graphs { whole: &self.graph, messages: &messages };
+        let job = (&self.plan, self.hash.as_str(), graphs);
+        let trained = fit(job, args, &events, &self.place, (self.start.as_ref(), Some(judge)));
+        if let Err(failure) = &trained {
+            events.send(Event::Failed { message: failure.message.clone() });
+        }
+        Ok(trained?.finished)
+    }
 }
 
 /// Every mistake of the file at once.
@@ -248,13 +317,12 @@ fn announce(events: &Events, plan: &Plan, hash: &str, source: &SourceText, args:
 }
 
 fn fit(
-    plan: &Plan,
-    hash: &str,
-    graphs: Graphs,
+    (plan, hash, graphs): (&Plan, &str, Graphs),
     args: &RunArgs,
     events: &Events,
     place: &Place,
-) -> Result<Params, Failure> {
+    (start, judge): (Option<&Params>, Option<&dyn Judge>),
+) -> Result<Trained, Failure> {
     for message in unseen(plan, graphs.whole) {
         events.send(Event::Warning { message });
     }
@@ -267,8 +335,8 @@ fn fit(
     };
     let checkpoints = place.checkpoints();
     let (view, messages) = (graphs.whole, graphs.messages);
-    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, options };
-    train(job).map(|trained| trained.params).map_err(|e| match e {
+    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, start, judge, options };
+    train(job).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
         }
@@ -277,15 +345,37 @@ fn fit(
 }
 
 /// The best parameters of the run in the output folder, or its last ones if it kept no best.
-fn trained_before(plan: &Plan, hash: &str, place: &Place) -> Result<Params, Failure> {
+fn trained_before(plan: &Plan, hash: &str, args: &RunArgs, place: &Place) -> Result<Params, Failure> {
     let folder = place.checkpoints();
-    let name = if checkpoint::exists(&folder, "best") { "best" } else { "last" };
-    let (_, tensors) = checkpoint::load(&folder, name, Some(hash)).map_err(Failure::new)?;
+    let tensors = match (args.kept, checkpoint::exists(&folder, "best")) {
+        (nth @ 2.., _) => nth_best(&folder, hash, nth)?,
+        (_, true) => checkpoint::load(&folder, "best", Some(hash)).map_err(Failure::new)?.1,
+        (_, false) => checkpoint::load(&folder, "last", Some(hash)).map_err(Failure::new)?.1,
+    };
     let mut params = Params::new(&plan.params, plan.seed);
-    for tensor in tensors.iter().filter(|t| t.name.starts_with("param/")) {
-        params.restore(&tensor.name, &tensor.data).map_err(Failure::new)?;
+    for (name, data) in judged(&tensors) {
+        params.restore(&name, data).map_err(Failure::new)?;
     }
     Ok(params)
+}
+
+/// The parameters that came in as the second best, third best and so on.
+fn nth_best(folder: &Path, hash: &str, nth: u32) -> Result<Vec<Tensor>, Failure> {
+    let kept = checkpoint::kept(folder, "best");
+    let step = kept.get(nth as usize - 1).map(|kept| kept.step);
+    let found = step.map(|step| checkpoint::load_step(folder, "best", Some(hash), step));
+    found.transpose().map_err(Failure::new)?.flatten().ok_or_else(|| {
+        let failure = Failure::new(format!("the run has kept {} model(s), not {nth}", kept.len()));
+        failure.help("the experiment says how many are kept: best = valid.METRIC, keep: N")
+    })
+}
+
+/// The parameters of a checkpoint by name: of a moving average, if it has one.
+pub fn judged(tensors: &[Tensor]) -> impl Iterator<Item = (String, &[f32])> {
+    let averaged = tensors.iter().any(|t| t.name.starts_with(average::PREFIX));
+    let prefix = if averaged { average::PREFIX } else { "param/" };
+    let named = move |t: &Tensor| t.name.strip_prefix(prefix).map(|name| format!("param/{name}"));
+    tensors.iter().filter_map(move |t| Some((named(t)?, t.data.as_slice())))
 }
 
 fn infer(
@@ -321,7 +411,7 @@ fn test(
     events: &Events,
 ) -> Result<Vec<Tested>, Failure> {
     let judged = events.stage("test", || {
-        judge(inference, plan, graphs.whole, params, computed, &Solo, Part::Test).map_err(Failure::new)
+        judge(inference, plan, graphs.whole, params, computed, &Solo, (Part::Test, &[])).map_err(Failure::new)
     })?;
     let tested = plan.predicts.iter().zip(judged).filter(|(_, judged)| judged.rows() > 0);
     Ok(tested.map(|(predict, judged)| tell_test(predict, &judged, plan.seed, events)).collect())

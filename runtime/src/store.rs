@@ -1,11 +1,15 @@
 //! Trainable tensors: values, moments, and how a step changes them.
 //!
 //! Decided here: the layout (all dense tensors in one vector, one matrix per embedding table), and initial values that are
-//! functions of (seed, name, element). Steps are in `step`. Not decided here: files, schedules of learning rates.
+//! functions of (seed, name, element). The gradient of a step is in `collect`, the step in `step`, the moving average of the
+//! values in `average`. Not decided here: files, schedules of learning rates.
 
+pub mod average;
+mod collect;
 mod step;
 
-pub use step::{Gradient, RowGradient};
+pub use average::Average;
+pub use collect::{Collected, Gradient, RowGradient};
 
 use crate::comm::CommError;
 use crate::view::Matrix;
@@ -61,6 +65,12 @@ impl Moments {
         Moments { values: vec![0.0; len], first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
     }
 
+    fn forget(&mut self) {
+        self.first.fill(0.0);
+        self.second.fill(0.0);
+        self.steps = 0;
+    }
+
     fn part(&self, which: Which) -> &[f32] {
         match which {
             Which::Value => &self.values,
@@ -95,6 +105,13 @@ struct Entry {
     place: Place,
 }
 
+impl Entry {
+    /// Numbers in a row.
+    fn width(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Dense { start: usize, len: usize },
@@ -107,6 +124,8 @@ pub struct Params {
     entries: Vec<Entry>,
     dense: Moments,
     tables: Vec<Moments>,
+    /// By parameter: whether steps leave it alone.
+    frozen: Vec<bool>,
 }
 
 /// A tensor of the state, as a checkpoint holds it.
@@ -122,7 +141,12 @@ impl Params {
     /// Initial values: element i of a tensor is a function of (seed, name, i), so that other parameters do not matter, nor,
     /// for a table, the number of its rows.
     pub fn new(params: &[Param], seed: u64) -> Self {
-        let mut store = Params { entries: Vec::new(), dense: Moments::default(), tables: Vec::new() };
+        let mut store = Params {
+            entries: Vec::new(),
+            dense: Moments::default(),
+            tables: Vec::new(),
+            frozen: vec![false; params.len()],
+        };
         for param in params {
             store.add(param, Key::new(seed, PURPOSE).fold(name_hash(&param.name)));
         }
@@ -173,8 +197,22 @@ impl Params {
 
     /// Values of an embedding table, one row per node.
     pub fn table(&self, param: u32) -> Matrix<'_> {
-        let width = self.shape(param).iter().skip(1).product();
-        Matrix::new(self.values(param), width)
+        Matrix::new(self.values(param), self.entries[param as usize].width())
+    }
+
+    /// Sets the values of a parameter; `data` has its length.
+    pub fn set(&mut self, param: u32, data: &[f32]) {
+        match self.entries[param as usize].place {
+            Place::Dense { start, len } => self.dense.values[start..start + len].copy_from_slice(data),
+            Place::Table { at } => self.tables[at].values.copy_from_slice(data),
+        }
+    }
+
+    /// From now on steps leave these parameters alone, and move all others with fresh moments.
+    pub fn begin_stage(&mut self, frozen: &[u32]) {
+        self.frozen.fill(false);
+        frozen.iter().for_each(|param| self.frozen[*param as usize] = true);
+        std::iter::once(&mut self.dense).chain(&mut self.tables).for_each(Moments::forget);
     }
 
     /// Trainable numbers, tables included.
@@ -243,6 +281,17 @@ impl Params {
             let at = self.part(entry, Which::Value).iter().position(|x| !x.is_finite())?;
             Some((entry.name.as_str(), at))
         })
+    }
+
+    /// A copy without moments.
+    pub fn values_only(&self) -> Params {
+        let copy = |of: &Moments| Moments { values: of.values.clone(), ..Moments::default() };
+        Params {
+            entries: self.entries.clone(),
+            dense: copy(&self.dense),
+            tables: self.tables.iter().map(copy).collect(),
+            frozen: self.frozen.clone(),
+        }
     }
 
     fn part(&self, entry: &Entry, which: Which) -> &[f32] {

@@ -180,7 +180,7 @@ proptest! {
         kind in kinds(),
         edges in prop::collection::vec((0..PEOPLE, 0..PEOPLE), 4..90),
         strangers in prop::collection::vec((0usize..90, any::<bool>()), 1..9),
-        memory in 2_600u64..9_000,
+        memory in 4_800u64..12_000,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut edges = edges;

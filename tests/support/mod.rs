@@ -1,6 +1,8 @@
 //! Running `gsc` on a folder made for a test, and comparing what it says with a transcript.
 #![allow(dead_code)]
 
+pub mod shop;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,5 +9,6 @@ pub mod plan;
 pub mod print;
 pub mod program;
 pub mod schedule;
+pub mod trainer;
 pub mod verify;
 pub mod verify_schedule;

@@ -5,6 +5,9 @@ pub use crate::metric::{Average, Metric};
 use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
 use crate::schedule::Schedule;
+pub use crate::trainer::{
+    Best, Decay, Every, Monitor, MonitorTerm, Optimizer, Start, Stop, TrainStage, Trainer, Warmup,
+};
 use serde::{Deserialize, Serialize};
 
 /// Raised when the meaning of a field changes.
@@ -29,6 +32,7 @@ pub struct Plan {
     pub predicts: Vec<Predict>,
     pub sampler: Sampler,
     pub trainer: Trainer,
+    pub starts: Vec<Start>,
     pub writes: Vec<Write>,
     pub seed: u64,
 }
@@ -196,76 +200,6 @@ pub struct Sampler {
 pub enum Fanout {
     All,
     Neighbors(u32),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trainer {
-    pub epochs: u32,
-    /// Seeds per step over all ranks; none: all training seeds at once.
-    pub batch: Option<u32>,
-    pub dense: Optimizer,
-    pub sparse: Optimizer,
-    /// Validation every so many epochs.
-    pub evaluate_every: u32,
-    pub stop: Option<Stop>,
-    /// The model kept is the best by this; none: the last one.
-    pub best: Option<Monitor>,
-    /// Training statistics of validation use sampled neighbours when true, else exact layer-wise inference.
-    pub sampled_validation: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stop {
-    pub monitor: Monitor,
-    /// Evaluations without gain after which training ends.
-    pub patience: u32,
-    /// No stop before this epoch.
-    pub min_epochs: u32,
-}
-
-/// A metric of a `predict` on the validation part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Monitor {
-    pub predict: usize,
-    pub metric: Metric,
-}
-
-/// Adam, Kingma and Ba 2015; decoupled weight decay: Loshchilov and Hutter 2019.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Optimizer {
-    pub lr: f32,
-    pub beta1: f32,
-    pub beta2: f32,
-    pub eps: f32,
-    pub weight_decay: f32,
-    pub decoupled: bool,
-    /// Gradients are scaled to at most this global L2 norm before the step; none: not clipped.
-    pub clip: Option<f32>,
-    pub decay: Decay,
-}
-
-/// How the learning rate falls over the steps of a training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Decay {
-    #[default]
-    None,
-    /// lr (1 - t), t from 0 at the first step to 1 after the last one of the last epoch.
-    Linear,
-    /// lr (1 + cos πt) / 2. Loshchilov and Hutter 2017, without restarts.
-    Cosine,
-}
-
-impl Optimizer {
-    /// The optimizer for step `step`, from 0, of `steps`.
-    pub fn at(&self, step: u64, steps: u64) -> Optimizer {
-        let t = step as f64 / steps.max(1) as f64;
-        let factor = match self.decay {
-            Decay::None => 1.0,
-            Decay::Linear => 1.0 - t,
-            Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t).cos()),
-        };
-        Optimizer { lr: (f64::from(self.lr) * factor) as f32, ..*self }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -127,6 +127,11 @@ codes! {
     EXPERIMENT_METRIC_TASK = Error experiment metric_task "a metric that does not fit its label";
     EXPERIMENT_FANOUTS     = Error experiment fanouts     "fanouts and layers of different number";
     EXPERIMENT_MONITOR     = Error experiment monitor     "something that cannot be watched during training";
+    EXPERIMENT_DIRECTION   = Error experiment direction   "a formula of metrics that pull in two directions";
+    EXPERIMENT_PART        = Error experiment part        "a part of the model that is not there, or cannot be trained so";
+    EXPERIMENT_START       = Error experiment start       "a start from another run that does not stand at the end of a whole part";
+    EXPERIMENT_SWEEP_PARAM = Error experiment sweep_param "a sweep over something that is no param";
+    EXPERIMENT_SWEEP_VALUES = Error experiment sweep_values "a sweep without values, or with values that make no range";
     EXPERIMENT_VALUE       = Error experiment value       "a setting without a value of its kind";
     EXPERIMENT_WRITE       = Error experiment write       "results that cannot be written";
     EXPERIMENT_MISPLACED   = Error experiment misplaced   "a statement that has no meaning where it stands";
@@ -142,11 +147,8 @@ codes! {
     NOT_YET_EDGE_ENCODER      = Error not_yet edge_encoder      "encoders of edge features";
     NOT_YET_COMPOSITE_KEY     = Error not_yet composite_key     "keys of several columns";
     NOT_YET_JOIN              = Error not_yet join              "joins on another column than the key";
-    NOT_YET_STAGES            = Error not_yet stages            "training in stages";
     NOT_YET_GLEM              = Error not_yet glem              "training with a language model in turns";
     NOT_YET_DISTILL           = Error not_yet distill           "distillation";
-    NOT_YET_SWEEP             = Error not_yet sweep             "sweeps";
-    NOT_YET_TRANSFER          = Error not_yet transfer          "weights from another run";
     NOT_YET_SAMPLED_VALIDATION = Error not_yet sampled_validation "validation on a sample of neighbours";
     NOT_YET_FORMAT            = Error not_yet format            "results in other formats than Parquet";
 }

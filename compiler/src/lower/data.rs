@@ -2,7 +2,7 @@
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
 use gsl_plan::pairs::Pairs;
-use gsl_plan::plan::{Predict, Task, Trainer};
+use gsl_plan::plan::{Monitor, Predict, Task, Trainer};
 
 use super::Wrong;
 use crate::diag::{Diagnostic, codes};
@@ -202,12 +202,13 @@ fn balance(counts: &[u64]) -> Vec<f32> {
 pub fn trainer(experiment: &Experiment, predicts: &[Predict]) -> Result<Trainer, Wrong> {
     let mut trainer = experiment.training.trainer.clone();
     let has_valid = |index: usize| predicts[index].parts[2] > 0;
+    let blind = |monitor: &Monitor| monitor.terms.iter().map(|t| t.predict).find(|p| !has_valid(*p));
     let mut wrong = Vec::new();
-    if let Some(stop) = trainer.stop.as_ref().map(|s| s.monitor.predict).filter(|p| !has_valid(*p)) {
+    if let Some(stop) = trainer.stop.as_ref().and_then(|stop| blind(&stop.monitor)) {
         trainer.stop = None;
         wrong.extend((!experiment.training.default_stop).then(|| no_valid(experiment, stop, "stop")));
     }
-    if let Some(best) = trainer.best.map(|m| m.predict).filter(|p| !has_valid(*p)) {
+    if let Some(best) = trainer.best.as_ref().and_then(|best| blind(&best.monitor)) {
         trainer.best = None;
         wrong.extend((!experiment.training.default_best).then(|| no_valid(experiment, best, "best")));
     }

@@ -10,6 +10,7 @@ mod head;
 mod link;
 mod loss;
 mod pairs;
+mod parts;
 mod rows;
 mod stages;
 mod steps;
@@ -60,15 +61,20 @@ pub fn lower(
     let graph = checked.graph_of(experiment);
     let (pairs, virtuals) = pairs::pairs(experiment, graph, facts)?;
     let predicts = data::predicts(experiment, graph, facts, &pairs)?;
-    let trainer = data::trainer(experiment, &predicts)?;
+    let mut trainer = data::trainer(experiment, &predicts)?;
     let lowering = Lowering::new(checked, experiment, graph, facts, pairs, virtuals);
     let mut cx = lowering.cx(Mode::Train, Vec::new());
     lowering.train(&mut cx)?;
     let params = cx.params;
     let train = cx.builder.program;
     let (stages, scorers, params) = lowering.infer(params)?;
+    parts::freeze(experiment, &params, &mut trainer)?;
+    let starts = parts::starts(checked, experiment, &params)?;
     let signature = signature(facts, &lowering.virtuals, &params);
     let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
+    for stage in trainer.stages.iter_mut().filter(|stage| !stage.frozen.is_empty()) {
+        stage.train = Some(compiler.train_stage(&train, &lowering, stage)?);
+    }
     let plan = Plan {
         version: plan::PLAN_VERSION,
         experiment: experiment.name.clone(),
@@ -88,6 +94,7 @@ pub fn lower(
         predicts,
         sampler: plan::Sampler { fanouts: lowering.fanouts() },
         trainer,
+        starts,
         writes: experiment.writes.clone(),
         seed: experiment.training.seed,
     };
@@ -284,6 +291,23 @@ impl Compiler<'_> {
         let trainable = vec![true; self.signature.params.len()];
         let signature = self.signature;
         self.run("train", program, Options { tiled, ..Options::train(signature, costs, trainable) })
+    }
+
+    /// The training program of a stage: no gradients of what it leaves alone.
+    fn train_stage(
+        &mut self,
+        program: &Program,
+        lowering: &Lowering,
+        stage: &plan::TrainStage,
+    ) -> Result<Executable, Wrong> {
+        let (costs, tiled) = (lowering.costs(), lowering.tiled(false));
+        let mut trainable = vec![true; self.signature.params.len()];
+        stage.frozen.iter().for_each(|param| trainable[*param as usize] = false);
+        let signature = self.signature;
+        let name =
+            if stage.name.is_empty() { "train.frozen".into() } else { format!("train.{}", stage.name) };
+        let options = Options { tiled, ..Options::train(signature, &costs, trainable) };
+        self.run(&name, program.clone(), options)
     }
 
     fn stage(&mut self, stage: RawStage, lowering: &Lowering) -> Result<Stage, Wrong> {

@@ -32,8 +32,26 @@ pub struct Body {
     pub settings: Vec<Sourced<Setting>>,
     pub encodes: Vec<Sourced<Encode>>,
     pub predicts: Vec<PredictBody>,
+    /// What is trained and what is frozen, in all stages.
+    pub parts: Vec<PartList>,
+    pub stages: Vec<StageBody>,
     /// Not inherited: two experiments would write the same files.
     pub writes: Vec<Sourced<Write>>,
+}
+
+/// `train A, B` or `freeze A, B`.
+#[derive(Debug, Clone)]
+pub struct PartList {
+    pub freezes: bool,
+    pub parts: Vec<Path>,
+}
+
+/// `stage NAME { … }`
+#[derive(Debug, Clone)]
+pub struct StageBody {
+    pub name: Ident,
+    pub settings: Vec<Sourced<Setting>>,
+    pub parts: Vec<PartList>,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +140,9 @@ pub fn collect(cx: &mut Cx, stmts: &[Stmt], place: &Arc<Place>) -> Body {
             Stmt::Setting(setting) => add_setting(cx, &mut body.settings, setting, place),
             Stmt::Encode(encode) => add_encode(cx, &mut body, encode, place),
             Stmt::Predict(predict) => add_predict(cx, &mut body, predict, place),
+            Stmt::Train { parts, .. } => body.parts.push(PartList { freezes: false, parts: parts.clone() }),
+            Stmt::Freeze { parts, .. } => body.parts.push(PartList { freezes: true, parts: parts.clone() }),
+            Stmt::Stage { name, body: stmts, .. } => add_stage(cx, &mut body, name, stmts, place),
             Stmt::Write(write) => body.writes.push(sourced(write, place)),
             Stmt::Allow(_) | Stmt::Bad(_) => {}
             other => not_yet(cx, other),
@@ -184,13 +205,31 @@ fn add_predict(cx: &mut Cx, body: &mut Body, predict: &Predict, place: &Arc<Plac
     body.predicts.push(PredictBody { target: predict.target.clone(), place: place.clone(), settings });
 }
 
+fn add_stage(cx: &mut Cx, body: &mut Body, name: &Ident, stmts: &[Stmt], place: &Arc<Place>) {
+    if body.stages.iter().any(|stage| stage.name.text == name.text) {
+        let message = format!("two stages are named `{name}`");
+        cx.error(codes::NAMES_DUPLICATE, message, name.span, "the second one");
+        return;
+    }
+    let mut stage = StageBody { name: name.clone(), settings: Vec::new(), parts: Vec::new() };
+    for stmt in stmts {
+        match stmt {
+            Stmt::Setting(setting) => add_setting(cx, &mut stage.settings, setting, place),
+            Stmt::Train { parts, .. } => stage.parts.push(PartList { freezes: false, parts: parts.clone() }),
+            Stmt::Freeze { parts, .. } => stage.parts.push(PartList { freezes: true, parts: parts.clone() }),
+            Stmt::Allow(_) | Stmt::Bad(_) => {}
+            other => {
+                let help = "a `stage` holds `train`, `freeze`, `epochs`, `lr` and `optimizer`";
+                let message = "this has no meaning in a `stage`";
+                cx.error_help(codes::EXPERIMENT_MISPLACED, message, other.span(), "", help);
+            }
+        }
+    }
+    body.stages.push(stage);
+}
+
 fn not_yet(cx: &mut Cx, stmt: &Stmt) {
     let (code, message, help) = match stmt {
-        Stmt::Stage { .. } | Stmt::Train { .. } | Stmt::Freeze { .. } => (
-            codes::NOT_YET_STAGES,
-            "training in stages does not run yet",
-            "leave the stages out: everything is trained together",
-        ),
         Stmt::Distill(_) => (
             codes::NOT_YET_DISTILL,
             "distillation does not run yet",
@@ -204,7 +243,7 @@ fn not_yet(cx: &mut Cx, stmt: &Stmt) {
         _ => (
             codes::EXPERIMENT_MISPLACED,
             "this has no meaning here",
-            "an experiment holds settings (`name = value`), `encode`, `predict`, `write` and `allow`",
+            "an experiment holds settings (`name = value`), `encode`, `predict`, `stage`, `train`, `freeze`, `write` and `allow`",
         ),
     };
     cx.error_help(code, message, stmt.span(), "", help);
@@ -212,7 +251,8 @@ fn not_yet(cx: &mut Cx, stmt: &Stmt) {
 
 // ------------------------------------------------------------------------------------------------------------- amend
 
-/// `with`: settings, encoders and predictions of `new` take the place of those of the same name.
+/// `with`: settings, encoders and predictions of `new` take the place of those of the same name, and its stages and what it
+/// trains and freezes of all of them.
 fn amend(mut body: Body, new: Body) -> Body {
     replace(&mut body.settings, new.settings, |a, b| a.item.name.text == b.item.name.text);
     replace(&mut body.encodes, new.encodes, |a, b| match (&a.item.target, &b.item.target) {
@@ -227,6 +267,12 @@ fn amend(mut body: Body, new: Body) -> Body {
             }
             None => body.predicts.push(predict),
         }
+    }
+    if !new.parts.is_empty() {
+        body.parts = new.parts;
+    }
+    if !new.stages.is_empty() {
+        body.stages = new.stages;
     }
     body.writes = new.writes;
     body

@@ -51,9 +51,9 @@ impl Composer<'_, '_> {
                 None => self.no_model(expr),
             },
             ExprKind::From { .. } => {
-                let message = "starting from another run's weights does not run yet";
-                let help = "leave out `from …`; `gsc train --resume` continues a run";
-                self.cx.error_help(codes::NOT_YET_TRANSFER, message, expr.span, "another run", help);
+                let message = "a start from another run holds for a whole `gnn`, `encode` or `decode`";
+                let help = "put it at the end: `gnn = RGCN(64) >> RGCN(64) from pretrain.gnn`";
+                self.cx.error_help(codes::EXPERIMENT_START, message, expr.span, "only a piece", help);
                 None
             }
             ExprKind::Bad => None,

@@ -17,6 +17,7 @@ use super::link::LINK;
 use super::model::{Encoder, Model};
 use super::predict::Predict;
 use super::prelude::Prelude;
+use super::stages::Start;
 use super::trainer::Training;
 use super::value::{Ty, Value, eval};
 use crate::diag::{Diagnostic, codes};
@@ -37,6 +38,8 @@ pub struct Experiment {
     pub gnn_span: Option<Span>,
     pub predicts: Vec<Predict>,
     pub training: Training,
+    /// Parts that start from runs of other experiments.
+    pub starts: Vec<Start>,
     pub writes: Vec<plan::Write>,
     /// Settings as completed, for people.
     pub lines: Vec<Line>,
@@ -69,8 +72,19 @@ pub struct NodeEncoder {
     pub is_default: bool,
 }
 
-const SETTINGS: [&str; 9] =
-    ["gnn", "sample", "batch", "optimizer", "epochs", "evaluate_every", "validation", "stop", "best"];
+const SETTINGS: [&str; 11] = [
+    "gnn",
+    "sample",
+    "batch",
+    "accumulate",
+    "optimizer",
+    "average",
+    "epochs",
+    "evaluate_every",
+    "validation",
+    "stop",
+    "best",
+];
 
 pub struct ExperimentCx<'a, 'w> {
     pub cx: &'a mut Cx<'w>,
@@ -82,6 +96,11 @@ pub struct ExperimentCx<'a, 'w> {
     pub gnn_span: Option<Span>,
     /// Names of `param`s that `--set` overrode.
     pub set: &'a [String],
+    /// Names of the file's experiments, and of this one.
+    pub experiments: &'a [String],
+    pub name: &'a str,
+    /// `from RUN.part`, as they are met.
+    pub starts: Vec<Start>,
 }
 
 /// What an experiment is called and where it stands.
@@ -106,7 +125,7 @@ impl ExperimentCx<'_, '_> {
             self.widths(gnn, encoders, predicts);
         }
         let training = match &gnn {
-            Some(_) => self.training(hops, predicts.as_deref().unwrap_or(&[]), &mut lines),
+            Some(gnn) => self.training(gnn, predicts.as_deref().unwrap_or(&[]), &mut lines),
             None => None,
         };
         let writes = self.writes(predicts.as_deref());
@@ -120,6 +139,7 @@ impl ExperimentCx<'_, '_> {
             gnn_span: self.gnn_span,
             predicts: predicts?,
             training: training?,
+            starts: std::mem::take(&mut self.starts),
             writes: writes?,
             lines,
         })
@@ -202,10 +222,11 @@ impl ExperimentCx<'_, '_> {
     fn known_settings(&mut self) {
         for setting in &self.body.settings {
             let name = &setting.item.name;
-            if name.text == "glem" || name.text == "stages" {
-                let message = "training in stages does not run yet";
-                let help = "leave the stages out: everything is trained together";
-                self.cx.error_help(codes::NOT_YET_STAGES, message, setting.item.span, "", help);
+            if name.text == "glem" {
+                let message = "training with a language model in turns (`glem`) does not run yet";
+                let help =
+                    "leave it out, and read text as vectors computed before: `feature text = vector(column)`";
+                self.cx.error_help(codes::NOT_YET_GLEM, message, setting.item.span, "", help);
             } else if !SETTINGS.contains(&name.text.as_str()) && name.text != "seed" {
                 let known = SETTINGS.into_iter().chain(["seed"]);
                 self.cx.unknown(codes::NAMES_SETTING, "setting", &name.text, name.span, known);
@@ -243,7 +264,7 @@ impl ExperimentCx<'_, '_> {
         let lonely = predicts.and_then(|p| p.first()).map(|p| self.roots(p));
         let lonely = lonely.is_some_and(|types| !types.iter().any(|ty| self.graph.has_neighbours(*ty)));
         let setting = match self.body.setting("gnn").cloned() {
-            Some(setting) => setting,
+            Some(setting) => self.started(setting, "gnn")?,
             None if encodes_only || (lonely && !self.graph.broken) => return Some(Model::Chain(Vec::new())),
             None => self.defaults.setting("gnn")?.clone(),
         };
@@ -336,7 +357,8 @@ impl ExperimentCx<'_, '_> {
     fn encoder_of(&mut self, ty: usize, reached: bool, lines: &mut Vec<Line>) -> Option<NodeEncoder> {
         let node = &self.graph.plan.nodes[ty];
         let fallback = if node.features.is_empty() { "featureless" } else { "any" };
-        let encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
+        let mut encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
+        encode.item.value = self.start(encode.item.value, &format!("encode.{}", node.name))?;
         let place = encode.place.clone();
         let (library, prelude, lost) = (self.library, self.prelude, &self.graph.lost[ty]);
         let encoder = self.cx.within(&place.file, |cx| {

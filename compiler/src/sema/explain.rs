@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Checked;
 use super::experiment::Experiment;
+use super::stages::Trained;
 use super::value::number_text;
 use gsl_plan::plan::WriteWhat;
 
@@ -68,6 +69,16 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
     rows.extend(settings(
         experiment.lines.iter().filter(|l| !l.name.starts_with("encode") && l.name != "gnn"),
     ));
+    let shown = |trained: &Trained, indent: &str| -> Vec<(String, String)> {
+        trained.show().into_iter().map(|text| (format!("{indent}{text}"), String::new())).collect()
+    };
+    rows.extend(shown(&experiment.training.always, "    "));
+    for stage in &experiment.training.parts {
+        rows.push((format!("    stage {} {{", stage.name), String::new()));
+        rows.extend(shown(&stage.trained, "        "));
+        rows.extend(settings(stage.lines.iter()));
+        rows.push(("    }".to_owned(), String::new()));
+    }
     rows.extend(experiment.writes.iter().map(|write| {
         let what = match write.what {
             WriteWhat::Predictions => "predictions",

@@ -17,9 +17,12 @@ pub mod link;
 pub mod loss;
 pub mod metric;
 pub mod model;
+mod monitor;
 mod param;
 pub mod predict;
 mod prelude;
+pub mod stages;
+pub mod sweep;
 mod trainer;
 pub mod value;
 
@@ -33,6 +36,7 @@ pub use library::Library;
 pub use loss::{ClassWeights, Loss, Over};
 pub use param::CheckedParam;
 pub use predict::{Predict, Target};
+pub use stages::Trained;
 pub use trainer::{Training, show_fanouts};
 
 use self::body::{Body, Experiments, Place};
@@ -41,6 +45,7 @@ use self::experiment::{ExperimentCx, Header, write_clashes};
 use self::graph::leak::Allowed;
 use self::graph::merge::{self, Graphs};
 use self::library::ROOT;
+use self::sweep::{Sweep, SweepCx};
 use self::value::{Env, Value};
 use crate::diag::codes;
 use crate::layers::{ParamType, check_layer, param_type};
@@ -55,6 +60,7 @@ pub struct Checked {
     pub params: Vec<CheckedParam>,
     pub graphs: Vec<CheckedGraph>,
     pub experiments: Vec<Experiment>,
+    pub sweeps: Vec<Sweep>,
     /// Layers and modules: those of the file, those it uses, those of the standard library.
     pub library: Library,
     pub env: Env,
@@ -85,11 +91,12 @@ pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Ch
         FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
     let experiments = world.experiments(cx, &set);
     write_clashes(cx, &experiments);
+    let sweeps = world.sweeps(cx, &experiments, &params);
     if !cx.diags.has_errors() {
         let used = cx.used.clone();
         library.report_unused(cx, file, &|name| used.contains(name));
     }
-    Checked { path: cx.path.clone(), params, graphs, experiments, library, env }
+    Checked { path: cx.path.clone(), params, graphs, experiments, sweeps, library, env }
 }
 
 /// Names of one kind are declared once.
@@ -116,24 +123,10 @@ fn duplicates(cx: &mut Cx, file: &File) {
 
 fn not_yet_items(cx: &mut Cx, file: &File) {
     for item in &file.items {
-        match item {
-            Item::Sweep(sweep) => {
-                let help = "run the experiment once for each value: `gsc run FILE --set lr=1e-3`";
-                cx.error_help(
-                    codes::NOT_YET_SWEEP,
-                    "sweeps do not run yet",
-                    sweep.name.span,
-                    "a sweep",
-                    help,
-                );
-            }
-            Item::Distill(distill) => {
-                let help =
-                    "train the small model on the labels: `experiment student = … with { gnn = none }`";
-                let message = "distillation does not run yet";
-                cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
-            }
-            _ => {}
+        if let Item::Distill(distill) = item {
+            let help = "train the small model on the labels: `experiment student = … with { gnn = none }`";
+            let message = "distillation does not run yet";
+            cx.error_help(codes::NOT_YET_DISTILL, message, distill.student.span, "a student", help);
         }
     }
 }
@@ -270,6 +263,7 @@ impl FileWorld<'_> {
         let own = Place { file: None, module: ROOT, env: self.env.clone(), is_default: false };
         let own = Arc::new(own);
         let defaults = self.defaults(cx);
+        let names: Vec<String> = by_name.keys().map(|name| (*name).to_owned()).collect();
         let mut found = Vec::new();
         for experiment in declared {
             let Some((body, graph)) = body::flatten(cx, &by_name, experiment, &own) else { continue };
@@ -283,6 +277,9 @@ impl FileWorld<'_> {
                 defaults: &defaults,
                 gnn_span: None,
                 set,
+                experiments: &names,
+                name: &experiment.name.text,
+                starts: Vec::new(),
             };
             found.extend(check.check(Header {
                 name: experiment.name.text.clone(),
@@ -290,6 +287,43 @@ impl FileWorld<'_> {
                 span: experiment.name.span,
                 graph: index,
             }));
+        }
+        found
+    }
+
+    fn sweeps(&self, cx: &mut Cx, experiments: &[Experiment], params: &[CheckedParam]) -> Vec<Sweep> {
+        let defaults = self.defaults(cx);
+        let body = Body::default();
+        let own = Place { file: None, module: ROOT, env: self.env.clone(), is_default: false };
+        let own = Arc::new(own);
+        let declared = self.file.items.iter().filter_map(|item| match item {
+            Item::Experiment(experiment) => Some(experiment.name.text.clone()),
+            _ => None,
+        });
+        let names: Vec<String> = declared.collect();
+        let mut found = Vec::new();
+        for item in &self.file.items {
+            let Item::Sweep(sweep) = item else { continue };
+            if !names.contains(&sweep.of.text) {
+                let known = names.iter().map(String::as_str);
+                cx.unknown(codes::NAMES_EXPERIMENT, "experiment", &sweep.of.text, sweep.of.span, known);
+            }
+            let Some(of) = experiments.iter().find(|e| e.name == sweep.of.text) else { continue };
+            let mut experiment = ExperimentCx {
+                cx: &mut *cx,
+                library: self.library,
+                prelude: prelude::prelude(),
+                graph: &self.graphs[of.graph],
+                body: &body,
+                defaults: &defaults,
+                gnn_span: None,
+                set: &[],
+                experiments: &names,
+                name: &of.name,
+                starts: Vec::new(),
+            };
+            let mut check = SweepCx { experiment: &mut experiment, of, params, env: &self.env, place: &own };
+            found.extend(check.check(sweep));
         }
         found
     }

@@ -80,7 +80,9 @@ impl ExperimentCx<'_, '_> {
         let default = self.defaults.predict(&self.default_of(target, kind)).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
-        let decode = get("decode").and_then(|s| self.decode(&s, target, &mut lines));
+        let part = format!("predict.{}", show_target(&body.target));
+        let decode = get("decode").and_then(|s| self.started(s, &part));
+        let decode = decode.and_then(|s| self.decode(&s, target, &mut lines));
         let (loss, link, metrics) = match target {
             Target::Link { edge } => {
                 let plan = &self.graph.plan.edges[edge];

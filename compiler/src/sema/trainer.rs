@@ -1,13 +1,14 @@
-//! Training: sampling, batches, optimizers, when to stop and which model to keep.
+//! Training: sampling, batches, optimizers and their schedules. When to stop and which model to keep is in `monitor`.
 
-use gsl_plan::plan::{Decay, Fanout, Monitor, Optimizer, Stop, Trainer};
+use gsl_plan::plan::{Decay, Every, Fanout, Optimizer, Trainer, Warmup};
 
 use super::body::Sourced;
 use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
-use super::metric::{first_watchable, watched};
+use super::model::Model;
 use super::predict::Predict;
+use super::stages::{StageParts, Trained};
 use super::value::{Ty, Value, eval, number_text};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
@@ -17,6 +18,9 @@ use crate::syntax::ast::*;
 pub struct Training {
     pub fanouts: Vec<Fanout>,
     pub trainer: Trainer,
+    /// What is trained in every stage, and in each one besides; none where there is one stage without a name.
+    pub always: Trained,
+    pub parts: Vec<StageParts>,
     pub seed: u64,
     /// `stop` and `best` are defaults: they go where there are no validation rows.
     pub default_stop: bool,
@@ -24,29 +28,31 @@ pub struct Training {
 }
 
 impl ExperimentCx<'_, '_> {
-    pub fn training(&mut self, hops: usize, predicts: &[Predict], lines: &mut Vec<Line>) -> Option<Training> {
+    pub fn training(&mut self, gnn: &Model, predicts: &[Predict], lines: &mut Vec<Line>) -> Option<Training> {
+        let hops = gnn.hops();
         let fanouts = if hops > 0 { self.sample(hops, lines) } else { Some(Vec::new()) };
         let batch = self.batch(lines);
-        let optimizers = self.optimizers(lines);
-        let epochs = self.count("epochs", lines);
-        let evaluate_every = self.count("evaluate_every", lines);
+        let stages = self.stages(gnn, predicts, lines);
+        let accumulate = self.count("accumulate", lines);
+        let average = self.average(lines);
+        let evaluate_every = self.evaluate_every(lines);
         let validation = self.validation(lines);
         let (stop, default_stop) = self.stop(predicts, lines);
         let (best, default_best) = self.best(predicts, lines);
         let seed = self.seed(lines);
-        let (dense, sparse) = optimizers?;
+        let (stages, always, parts) = stages?;
         validation?;
         let trainer = Trainer {
-            epochs: epochs?,
+            stages,
             batch: batch?,
-            dense,
-            sparse,
+            accumulate: accumulate?,
+            average: average?,
             evaluate_every: evaluate_every?,
             stop: stop?,
             best: best?,
             sampled_validation: false,
         };
-        Some(Training { fanouts: fanouts?, trainer, seed: seed?, default_stop, default_best })
+        Some(Training { fanouts: fanouts?, trainer, always, parts, seed: seed?, default_stop, default_best })
     }
 
     fn sample(&mut self, hops: usize, lines: &mut Vec<Line>) -> Option<Vec<Fanout>> {
@@ -114,13 +120,13 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn out_of_range<T>(&mut self, name: &str, n: i64, expr: &Expr) -> Option<T> {
+    pub fn out_of_range<T>(&mut self, name: &str, n: i64, expr: &Expr) -> Option<T> {
         let message = format!("`{name}` is at least 1, not {n}");
         self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
         None
     }
 
-    fn count(&mut self, name: &str, lines: &mut Vec<Line>) -> Option<u32> {
+    pub fn count(&mut self, name: &str, lines: &mut Vec<Line>) -> Option<u32> {
         let setting = self.setting(name)?;
         let expr = self.single(&setting)?.clone();
         let n = self.integer(&setting, &expr)?;
@@ -131,7 +137,46 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn integer(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<i64> {
+    /// `2`, `2 epochs`, `500 batches`.
+    fn evaluate_every(&mut self, lines: &mut Vec<Line>) -> Option<Every> {
+        let setting = self.setting("evaluate_every")?;
+        let expr = self.single(&setting)?.clone();
+        let unit = match &expr.kind {
+            ExprKind::Number(Number { unit: Some(unit @ (Unit::Epochs | Unit::Batches)), .. }) => {
+                Some(unit.clone())
+            }
+            _ => None,
+        };
+        let n = match &expr.kind {
+            ExprKind::Number(Number { int: Some(n), .. }) if unit.is_some() => *n,
+            _ => self.integer(&setting, &expr)?,
+        };
+        let Some(count) = u32::try_from(n).ok().filter(|n| *n > 0) else {
+            return self.out_of_range("evaluate_every", n, &expr);
+        };
+        let (every, shown) = match unit {
+            Some(Unit::Batches) => (Every::Batches(count), format!("{n} batches")),
+            _ => (Every::Epochs(count), n.to_string()),
+        };
+        lines.push(self.line(0, "evaluate_every", &shown, &setting));
+        Some(every)
+    }
+
+    /// `none`, or `ema(0.999)`: the decay of the moving average.
+    fn average(&mut self, lines: &mut Vec<Line>) -> Option<Option<f32>> {
+        let setting = self.setting("average")?;
+        let expr = self.single(&setting)?.clone();
+        if expr.as_name() == Some("none") {
+            lines.push(self.line(0, "average", "none", &setting));
+            return Some(None);
+        }
+        let (_, args) = self.function(&setting, &expr, "average", &["ema"])?;
+        let decay = self.within(&setting, |cx| cx.fraction(&args, "decay", &expr))?;
+        lines.push(self.line(0, "average", &format!("ema({})", args.show()), &setting));
+        Some(Some(decay as f32))
+    }
+
+    pub fn integer(&mut self, setting: &Sourced<Setting>, expr: &Expr) -> Option<i64> {
         let env = setting.place.env.clone();
         self.within(setting, |cx| eval(cx.cx, &env, expr, &Ty::Int, false))?.int()
     }
@@ -166,7 +211,7 @@ impl ExperimentCx<'_, '_> {
 
     // ------------------------------------------------------------------------------------------------------ optimizers
 
-    fn optimizers(&mut self, lines: &mut Vec<Line>) -> Option<(Optimizer, Optimizer)> {
+    pub fn optimizers(&mut self, lines: &mut Vec<Line>) -> Option<(Optimizer, Optimizer)> {
         let setting = self.setting("optimizer")?;
         let default = self.defaults.setting("optimizer")?.clone();
         let mut written = [None, None];
@@ -223,6 +268,11 @@ impl ExperimentCx<'_, '_> {
             weight_decay: args.float("weight_decay").unwrap_or(0.0) as f32,
             decoupled: name == "adamw",
             clip,
+            warmup: match args.get("warmup") {
+                Value::Int(n) => Warmup::Steps(n.unsigned_abs()),
+                Value::Float(share) => Warmup::Share(*share),
+                _ => Warmup::None,
+            },
             decay: match args.word("decay") {
                 Some("linear") => Decay::Linear,
                 Some(_) => Decay::Cosine,
@@ -252,143 +302,6 @@ impl ExperimentCx<'_, '_> {
         let message = format!("`{name}` is from 0 to less than 1, not {}", number_text(x));
         self.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
         None
-    }
-
-    // -------------------------------------------------------------------------------------------------------- monitors
-
-    fn stop(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Stop>>, bool) {
-        let Some(setting) = self.setting("stop") else { return (None, true) };
-        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
-        if expr.as_name() == Some("none") {
-            lines.push(self.line(0, "stop", "none", &setting));
-            return (Some(None), false);
-        }
-        let stop = self.patience(&setting, &expr, predicts);
-        if let Some(stop) = &stop {
-            let on = show_monitor(predicts, stop.monitor);
-            let shown = format!("patience({}, min_epochs: {}, on: {on})", stop.patience, stop.min_epochs);
-            lines.push(self.line(0, "stop", &shown, &setting));
-        }
-        (stop.map(Some), setting.place.is_default)
-    }
-
-    fn patience(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Stop> {
-        let all = expr.as_call().map_or(&[][..], |(_, args)| args);
-        let is_on = |a: &&Arg| a.name.as_ref().is_some_and(|n| n.text == "on");
-        let on = all.iter().find(is_on).map(|a| a.value.clone());
-        let rest: Vec<Arg> = all.iter().filter(|a| !is_on(a)).cloned().collect();
-        let callee = match &expr.kind {
-            ExprKind::Call { callee, .. } => callee.clone(),
-            _ => Box::new(expr.clone()),
-        };
-        let call = Expr::new(ExprKind::Call { callee, args: rest }, expr.span);
-        let (_, args) = self.function(setting, &call, "rule", &["patience"])?;
-        let valid = Expr::new(ExprKind::Name("valid".to_owned()), expr.span);
-        let monitor = self.monitor(setting, on.as_ref().unwrap_or(&valid), predicts)?;
-        let patience = args.int("evaluations").and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        let min_epochs = args.int("min_epochs").and_then(|n| u32::try_from(n).ok());
-        let (Some(patience), Some(min_epochs)) = (patience, min_epochs) else {
-            return self.out_of_range("patience", args.int("evaluations").unwrap_or(0), expr);
-        };
-        Some(Stop { monitor, patience, min_epochs })
-    }
-
-    fn best(&mut self, predicts: &[Predict], lines: &mut Vec<Line>) -> (Option<Option<Monitor>>, bool) {
-        let Some(setting) = self.setting("best") else { return (None, true) };
-        let Some(expr) = self.single(&setting).cloned() else { return (None, false) };
-        if matches!(expr.as_name(), Some("last" | "none")) {
-            lines.push(self.line(0, "best", "last", &setting));
-            return (Some(None), false);
-        }
-        let monitor = self.monitor(&setting, &expr, predicts);
-        if let Some(monitor) = monitor {
-            lines.push(self.line(0, "best", &show_monitor(predicts, monitor), &setting));
-        }
-        (monitor.map(Some), setting.place.is_default)
-    }
-
-    /// `valid`, `valid.accuracy`, `valid.section.accuracy`.
-    fn monitor(&mut self, setting: &Sourced<Setting>, expr: &Expr, predicts: &[Predict]) -> Option<Monitor> {
-        if predicts.is_empty() {
-            return None;
-        }
-        let place = setting.place.clone();
-        let file = place.file.clone();
-        let Some(path) = expr.as_path() else {
-            let help = "write `valid.accuracy`";
-            self.cx.within(&file, |cx| {
-                let message = "this is no metric of a part";
-                cx.error_help(codes::EXPERIMENT_MONITOR, message, expr.span, "expected a metric", help);
-            });
-            return None;
-        };
-        let names: Vec<&str> = path.segments.iter().map(|s| s.text.as_str()).collect();
-        match names[0] {
-            "valid" => {}
-            "test" => return self.on_test(&path),
-            other => {
-                let what = "part to watch";
-                self.cx.unknown(codes::EXPERIMENT_MONITOR, what, other, path.segments[0].span, ["valid"]);
-                return None;
-            }
-        }
-        let (predict, metric) = match names[1..] {
-            [] => (0, None),
-            [metric] => (0, Some(metric)),
-            [.., label, metric] => {
-                let matches = |p: &Predict| p.name.rsplit('.').next() == Some(label);
-                let Some(found) = predicts.iter().position(matches) else {
-                    let known: Vec<&str> =
-                        predicts.iter().filter_map(|p| p.name.rsplit('.').next()).collect();
-                    let span = path.segments[path.segments.len() - 2].span;
-                    self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", label, span, known);
-                    return None;
-                };
-                (found, Some(metric))
-            }
-        };
-        let task = &predicts[predict];
-        let Some(name) = metric else {
-            return Some(Monitor { predict, metric: first_watchable(task) });
-        };
-        match watched(name, task) {
-            Some(metric) => Some(Monitor { predict, metric }),
-            None => {
-                let span = path.segments.last().map_or(path.span, |s| s.span);
-                self.not_watched(task, name, span);
-                None
-            }
-        }
-    }
-
-    fn not_watched(&mut self, task: &Predict, name: &str, span: Span) {
-        if task.metrics.iter().any(|m| m.is_by_class() && (m.function() == name || m.name() == name)) {
-            let message =
-                format!("`{name}` is one number for each class, and nothing can be chosen by several");
-            let help = "list an average of it too, such as `average: macro`, and watch that";
-            self.cx.error_help(codes::EXPERIMENT_MONITOR, message, span, "by class", help);
-            return;
-        }
-        let known: Vec<String> = task.metrics.iter().map(|m| m.name()).chain(["loss".to_owned()]).collect();
-        let known = known.iter().map(String::as_str);
-        self.cx.unknown_of(codes::EXPERIMENT_MONITOR, (&task.name, "metric"), name, span, known);
-    }
-
-    fn on_test(&mut self, path: &Path) -> Option<Monitor> {
-        let message = "the test part cannot decide when to stop or which model to keep";
-        let rest: Vec<&str> = path.segments[1..].iter().map(|s| s.text.as_str()).collect();
-        let valid = std::iter::once("valid").chain(rest).collect::<Vec<_>>().join(".");
-        let help = format!("watch the validation part: `{valid}`");
-        self.cx.error_help(codes::LEAK_STOP_ON_TEST, message, path.span, "chosen on the test part", help);
-        None
-    }
-}
-
-fn show_monitor(predicts: &[Predict], monitor: Monitor) -> String {
-    let label = predicts.get(monitor.predict).and_then(|p| p.name.rsplit('.').next()).unwrap_or("");
-    match predicts.len() {
-        1 => format!("valid.{}", monitor.metric.name()),
-        _ => format!("valid.{label}.{}", monitor.metric.name()),
     }
 }
 

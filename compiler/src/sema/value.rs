@@ -45,6 +45,8 @@ pub enum Ty {
     ScalarOr(Vec<String>),
     /// A list of numbers or one of these words.
     FloatsOr(Vec<String>),
+    /// A whole number, or a share from 0 to less than 1.
+    CountOrShare,
     List(Box<Ty>),
     Any,
 }
@@ -76,6 +78,7 @@ impl Ty {
             Ty::FloatOr(words) => format!("a number or {}", words_of(words)),
             Ty::ScalarOr(words) => format!("a number, a text in quotes or {}", words_of(words)),
             Ty::FloatsOr(words) => format!("a list of numbers or {}", words_of(words)),
+            Ty::CountOrShare => "a whole number or a share below 100%".into(),
             Ty::List(item) => format!("a list, each {}", item.describe()),
             Ty::Any => "a value".into(),
         }
@@ -92,9 +95,8 @@ impl Ty {
             Ty::Path => "path".to_owned(),
             Ty::Activation => "activation".to_owned(),
             Ty::List(item) => format!("{}[]", item.name()?),
-            Ty::Any | Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) | Ty::FloatsOr(_) => {
-                return None;
-            }
+            Ty::Any | Ty::CountOrShare => return None,
+            Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) | Ty::FloatsOr(_) => return None,
         })
     }
 
@@ -134,6 +136,7 @@ impl Ty {
             "float_or" => Ty::FloatOr(words()),
             "scalar_or" => Ty::ScalarOr(words()),
             "floats_or" => Ty::FloatsOr(words()),
+            "count_or_share" => Ty::CountOrShare,
             "fanout" => Ty::IntOr(vec!["all".to_owned()]),
             other => {
                 cx.unknown(codes::NAMES_TYPE, "type", other, written.name.span, TYPES.iter().copied());
@@ -164,6 +167,8 @@ impl Ty {
             (Ty::Int | Ty::IntOr(_), Value::Int(n)) => Some(Value::Int(n)),
             (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Int(n)) => Some(Value::Float(n as f64)),
             (Ty::Float | Ty::FloatOr(_) | Ty::ScalarOr(_), Value::Float(x)) => Some(Value::Float(x)),
+            (Ty::CountOrShare, Value::Int(n)) if n >= 0 => Some(Value::Int(n)),
+            (Ty::CountOrShare, Value::Float(x)) if (0.0..1.0).contains(&x) => Some(Value::Float(x)),
             (Ty::Bool, Value::Bool(b)) => Some(Value::Bool(b)),
             (Ty::Text | Ty::Path | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
             (Ty::Activation, Value::Activation(name)) => Some(Value::Activation(name)),

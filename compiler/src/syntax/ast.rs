@@ -656,7 +656,7 @@ pub enum SweepStmt {
     },
     /// `best on valid.accuracy`
     Best {
-        on: Path,
+        on: Expr,
         span: Span,
     },
     Setting(Setting),
@@ -882,13 +882,15 @@ pub enum Unit {
     Seconds(f64),
     /// One byte times this many: `GiB` is 2^30.
     Bytes(f64),
+    Epochs,
+    Batches,
 }
 
 impl Number {
-    /// The value in its base unit: a fraction, seconds or bytes.
+    /// The value in its base unit: a fraction, seconds, bytes, or a count.
     pub fn scaled(&self) -> f64 {
         match self.unit {
-            None => self.value,
+            None | Some(Unit::Epochs | Unit::Batches) => self.value,
             Some(Unit::Percent) => self.value / 100.0,
             Some(Unit::Seconds(factor) | Unit::Bytes(factor)) => self.value * factor,
         }

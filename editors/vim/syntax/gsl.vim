@@ -22,7 +22,7 @@ syntax match gslReduction /\<\%(sum\|mean\|max\|min\|softmax\)\ze\[/
 syntax match gslTimes /\s\zsx\ze\s/
 
 syntax match gslNumber /\<\d[0-9_]*\%(\.\d\+\)\?\%([eE][+-]\?\d\+\)\?/ nextgroup=gslUnit skipwhite
-syntax match gslUnit contained /%\|\%(years\?\|months\?\|weeks\?\|days\?\|hours\?\|minutes\?\|seconds\?\|min\|ms\|h\|s\|[KMGT]i\?B\|B\)\>/
+syntax match gslUnit contained /%\|\%(epochs\?\|batch\%(es\)\?\|years\?\|months\?\|weeks\?\|days\?\|hours\?\|minutes\?\|seconds\?\|min\|ms\|h\|s\|[KMGT]i\?B\|B\)\>/
 syntax match gslOperator /|>\|>>\|\.\.\|==\|!=\|<=\|>=\|[-+*\/@^<>=]/
 syntax match gslArrow /-\%(\[\k\+\]\|\k\+\)\?->/
 

@@ -9,7 +9,7 @@ use crate::train::Job;
 use crate::train::batches::{is_labelled, label_of, labelled};
 use crate::view::GraphView;
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Metric, Plan, Predict, Task};
+use gsl_plan::plan::{Metric, Monitor, Plan, Predict, Task};
 
 /// By predict, the labelled nodes and edges of `part`; no pass over the graph where there are none.
 pub fn evaluate(
@@ -27,7 +27,8 @@ pub fn evaluate(
         let wanted = if of_pairs { Wanted::All } else { Wanted::Nodes(&wanted) };
         inference.compute(job.plan, job.messages, params, comm, wanted)?
     };
-    judge(inference, job.plan, job.view, params, &computed, comm, part)
+    let watched: Vec<&Monitor> = job.judge.map(|judge| judge.monitor()).into_iter().collect();
+    judge(inference, job.plan, job.view, params, &computed, comm, (part, &watched))
 }
 
 /// By predict, the labelled nodes and edges of `part`, from rows that are computed. `view` is the whole graph.
@@ -38,12 +39,12 @@ pub fn judge(
     params: &Params,
     computed: &Computed,
     comm: &dyn Communicator,
-    part: Part,
+    (part, watched): (Part, &[&Monitor]),
 ) -> Result<Vec<Judged>, InferError> {
     let known = Known { plan, view, params, rows: &computed.embeddings };
     let mut all = Vec::new();
     for (i, predict) in plan.predicts.iter().enumerate() {
-        let mut judged = Judged::new(&predict.task, &asked(plan, i));
+        let mut judged = Judged::new(&predict.task, &asked(plan, i, watched));
         match Edges::of(view, predict) {
             None => nodes(view, predict, computed.scores.get(i).and_then(Option::as_ref), part, &mut judged),
             Some(edges) => pairs(inference, known, i, &edges.part(part), comm, &mut judged)?,
@@ -90,8 +91,10 @@ fn pairs(
 }
 
 /// Metrics that can be asked of a `predict`: its own, and those that are watched.
-fn asked(plan: &Plan, index: usize) -> Vec<Metric> {
-    let stop = plan.trainer.stop.as_ref().map(|stop| stop.monitor);
-    let watched = stop.into_iter().chain(plan.trainer.best).filter(|m| m.predict == index);
-    plan.predicts[index].metrics.iter().copied().chain(watched.map(|m| m.metric)).collect()
+fn asked(plan: &Plan, index: usize, watched: &[&Monitor]) -> Vec<Metric> {
+    let stop = plan.trainer.stop.as_ref().map(|stop| &stop.monitor);
+    let best = plan.trainer.best.as_ref().map(|best| &best.monitor);
+    let monitors = stop.into_iter().chain(best).chain(watched.iter().copied());
+    let terms = monitors.flat_map(|m| &m.terms).filter(|term| term.predict == index);
+    plan.predicts[index].metrics.iter().copied().chain(terms.map(|term| term.metric)).collect()
 }

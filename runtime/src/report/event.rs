@@ -46,6 +46,13 @@ pub enum Event {
     GraphInspected {
         inspection: Box<Inspection>,
     },
+    /// A stage of the training begins, or is gone on with.
+    TrainStage {
+        name: String,
+        epochs: u32,
+        /// Numbers that it trains.
+        parameters: u64,
+    },
     Step {
         epoch: u32,
         batch: u32,
@@ -59,6 +66,8 @@ pub enum Event {
     },
     Evaluated {
         epoch: u32,
+        /// Epochs done, with the fraction of the one at hand.
+        at: f64,
         part: String,
         predict: String,
         metrics: BTreeMap<String, f64>,

@@ -1,7 +1,7 @@
 //! The report: one self-contained HTML page made from the events of a run. No scripts, nothing fetched.
 
 use super::event::Event;
-use super::svg::{Series, line_chart};
+use super::svg::{Points, Series, line_chart};
 use crate::metrics::{ClassScore, Confusion, Sums};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -125,14 +125,14 @@ fn confusion_matrix(page: &mut String, classes: &[String], confusion: &Confusion
 }
 
 fn curves(page: &mut String, events: &[Event]) {
-    let mut loss = BTreeMap::new();
-    let mut metrics: BTreeMap<String, BTreeMap<u32, f64>> = BTreeMap::new();
+    let mut loss = Points::default();
+    let mut metrics: BTreeMap<String, Points> = BTreeMap::new();
     for event in events {
         match event {
-            Event::Epoch { epoch, loss: value, .. } => drop(loss.insert(*epoch, *value)),
-            Event::Evaluated { epoch, part, predict, metrics: found, .. } => {
+            Event::Epoch { epoch, loss: value, .. } => loss.set(f64::from(*epoch), *value),
+            Event::Evaluated { at, part, predict, metrics: found, .. } => {
                 for (name, value) in found {
-                    metrics.entry(format!("{part} {predict} {name}")).or_default().insert(*epoch, *value);
+                    metrics.entry(format!("{part} {predict} {name}")).or_default().set(*at, *value);
                 }
             }
             _ => {}

@@ -7,5 +7,6 @@ pub mod html;
 pub mod jsonl;
 pub mod progress;
 mod svg;
+pub mod sweep;
 
 pub use event::{Event, Events, Reader};

@@ -78,8 +78,12 @@ impl Reader for Progress {
             Event::Epoch { epoch, loss, seconds, .. } => {
                 self.line(format!("epoch {epoch:>4}  loss {loss:.4}  {seconds:.1} s"));
             }
-            Event::Evaluated { epoch, part, predict, metrics, .. } => {
-                self.line(format!("epoch {epoch:>4}  {part} {predict}: {}", show(metrics)));
+            Event::Evaluated { at, part, predict, metrics, .. } => {
+                let at = format!("{:.2}", at).trim_end_matches('0').trim_end_matches('.').to_string();
+                self.line(format!("epoch {at:>4}  {part} {predict}: {}", show(metrics)));
+            }
+            Event::TrainStage { name, epochs, parameters } => {
+                self.line(format!("stage       {name}: {epochs} epochs, {parameters} parameters"));
             }
             Event::Best { .. } | Event::Step { .. } | Event::Profile { .. } => {}
             Event::GraphBuilt { .. } | Event::GraphInspected { .. } => {}

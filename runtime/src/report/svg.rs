@@ -10,14 +10,33 @@ const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 24.0;
 const TOP: f64 = 10.0;
 
+/// Values over epochs, ascending; of two at the same place the later one counts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Points(BTreeMap<u64, f64>);
+
+impl Points {
+    /// `x` is not negative: the bits of such numbers are in the order of the numbers.
+    pub fn set(&mut self, x: f64, y: f64) {
+        self.0.insert(x.to_bits(), y);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.0.iter().map(|(x, y)| (f64::from_bits(*x), *y))
+    }
+}
+
 /// Points of one line, x an epoch.
 pub struct Series<'a> {
     pub name: &'a str,
-    pub points: &'a BTreeMap<u32, f64>,
+    pub points: &'a Points,
 }
 
 impl<'a> Series<'a> {
-    pub fn new(name: &'a str, points: &'a BTreeMap<u32, f64>) -> Self {
+    pub fn new(name: &'a str, points: &'a Points) -> Self {
         Series { name, points }
     }
 }
@@ -25,8 +44,8 @@ impl<'a> Series<'a> {
 /// A figure with the lines over epochs. Values that are not finite are left out.
 pub fn line_chart(title: &str, series: &[Series]) -> String {
     let points = || series.iter().flat_map(|s| s.points.iter()).filter(|(_, y)| y.is_finite());
-    let (x0, x1) = bounds(points().map(|(x, _)| f64::from(*x)));
-    let (y0, y1) = bounds(points().map(|(_, y)| *y));
+    let (x0, x1) = bounds(points().map(|(x, _)| x));
+    let (y0, y1) = bounds(points().map(|(_, y)| y));
     let at = |x: f64, y: f64| {
         let px = LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - 10.0);
         let py = HEIGHT - BOTTOM - (y - y0) / (y1 - y0) * (HEIGHT - BOTTOM - TOP);
@@ -56,7 +75,7 @@ pub fn line_chart(title: &str, series: &[Series]) -> String {
             .points
             .iter()
             .filter(|(_, y)| y.is_finite())
-            .map(|(x, y)| at(f64::from(*x), *y))
+            .map(|(x, y)| at(x, y))
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
             .collect();
         let _ = write!(

@@ -4,7 +4,9 @@
 //! new names, so that a kill at any moment leaves the old checkpoint whole or the new one whole. Nothing in a
 //! checkpoint depends on the time or the machine: equal training gives equal bytes.
 
+use super::best::Kept;
 use crate::report::event::Position;
+use crate::store::StateTensor;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -14,7 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Raised when the meaning of a field changes.
-pub const CHECKPOINT_VERSION: u32 = 1;
+pub const CHECKPOINT_VERSION: u32 = 2;
 
 /// A named tensor of f32, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,18 +26,29 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
+impl From<StateTensor<'_>> for Tensor {
+    fn from(of: StateTensor) -> Self {
+        Tensor { name: of.name, shape: of.shape.to_vec(), data: of.data.to_vec() }
+    }
+}
+
 /// What training has to know to go on as if it had never stopped, besides the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub position: Position,
+    /// The stage, from 0, and the epoch at which it began.
+    pub stage: u32,
+    pub stage_began: u32,
     /// Batches done since the start.
     pub step: u64,
-    /// Optimiser steps taken: of the dense parameters, then of each table.
+    /// Optimiser steps taken in this stage: of the dense parameters, then of each table.
     pub steps: Vec<u64>,
+    /// Steps that the moving average has taken in.
+    pub averaged: u64,
     /// Bits of the sum of batch losses of the current epoch, weighted by seeds, and of those weights.
     pub epoch_loss: [u64; 2],
-    /// The best value of the metric that decides which parameters are kept, as bits, and its epoch.
-    pub best: Option<(u64, u32)>,
+    /// The models that are kept, best first.
+    pub kept: Vec<Kept>,
     /// The best value of what early stopping watches, as bits, and its epoch.
     pub watched: Option<(u64, u32)>,
     /// Evaluations since then.
@@ -48,18 +61,17 @@ impl Progress {
     pub fn start() -> Self {
         Progress {
             position: Position { epoch: 0, batch: 0 },
+            stage: 0,
+            stage_began: 0,
             step: 0,
             steps: Vec::new(),
+            averaged: 0,
             epoch_loss: [0; 2],
-            best: None,
+            kept: Vec::new(),
             watched: None,
             waited: 0,
             finished: false,
         }
-    }
-
-    pub fn with_steps(&self, steps: Vec<u64>) -> Self {
-        Progress { steps, ..self.clone() }
     }
 }
 
@@ -112,7 +124,27 @@ impl std::fmt::Display for CheckpointError {
 
 impl std::error::Error for CheckpointError {}
 
-/// Writes checkpoint `name` into `folder`: data files, sync, manifest, sync, then removes what the old one named.
+/// A data file of a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// The step that its tensors are of.
+    pub step: u64,
+    pub part: &'a str,
+    /// None: it is there already, named by the manifest that is about to be replaced.
+    pub tensors: Option<&'a [Tensor]>,
+}
+
+impl Piece<'_> {
+    fn file(&self, name: &str) -> String {
+        format!("{}{}.safetensors", stem(name, self.step), self.part)
+    }
+}
+
+fn stem(name: &str, step: u64) -> String {
+    format!("{name}-{step:08}.")
+}
+
+/// Writes checkpoint `name`, whose files are all of the step that `progress` is at.
 pub fn save(
     folder: &Path,
     name: &str,
@@ -120,16 +152,32 @@ pub fn save(
     progress: &Progress,
     files: &[(&str, &[Tensor])],
 ) -> Result<(), CheckpointError> {
+    let piece = |&(part, tensors)| Piece { step: progress.step, part, tensors: Some(tensors) };
+    save_pieces(folder, name, plan, progress, &files.iter().map(piece).collect::<Vec<_>>())
+}
+
+/// Writes checkpoint `name` into `folder`: data files, sync, manifest, sync, then removes what the old one named.
+pub fn save_pieces(
+    folder: &Path,
+    name: &str,
+    plan: &str,
+    progress: &Progress,
+    pieces: &[Piece],
+) -> Result<(), CheckpointError> {
     let at = |p: &Path| {
         let p = p.to_path_buf();
         move |e| CheckpointError::Io(p, e)
     };
     fs::create_dir_all(folder).map_err(at(folder))?;
     let mut records = BTreeMap::new();
-    for (part, tensors) in files {
-        let file = format!("{name}-{:08}.{part}.safetensors", progress.step);
+    for piece in pieces {
+        let file = piece.file(name);
         let path = folder.join(&file);
-        records.insert(file, write_tensors(&path, tensors).map_err(at(&path))?);
+        let record = match piece.tensors {
+            Some(tensors) => write_tensors(&path, tensors).map_err(at(&path))?,
+            None => read_manifest(folder, name)?.files.remove(&file).ok_or(CheckpointError::Missing(path))?,
+        };
+        records.insert(file, record);
     }
     let manifest = Manifest {
         version: CHECKPOINT_VERSION,
@@ -167,21 +215,57 @@ fn sweep(folder: &Path, name: &str, keep: impl Fn(&str) -> bool) -> io::Result<(
     Ok(())
 }
 
-/// The checkpoint's progress and tensors, every file checked against its size and hash.
+/// The checkpoint's progress and the tensors of its step, every file checked against its size and hash.
 pub fn load(
     folder: &Path,
     name: &str,
     plan: Option<&str>,
 ) -> Result<(Progress, Vec<Tensor>), CheckpointError> {
+    let manifest = manifest_of(folder, name, plan)?;
+    let tensors = manifest.tensors(folder, name, manifest.progress.step)?;
+    Ok((manifest.progress, tensors.unwrap_or_default()))
+}
+
+/// The tensors of one step of a checkpoint; none if it has no files of it, or there is no checkpoint.
+pub fn load_step(
+    folder: &Path,
+    name: &str,
+    plan: Option<&str>,
+    step: u64,
+) -> Result<Option<Vec<Tensor>>, CheckpointError> {
+    match manifest_of(folder, name, plan) {
+        Ok(manifest) => manifest.tensors(folder, name, step),
+        Err(CheckpointError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn manifest_of(folder: &Path, name: &str, plan: Option<&str>) -> Result<Manifest, CheckpointError> {
     let manifest = read_manifest(folder, name)?;
-    if plan.is_some_and(|p| p != manifest.plan) {
-        return Err(CheckpointError::OtherPlan { path: folder.join(format!("{name}.json")) });
+    match plan.is_some_and(|p| p != manifest.plan) {
+        true => Err(CheckpointError::OtherPlan { path: folder.join(format!("{name}.json")) }),
+        false => Ok(manifest),
     }
-    let mut tensors = Vec::new();
-    for (file, record) in &manifest.files {
-        tensors.extend(read_tensors(&folder.join(file), record)?);
+}
+
+impl Manifest {
+    fn tensors(&self, folder: &Path, name: &str, step: u64) -> Result<Option<Vec<Tensor>>, CheckpointError> {
+        let stem = stem(name, step);
+        let of_step: Vec<_> = self.files.iter().filter(|(file, _)| file.starts_with(&stem)).collect();
+        if of_step.is_empty() {
+            return Ok(None);
+        }
+        let mut tensors = Vec::new();
+        for (file, record) in of_step {
+            tensors.extend(read_tensors(&folder.join(file), record)?);
+        }
+        Ok(Some(tensors))
     }
-    Ok((manifest.progress, tensors))
+}
+
+/// The models that a checkpoint keeps, best first; none where there is no readable one.
+pub fn kept(folder: &Path, name: &str) -> Vec<Kept> {
+    read_manifest(folder, name).map(|manifest| manifest.progress.kept).unwrap_or_default()
 }
 
 /// How far the training of a checkpoint had come; none where there is no readable one.

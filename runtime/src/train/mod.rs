@@ -1,12 +1,16 @@
 //! Training: epochs of batches, evaluation, early stopping, checkpoints.
 //!
 //! Decided here: what a training needs and what it gives. The parts: `batches` says which seeds make a batch and which of
-//! them are a rank's, `rank` takes one optimiser step, `run` is the loop, `checkpoint` the files, `metrics` the sums.
+//! them are a rank's, `rank` works on one batch and takes one optimiser step, `run` is the loop, `best` the models that are kept, `checkpoint` the
+//! files, `metrics` the sums.
 
 pub mod batches;
+pub mod best;
 pub mod checkpoint;
+pub mod judge;
 mod rank;
 mod run;
+pub mod start;
 mod unseen;
 mod weights;
 
@@ -18,10 +22,12 @@ use crate::exec::ExecError;
 use crate::infer::InferError;
 use crate::report::Events;
 use crate::sample::SampleError;
-use crate::store::StoreError;
+use crate::store::{Params, StoreError};
 use crate::view::GraphView;
+use best::BestError;
 use checkpoint::CheckpointError;
 use gsl_plan::plan::Plan;
+use judge::Judge;
 use std::path::Path;
 
 /// One training to be done.
@@ -37,6 +43,10 @@ pub struct Job<'a> {
     pub events: &'a Events,
     /// Folder of the checkpoints `last` and `best`.
     pub checkpoints: &'a Path,
+    /// Where the parameters start, if not from draws: with parts of other runs.
+    pub start: Option<&'a Params>,
+    /// May pause the training.
+    pub judge: Option<&'a dyn Judge>,
     pub options: Options,
 }
 
@@ -116,6 +126,15 @@ impl std::fmt::Display for TrainError {
 }
 
 impl std::error::Error for TrainError {}
+
+impl From<BestError> for TrainError {
+    fn from(error: BestError) -> Self {
+        match error {
+            BestError::Checkpoint(e) => TrainError::Checkpoint(e),
+            BestError::Store(e) => TrainError::Store(e),
+        }
+    }
+}
 
 macro_rules! from {
     ($($variant:ident: $source:ty),*) => {

@@ -1,4 +1,4 @@
-//! One rank's part of a step: sample, run, exchange, update.
+//! One rank's part of a batch (sample, run, collect) and of a step (exchange, update).
 
 use super::batches::{Seeds, share};
 use super::{Job, TrainError, weights};
@@ -6,9 +6,9 @@ use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
 use crate::pairs::{Edge, Edges, HeadMaker, PairBatch};
 use crate::sample::{Block, Head, Sampler, sample_key};
-use crate::store::{Gradient, Params, RowGradient};
+use crate::store::{Collected, Params, RowGradient};
 use gsl_kernels::random::Key;
-use gsl_plan::plan::{ParamKind, Predict};
+use gsl_plan::plan::{Executable, Optimizer, Predict, TrainStage};
 
 const NEGATIVES: u32 = u32::from_be_bytes(*b"nega");
 
@@ -25,7 +25,7 @@ pub struct Rank<'a> {
     maker: HeadMaker,
     /// What is known of the pairs of `block`.
     pairs: Vec<PairRows>,
-    gradient: Gradient,
+    collected: Collected,
     weights: Vec<Vec<f32>>,
 }
 
@@ -40,31 +40,36 @@ pub struct At {
 impl<'a> Rank<'a> {
     pub fn new(job: Job<'a>, comm: &'a dyn Communicator) -> Result<Self, TrainError> {
         let plan = job.plan;
-        let params = Params::new(&plan.params, plan.seed);
-        let mut executor = Executor::new(&plan.train.schedule, &plan.signature())?;
-        executor.set_profiling(comm.is_root());
+        let params = job.start.cloned().unwrap_or_else(|| Params::new(&plan.params, plan.seed));
         Ok(Rank {
-            sampler: Sampler::with_virtuals(
-                job.messages,
-                &plan.train.hops,
-                &plan.sampler.fanouts,
-                &plan.virtuals,
-            )?,
+            executor: executor(job, comm, &plan.train)?,
+            sampler: sampler(job, &plan.train)?,
             maker: HeadMaker::new(plan, &plan.train),
             pairs: Vec::new(),
             block: Block::new(),
             standing: None,
-            gradient: params.gradient(),
+            collected: params.collector(),
             weights: vec![Vec::new(); plan.predicts.len()],
             params,
-            executor,
             job,
             comm,
         })
     }
 
-    /// One optimiser step on the batch; the loss of the whole batch, the same on all ranks.
-    pub fn step(&mut self, at: At, order: &Seeds) -> Result<f64, TrainError> {
+    /// Makes ready for a stage: its program, its frozen parameters, a new optimiser.
+    pub fn begin(&mut self, stage: &TrainStage) -> Result<(), TrainError> {
+        let plan = self.job.plan;
+        let train = stage.train.as_ref().unwrap_or(&plan.train);
+        self.executor = executor(self.job, self.comm, train)?;
+        self.sampler = sampler(self.job, train)?;
+        self.standing = None;
+        self.params.begin_stage(&stage.frozen);
+        self.collected = self.params.collector();
+        Ok(())
+    }
+
+    /// Collects the gradient of a batch; the loss of the whole batch, the same on all ranks.
+    pub fn batch(&mut self, at: At, order: &Seeds) -> Result<f64, TrainError> {
         let batch: Vec<(u32, &[u32])> = order
             .by_type
             .iter()
@@ -79,9 +84,10 @@ impl<'a> Rank<'a> {
         self.sample(at, &mine, &edges)?;
         self.weigh(&mine, &edges);
         self.run(at, &scales)?;
-        let loss = self.reduce()?;
-        self.update(at)?;
-        Ok(loss)
+        self.collect()?;
+        let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
+        self.comm.all_reduce_sum_f64(&mut loss)?;
+        Ok(loss[0])
     }
 
     /// The edges of the batch, those of all ranks and this one's share: whole groups.
@@ -200,35 +206,37 @@ impl<'a> Rank<'a> {
         }
     }
 
-    /// Sums loss and dense gradient over ranks, in their order.
-    fn reduce(&mut self) -> Result<f64, TrainError> {
-        self.executor.dense_gradient(&self.params, &self.block, &mut self.gradient);
-        self.comm.all_reduce_sum_f32(&mut self.gradient.values)?;
-        let mut loss = [f64::from(self.executor.loss().unwrap_or(0.0))];
-        self.comm.all_reduce_sum_f64(&mut loss)?;
-        Ok(loss[0])
-    }
-
-    fn update(&mut self, at: At) -> Result<(), TrainError> {
-        let trainer = &self.job.plan.trainer;
-        let batches = u64::from(at.batches);
-        let step = u64::from(at.epoch) * batches + u64::from(at.batch);
-        let steps = u64::from(trainer.epochs) * batches;
-        let (dense, sparse) = (trainer.dense.at(step, steps), trainer.sparse.at(step, steps));
-        self.params.dense_step(&mut self.gradient, &dense);
-        for (param, declared) in self.job.plan.params.iter().enumerate() {
-            if !matches!(declared.kind, ParamKind::Table { .. }) {
-                continue;
-            }
-            let lists: Vec<_> = self
-                .executor
-                .row_gradients(param as u32)
+    fn collect(&mut self) -> Result<(), TrainError> {
+        let (executor, params, block) = (&self.executor, &self.params, &self.block);
+        self.collected.add_dense(|gradient| executor.dense_gradient(params, block, gradient));
+        for table in self.collected.tables() {
+            let lists: Vec<_> = executor
+                .row_gradients(table)
                 .map(|(ty, rows)| RowGradient { ids: &self.block.ids(ty)[..rows.rows()], rows: rows.data })
                 .collect();
-            self.params.sparse_step(param as u32, &lists, &sparse, self.comm)?;
+            self.collected.add_rows(table, &lists)?;
         }
         Ok(())
     }
+
+    /// One optimiser step with what the batches since the last one have given. A collective.
+    pub fn step(&mut self, dense: &Optimizer, sparse: &Optimizer) -> Result<(), TrainError> {
+        self.collected.finish(dense.clip, self.comm)?;
+        self.params.step(&self.collected, dense, sparse);
+        self.collected.clear();
+        Ok(())
+    }
+}
+
+fn executor(job: Job, comm: &dyn Communicator, train: &Executable) -> Result<Executor, TrainError> {
+    let mut executor = Executor::new(&train.schedule, &job.plan.signature())?;
+    executor.set_profiling(comm.is_root());
+    Ok(executor)
+}
+
+fn sampler(job: Job, train: &Executable) -> Result<Sampler, TrainError> {
+    let plan = job.plan;
+    Ok(Sampler::with_virtuals(job.messages, &train.hops, &plan.sampler.fanouts, &plan.virtuals)?)
 }
 
 /// The edges of one prediction in a batch.

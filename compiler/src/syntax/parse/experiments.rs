@@ -156,7 +156,7 @@ impl Lower<'_> {
     fn train(&mut self, pair: Pair<'_>, rule: Rule) -> Stmt {
         let mut parts = Parts::of(pair);
         let span = parts.span;
-        let named = parts.all(Rule::path).into_iter().map(path).collect();
+        let named = parts.all(Rule::part).into_iter().map(path).collect();
         self.junk(&mut parts, Place::Experiment);
         match rule {
             Rule::train => Stmt::Train { parts: named, span },
@@ -211,11 +211,11 @@ impl Lower<'_> {
         }
         let mut parts = Parts::of(pair);
         let span = parts.span;
-        let Some(name) = parts.take(Rule::path).map(path) else { return Some(SweepStmt::Bad(span)) };
         if parts.has(Rule::BEST) {
-            self.junk(&mut parts, Place::Sweep);
-            return Some(SweepStmt::Best { on: name, span });
+            let on = self.value(&mut parts, Place::Sweep).unwrap_or_else(|| self.bad_expr(span));
+            return Some(SweepStmt::Best { on, span });
         }
+        let Some(name) = parts.take(Rule::path).map(path) else { return Some(SweepStmt::Bad(span)) };
         let values = self.value(&mut parts, Place::Sweep).unwrap_or_else(|| self.bad_expr(span));
         Some(SweepStmt::Axis { name, values, span })
     }

@@ -124,7 +124,7 @@ impl Lower<'_> {
         let kind = if is_via {
             ExprKind::Via { value, relation: parts.ident() }
         } else {
-            let run = parts.take(Rule::path).map(path);
+            let run = parts.take(Rule::part).map(path);
             ExprKind::From { value, run: run.unwrap_or(Path { segments: Vec::new(), span: at }) }
         };
         self.grow(kind, at, depth)
@@ -390,6 +390,11 @@ fn binary_op(rule: Rule) -> BinaryOp {
 
 fn unit(text: &str) -> Option<Unit> {
     const DAY: f64 = 86_400.0;
+    match text {
+        "epoch" | "epochs" => return Some(Unit::Epochs),
+        "batch" | "batches" => return Some(Unit::Batches),
+        _ => {}
+    }
     let seconds = match text.strip_suffix('s').filter(|t| t.len() > 1).unwrap_or(text) {
         "s" | "second" => 1.0,
         "ms" => 1e-3,
