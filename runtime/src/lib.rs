@@ -15,5 +15,6 @@ pub mod store;
 pub mod text;
 pub mod train;
 pub mod view;
+pub mod write;
 
 mod prefetch;

@@ -148,7 +148,6 @@ codes! {
     NOT_YET_SWEEP             = Error not_yet sweep             "sweeps";
     NOT_YET_TRANSFER          = Error not_yet transfer          "weights from another run";
     NOT_YET_SAMPLED_VALIDATION = Error not_yet sampled_validation "validation on a sample of neighbours";
-    NOT_YET_FORMAT            = Error not_yet format            "results in other formats than Parquet";
 }
 
 /// The name of a mistake, such as `gsl::schema::no_such_column`.

@@ -12,6 +12,7 @@ mod pairs;
 mod rows;
 mod stages;
 mod steps;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -66,6 +67,11 @@ pub fn lower(
     let (stages, scorers, params) = lowering.infer(params)?;
     let signature = signature(facts, &lowering.virtuals, &params);
     let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
+    let scorers = scorers
+        .into_iter()
+        .map(|(predict, program)| compiler.scorer(predict, program, &lowering))
+        .collect::<Result<Vec<_>, _>>()?;
+    lowering.writable(&scorers)?;
     let plan = Plan {
         version: plan::PLAN_VERSION,
         experiment: experiment.name.clone(),
@@ -76,10 +82,7 @@ pub fn lower(
             .into_iter()
             .map(|stage| compiler.stage(stage, &lowering))
             .collect::<Result<Vec<_>, _>>()?,
-        scorers: scorers
-            .into_iter()
-            .map(|(predict, program)| compiler.scorer(predict, program, &lowering))
-            .collect::<Result<Vec<_>, _>>()?,
+        scorers,
         virtuals: lowering.virtuals.clone(),
         params,
         predicts,
@@ -249,6 +252,7 @@ impl<'a> Lowering<'a> {
 struct RawStage {
     name: String,
     types: Vec<(u32, usize)>,
+    own: Vec<usize>,
     reads: Vec<u32>,
     program: Program,
 }
@@ -277,7 +281,7 @@ impl Compiler<'_> {
         let costs = lowering.inference_costs(&stage);
         let signature = self.signature;
         let exec = self.run(&stage.name, stage.program, Options::infer(signature, &costs))?;
-        Ok(Stage { name: stage.name, types: stage.types, reads: stage.reads, exec })
+        Ok(Stage { name: stage.name, types: stage.types, own: stage.own, reads: stage.reads, exec })
     }
 
     fn scorer(&mut self, predict: usize, program: Program, lowering: &Lowering) -> Result<Scorer, Wrong> {

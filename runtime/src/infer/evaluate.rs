@@ -72,7 +72,7 @@ fn pairs(
 ) -> Result<Sums, InferError> {
     let predict = &known.plan.predicts[index];
     let mut sums = empty(predict);
-    let scoring = inference.scorings.iter_mut().find(|scoring| scoring.predict() == index);
+    let scoring = inference.scoring(index);
     let (Some(scoring), Some(edges)) = (scoring, Edges::of(known.view, predict)) else { return Ok(sums) };
     if numbers.is_empty() || known.rows.is_empty() {
         return Ok(sums);
