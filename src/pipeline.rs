@@ -12,7 +12,6 @@ use gsl_runtime::comm::Solo;
 use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
-use gsl_runtime::infer::write::write_all;
 use gsl_runtime::infer::{Computed, Inference, Wanted};
 use gsl_runtime::metrics::{Judged, Times, intervals};
 use gsl_runtime::report::event::{Position, peak_memory};
@@ -24,6 +23,7 @@ use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor, write_atomic
 use gsl_runtime::train::judge::Judge;
 use gsl_runtime::train::{Job, Options, TrainError, Trained, train, unseen};
 use gsl_runtime::view::Messages;
+use gsl_runtime::write::{Results, write_all};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,20 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         };
         let (mut inference, computed) = infer(&plan, graphs, &params, &events)?;
         let tested = test(&plan, graphs, &mut inference, &params, &computed, &events)?;
-        let written =
-            if goal == Goal::Train { Vec::new() } else { write(&plan, &graph, &computed, &source, &events)? };
+        let written = match goal {
+            Goal::Train => Vec::new(),
+            _ => write(
+                Results {
+                    plan: &plan,
+                    graph: &graph,
+                    params: &params,
+                    computed: &computed,
+                    inference: &mut inference,
+                    base: &source.folder(),
+                },
+                &events,
+            )?,
+        };
         Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
     })();
     place.close(&events, ended)
@@ -437,16 +449,8 @@ fn tell_test(predict: &gsl_plan::plan::Predict, judged: &Judged, seed: u64, even
     tested
 }
 
-fn write(
-    plan: &Plan,
-    graph: &Graph,
-    computed: &Computed,
-    source: &SourceText,
-    events: &Events,
-) -> Result<Vec<PathBuf>, Failure> {
-    let written = events.stage("write", || {
-        write_all(plan, graph, computed, &source.folder()).map_err(|e| failure_of(&e, e.help()))
-    })?;
+fn write(results: Results, events: &Events) -> Result<Vec<PathBuf>, Failure> {
+    let written = events.stage("write", || write_all(results).map_err(|e| failure_of(&e, e.help())))?;
     for (path, rows) in &written {
         events.send(Event::Written { path: path.display().to_string(), rows: *rows });
     }

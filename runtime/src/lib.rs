@@ -16,6 +16,7 @@ pub mod store;
 pub mod text;
 pub mod train;
 pub mod view;
+pub mod write;
 
 mod prefetch;
 mod slab;

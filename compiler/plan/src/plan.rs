@@ -1,6 +1,6 @@
 //! The plan as a whole: what `gsc train` needs and nothing else, besides the graph.
 
-use crate::graph::{GraphFacts, GraphPlan};
+use crate::graph::{GraphFacts, GraphPlan, Source};
 pub use crate::metric::{Average, Metric};
 use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
@@ -111,6 +111,8 @@ pub struct Stage {
     pub name: String,
     /// Node types whose rows are computed, with the width of the result.
     pub types: Vec<(u32, usize)>,
+    /// For each of `types`, how much of a row is its result; behind it is what a residual or a jump saved.
+    pub own: Vec<usize>,
     /// Node types whose hidden rows are read.
     pub reads: Vec<u32>,
     /// Its schedule has `Hidden { ty }` outputs, or `Scores` ones in the last stage, in domain Nodes { ty, hop 0 }.
@@ -202,16 +204,61 @@ pub enum Fanout {
     Neighbors(u32),
 }
 
+/// A table that a run leaves for its user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Write {
     pub what: WriteWhat,
-    pub ty: u32,
     /// Folder, as written, relative to the `.gsl` file.
     pub dir: String,
+    /// Name of the file, without extension.
+    pub name: String,
+    pub format: WriteFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a table holds; predictions by their index in [`Plan::predicts`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum WriteWhat {
-    Predictions,
-    Embeddings,
+    /// Of a label: for every node of its type, or every edge of its relations.
+    Predictions { predict: usize },
+    /// Rows of every node of a type, after the last layer that computes them.
+    Embeddings { ty: u32 },
+    /// Rows of the decoder's weights of each relation.
+    Relations { predict: usize },
+    /// For every source and relation the destinations of the best scores. Those that are edges, of whatever part, are
+    /// left out unless `known`.
+    Links { predict: usize, most: u32, known: bool },
+    /// Of pairs that a table names.
+    Scores { predict: usize, pairs: PairTable },
+}
+
+/// A table with a pair of nodes in each row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairTable {
+    pub source: Source,
+    pub src: String,
+    pub dst: String,
+    /// Of a family: the column that names the relation.
+    pub relation: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum WriteFormat {
+    #[default]
+    Parquet,
+    Csv,
+    /// The last column as a matrix, the others beside it as CSV.
+    Npy,
+}
+
+impl WriteFormat {
+    pub const ALL: [WriteFormat; 3] = [WriteFormat::Parquet, WriteFormat::Csv, WriteFormat::Npy];
+
+    /// The word in the language, and the extension of the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            WriteFormat::Parquet => "parquet",
+            WriteFormat::Csv => "csv",
+            WriteFormat::Npy => "npy",
+        }
+    }
 }

@@ -150,7 +150,6 @@ codes! {
     NOT_YET_GLEM              = Error not_yet glem              "training with a language model in turns";
     NOT_YET_DISTILL           = Error not_yet distill           "distillation";
     NOT_YET_SAMPLED_VALIDATION = Error not_yet sampled_validation "validation on a sample of neighbours";
-    NOT_YET_FORMAT            = Error not_yet format            "results in other formats than Parquet";
 }
 
 /// The name of a mistake, such as `gsl::schema::no_such_column`.

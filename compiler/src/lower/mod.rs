@@ -14,6 +14,7 @@ mod parts;
 mod rows;
 mod stages;
 mod steps;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,11 @@ pub fn lower(
     for stage in trainer.stages.iter_mut().filter(|stage| !stage.frozen.is_empty()) {
         stage.train = Some(compiler.train_stage(&train, &lowering, stage)?);
     }
+    let scorers = scorers
+        .into_iter()
+        .map(|(predict, program)| compiler.scorer(predict, program, &lowering))
+        .collect::<Result<Vec<_>, _>>()?;
+    lowering.writable(&scorers)?;
     let plan = Plan {
         version: plan::PLAN_VERSION,
         experiment: experiment.name.clone(),
@@ -85,10 +91,7 @@ pub fn lower(
             .into_iter()
             .map(|stage| compiler.stage(stage, &lowering))
             .collect::<Result<Vec<_>, _>>()?,
-        scorers: scorers
-            .into_iter()
-            .map(|(predict, program)| compiler.scorer(predict, program, &lowering))
-            .collect::<Result<Vec<_>, _>>()?,
+        scorers,
         virtuals: lowering.virtuals.clone(),
         params,
         predicts,
@@ -269,6 +272,7 @@ impl<'a> Lowering<'a> {
 struct RawStage {
     name: String,
     types: Vec<(u32, usize)>,
+    own: Vec<usize>,
     reads: Vec<u32>,
     program: Program,
 }
@@ -314,7 +318,7 @@ impl Compiler<'_> {
         let costs = lowering.inference_costs(&stage);
         let signature = self.signature;
         let exec = self.run(&stage.name, stage.program, Options::infer(signature, &costs))?;
-        Ok(Stage { name: stage.name, types: stage.types, reads: stage.reads, exec })
+        Ok(Stage { name: stage.name, types: stage.types, own: stage.own, reads: stage.reads, exec })
     }
 
     fn scorer(&mut self, predict: usize, program: Program, lowering: &Lowering) -> Result<Scorer, Wrong> {

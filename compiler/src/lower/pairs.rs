@@ -2,7 +2,7 @@
 
 use gsl_plan::graph::{GraphFacts, LabelFacts};
 use gsl_plan::pairs::{Corrupted, Kinds, Links, Pairs, Side};
-use gsl_plan::plan::Virtuals;
+use gsl_plan::plan::{Virtuals, Write, WriteWhat};
 use gsl_plan::program::{Domain, Op, ReduceOp, Role, ValueId};
 
 use super::rows::{Names, calls};
@@ -201,13 +201,27 @@ impl<'a> Lowering<'a> {
         let positive = self.pair_score(cx, predict, pairs, &rows, out, None)?;
         let positive = self.shaped(cx, predict, positive, out)?;
         cx.builder.output(Role::Scores(index), positive);
-        for corrupted in pairs.links.iter().flat_map(|links| links.corrupted(&links.protocol.sides)) {
+        for corrupted in pairs.links.iter().flat_map(|links| links.corrupted(&self.ranked(index, links))) {
             let score = self.pair_score(cx, predict, pairs, &rows, out, Some(corrupted))?;
             let score = self.shaped(cx, predict, score, out)?;
             let source = corrupted.side == Side::Source;
             cx.builder.output(Role::Negatives { predict: index, source }, score);
         }
         Ok(())
+    }
+}
+
+impl Lowering<'_> {
+    /// The ends that other nodes take the place of after training: those of the protocol, and destinations where the best
+    /// are written.
+    fn ranked(&self, index: usize, links: &Links) -> Vec<Side> {
+        let is_best =
+            |write: &Write| matches!(write.what, WriteWhat::Links { predict, .. } if predict == index);
+        let mut sides = links.protocol.sides.clone();
+        if self.experiment.writes.iter().any(is_best) && !sides.contains(&Side::Destination) {
+            sides.push(Side::Destination);
+        }
+        sides
     }
 }
 

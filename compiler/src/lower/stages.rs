@@ -109,7 +109,13 @@ impl<'l, 'a> Infer<'l, 'a> {
         }
         match types.is_empty() {
             true => self.params = cx.params,
-            false => self.push(cx, "decode".to_owned(), types, reads),
+            false => {
+                let own = types.iter().map(|(_, width)| *width).collect();
+                self.push(
+                    cx,
+                    RawStage { name: "decode".to_owned(), types, own, reads, program: Program::default() },
+                );
+            }
         }
         Ok(())
     }
@@ -166,7 +172,7 @@ impl<'l, 'a> Infer<'l, 'a> {
         name: String,
         reads: Vec<u32>,
     ) -> Result<(), Wrong> {
-        let mut types = Vec::new();
+        let (mut types, mut own) = (Vec::new(), Vec::new());
         let mut layout = Layout::new();
         for (ty, value) in &state.rows {
             let mut pieces: Vec<ValueId> = vec![*value];
@@ -174,19 +180,21 @@ impl<'l, 'a> Infer<'l, 'a> {
                 pieces.push(at_hop(&mut cx, saved, *ty, 0, Span::default())?);
             }
             layout.insert(*ty, pieces.iter().map(|p| cx.builder.shape(*p).to_vec()).collect());
+            own.push(cx.builder.value(*value).width());
             let row = store(&mut cx, &pieces)?;
             types.push((*ty, cx.builder.value(row).width()));
             cx.builder.output(Role::Hidden { ty: *ty }, row);
         }
         self.layout = layout;
         self.saved = state.saved.len();
-        self.push(cx, name, types, reads);
+        self.push(cx, RawStage { name, types, own, reads, program: Program::default() });
         Ok(())
     }
 
-    fn push(&mut self, cx: LowerCx<'a>, name: String, types: Vec<(u32, usize)>, reads: Vec<u32>) {
+    /// Adds a stage with the program that has been built.
+    fn push(&mut self, cx: LowerCx<'a>, stage: RawStage) {
         self.params = cx.params;
-        self.stages.push(RawStage { name, types, reads, program: cx.builder.program });
+        self.stages.push(RawStage { program: cx.builder.program, ..stage });
     }
 }
 

@@ -1,6 +1,5 @@
 //! One experiment: statements and defaults in, everything that training needs out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gsl_plan::graph::{GraphPlan, Label, LabelKind};
@@ -19,9 +18,8 @@ use super::predict::Predict;
 use super::prelude::Prelude;
 use super::stages::Start;
 use super::trainer::Training;
-use super::value::{Ty, Value, eval};
 use crate::diag::{Diagnostic, codes};
-use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TargetKind, TypeRef};
+use crate::syntax::ast::{EncodeTarget, Expr, Setting, Span, TargetKind};
 
 /// A checked experiment, complete but for what only the data knows.
 #[derive(Debug, Clone)]
@@ -128,7 +126,8 @@ impl ExperimentCx<'_, '_> {
             Some(gnn) => self.training(gnn, predicts.as_deref().unwrap_or(&[]), &mut lines),
             None => None,
         };
-        let writes = self.writes(predicts.as_deref());
+        let computed = self.reached(predicts.as_deref(), hops);
+        let writes = self.writes(predicts.as_deref(), &computed);
         Some(Experiment {
             name: header.name,
             doc: header.doc,
@@ -418,107 +417,6 @@ impl ExperimentCx<'_, '_> {
             }
             self.cx.report(diagnostic);
             return;
-        }
-    }
-
-    // ----------------------------------------------------------------------------------------------------------- writes
-
-    fn writes(&mut self, predicts: Option<&[Predict]>) -> Option<Vec<plan::Write>> {
-        let mut found = Vec::new();
-        let mut good = true;
-        for write in &self.body.writes {
-            let Some(dir) = self.folder(write) else {
-                good = false;
-                continue;
-            };
-            if let Some(format) = write.item.format.as_ref().filter(|f| f.text != "parquet") {
-                let message = format!("writing `{format}` does not run yet");
-                let help = "leave out `as …`: the files are Parquet";
-                self.cx.error_help(codes::NOT_YET_FORMAT, message, format.span, "not Parquet", help);
-                good = false;
-            }
-            for item in &write.item.items {
-                match self.write_item(&item.what, item.of.as_ref(), item.span, predicts) {
-                    Some((what, types)) => {
-                        found.extend(types.into_iter().map(|ty| plan::Write { what, ty, dir: dir.clone() }))
-                    }
-                    None => good = false,
-                }
-            }
-        }
-        good.then_some(found)
-    }
-
-    fn folder(&mut self, write: &Sourced<crate::syntax::ast::Write>) -> Option<String> {
-        let Some(to) = &write.item.to else {
-            let help = "add a folder: `to \"out\"`";
-            self.cx.error_help(codes::EXPERIMENT_WRITE, "written where?", write.item.span, "", help);
-            return None;
-        };
-        match eval(self.cx, &write.place.env, to, &Ty::Path, false)? {
-            Value::Text(path) => Some(path),
-            _ => None,
-        }
-    }
-
-    fn write_item(
-        &mut self,
-        what: &Ident,
-        of: Option<&TypeRef>,
-        span: Span,
-        predicts: Option<&[Predict]>,
-    ) -> Option<(plan::WriteWhat, Vec<u32>)> {
-        let kind = match what.text.as_str() {
-            "predictions" => plan::WriteWhat::Predictions,
-            "embeddings" => plan::WriteWhat::Embeddings,
-            other => {
-                let known = ["predictions", "embeddings"];
-                self.cx.unknown(codes::EXPERIMENT_WRITE, "result", other, what.span, known);
-                return None;
-            }
-        };
-        let predicts = predicts?;
-        let made =
-            predicts.iter().filter(|p| kind == plan::WriteWhat::Embeddings || p.target.edge().is_none());
-        let mut predicted: Vec<u32> = made.flat_map(|p| self.roots(p)).map(|ty| ty as u32).collect();
-        predicted.sort_unstable();
-        predicted.dedup();
-        let Some(of) = of else { return Some((kind, predicted)) };
-        let TypeRef::Path(path) = of else { return self.no_write(what, "edges", of.span()) };
-        let name = path.segments.first()?;
-        let Some(ty) = self.graph.node(&name.text) else {
-            let known = self.graph.node_names();
-            self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known);
-            return None;
-        };
-        if predicted.contains(&(ty as u32)) {
-            return Some((kind, vec![ty as u32]));
-        }
-        self.no_write(what, &format!("`{name}`"), span)
-    }
-
-    fn no_write<T>(&mut self, what: &Ident, of: &str, span: Span) -> Option<T> {
-        let message = format!("the experiment makes no {what} of {of}");
-        let help = "only types that are predicted have them: other rows were trained to help, not to be read";
-        self.cx.error_help(codes::EXPERIMENT_WRITE, message, span, "not made", help);
-        None
-    }
-}
-
-/// Reports experiments that write the same files.
-pub fn write_clashes(cx: &mut Cx, experiments: &[Experiment]) {
-    let mut seen: BTreeMap<(&str, u32, bool), &str> = BTreeMap::new();
-    for experiment in experiments {
-        for write in &experiment.writes {
-            let key = (write.dir.as_str(), write.ty, write.what == plan::WriteWhat::Embeddings);
-            if let Some(other) = seen.insert(key, &experiment.name)
-                && other != experiment.name
-            {
-                let message =
-                    format!("`{}` and `{other}` write the same files in `{}`", experiment.name, write.dir);
-                let help = "give one of them another folder";
-                cx.error_help(codes::EXPERIMENT_WRITE, message, experiment.span, "", help);
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Checked;
 use super::experiment::Experiment;
 use super::stages::Trained;
 use super::value::number_text;
-use gsl_plan::plan::WriteWhat;
+use super::write::show;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,14 +79,9 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
         rows.extend(settings(stage.lines.iter()));
         rows.push(("    }".to_owned(), String::new()));
     }
-    rows.extend(experiment.writes.iter().map(|write| {
-        let what = match write.what {
-            WriteWhat::Predictions => "predictions",
-            WriteWhat::Embeddings => "embeddings",
-        };
-        let ty = &graph.nodes[write.ty as usize].name;
-        (format!("    write {what} of {ty} to {:?}", write.dir), String::new())
-    }));
+    let graph_of = &checked.graphs[experiment.graph];
+    let shown = experiment.writes.iter().map(|write| show(write, graph_of, &experiment.predicts));
+    rows.extend(shown.map(|write| (format!("    {write}"), String::new())));
     rows.push(("}".to_owned(), String::new()));
     rows.push(Default::default());
     rows.push(("// the graph".to_owned(), String::new()));

@@ -25,6 +25,7 @@ pub mod stages;
 pub mod sweep;
 mod trainer;
 pub mod value;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,12 +42,13 @@ pub use trainer::{Training, show_fanouts};
 
 use self::body::{Body, Experiments, Place};
 use self::compose::Composer;
-use self::experiment::{ExperimentCx, Header, write_clashes};
+use self::experiment::{ExperimentCx, Header};
 use self::graph::leak::Allowed;
 use self::graph::merge::{self, Graphs};
 use self::library::ROOT;
 use self::sweep::{Sweep, SweepCx};
 use self::value::{Env, Value};
+use self::write::write_clashes;
 use crate::diag::codes;
 use crate::layers::{ParamType, check_layer, param_type};
 use crate::syntax::Parsed;

@@ -628,11 +628,23 @@ pub struct Write {
     pub span: Span,
 }
 
-/// `predictions of package`
+/// `predictions of package`, `links(10) of link a -r-> b`, `scores of (a -r-> b).x from "pairs.csv" (a, b)`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WriteItem {
     pub what: Ident,
+    pub args: Vec<Arg>,
     pub of: Option<TypeRef>,
+    /// Of an edge; that of a node is part of its path.
+    pub label: Option<Ident>,
+    pub pairs: Option<PairTable>,
+    pub span: Span,
+}
+
+/// `from "pairs.csv" (src, dst)`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PairTable {
+    pub file: Expr,
+    pub columns: Vec<Ident>,
     pub span: Span,
 }
 

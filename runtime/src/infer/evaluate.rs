@@ -72,7 +72,7 @@ fn pairs(
     judged: &mut Judged,
 ) -> Result<(), InferError> {
     let predict = &known.plan.predicts[index];
-    let scoring = inference.scorings.iter_mut().find(|scoring| scoring.predict() == index);
+    let scoring = inference.scoring(index);
     let (Some(scoring), Some(edges)) = (scoring, Edges::of(known.view, predict)) else { return Ok(()) };
     if numbers.is_empty() || known.rows.is_empty() {
         return Ok(());

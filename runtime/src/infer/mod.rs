@@ -4,7 +4,6 @@
 //! next stage, so that no neighbourhood is computed twice. Ranks share the nodes and exchange rows after every stage.
 
 pub mod evaluate;
-pub mod write;
 
 use crate::comm::{CommError, Communicator};
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
@@ -13,7 +12,7 @@ use crate::sample::{Block, SampleError, Sampler, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
 use crate::view::{GraphView, Matrix};
-use gsl_plan::plan::{Fanout, Plan, Stage};
+use gsl_plan::plan::{Fanout, Plan, Stage, WriteWhat};
 use gsl_plan::program::Role;
 
 /// Nodes of one type computed at a time.
@@ -90,6 +89,15 @@ pub struct Computed {
     pub scores: Vec<Option<Rows>>,
     /// By node type: the rows that the decoders read.
     pub embeddings: Vec<Option<Rows>>,
+    /// By node type: of those that are written and that no decoder reads, the rows after the last layer that computes them.
+    pub earlier: Vec<Option<Rows>>,
+}
+
+impl Computed {
+    /// Rows of a type after the last layer that computes them.
+    pub fn rows(&self, ty: u32) -> Option<&Rows> {
+        [&self.embeddings, &self.earlier].into_iter().find_map(|all| all.get(ty as usize)?.as_ref())
+    }
 }
 
 /// For which nodes the last stages are computed.
@@ -117,6 +125,11 @@ impl Inference {
         Ok(Inference { stages, scorings, block: Block::new() })
     }
 
+    /// Scores of the pairs of a prediction.
+    pub fn scoring(&mut self, predict: usize) -> Option<&mut Scoring> {
+        self.scorings.iter_mut().find(|scoring| scoring.predict() == predict)
+    }
+
     /// Runs all stages. The stages before the last one with neighbours are always computed for all nodes.
     pub fn compute(
         &mut self,
@@ -129,19 +142,38 @@ impl Inference {
         let last_hop = self.stages.iter().rposition(|r| !r.stage.exec.hops.is_empty()).unwrap_or(0);
         let types = view.node_types();
         let mut hidden: Vec<Option<Rows>> = vec![None; types];
+        let mut earlier: Vec<Option<Rows>> = vec![None; types];
         let mut scores: Vec<Option<Rows>> = vec![None; plan.predicts.len()];
         for (i, ready) in self.stages.iter_mut().enumerate() {
             let wanted = if i < last_hop { Wanted::All } else { wanted };
-            let decoders = ready.decodes();
+            let decoders = decodes(&ready.stage);
             let out = ready.run(plan, view, params, comm, &hidden, wanted, &mut self.block)?;
             if decoders {
                 scores = out.scores;
             } else {
                 hidden = out.hidden;
+                keep_written(plan, &ready.stage, &hidden, &mut earlier);
             }
         }
-        Ok(Computed { scores, embeddings: hidden })
+        Ok(Computed { scores, embeddings: hidden, earlier })
     }
+}
+
+/// Keeps the rows that a stage computes, of types that are written and that no decoder reads.
+fn keep_written(plan: &Plan, stage: &Stage, hidden: &[Option<Rows>], earlier: &mut [Option<Rows>]) {
+    let last = plan.infer.iter().rev().find(|stage| !decodes(stage));
+    let is_last = |ty: u32| last.is_some_and(|last| last.types.iter().any(|(other, _)| *other == ty));
+    for ((ty, width), own) in stage.types.iter().zip(&stage.own) {
+        let is_written = plan.writes.iter().any(|write| write.what == WriteWhat::Embeddings { ty: *ty });
+        if let (true, Some(rows)) = (is_written && !is_last(*ty), &hidden[*ty as usize]) {
+            let cut = rows.data.chunks_exact((*width).max(1)).flat_map(|row| &row[..*own]);
+            earlier[*ty as usize] = Some(Rows { width: *own, data: cut.copied().collect() });
+        }
+    }
+}
+
+fn decodes(stage: &Stage) -> bool {
+    stage.exec.schedule.outputs.iter().any(|(role, _)| matches!(role, Role::Scores(_)))
 }
 
 struct StageOut {
@@ -150,10 +182,6 @@ struct StageOut {
 }
 
 impl Ready {
-    fn decodes(&self) -> bool {
-        self.stage.exec.schedule.outputs.iter().any(|(role, _)| matches!(role, Role::Scores(_)))
-    }
-
     #[allow(clippy::too_many_arguments)]
     fn run(
         &mut self,

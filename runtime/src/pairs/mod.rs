@@ -1,12 +1,15 @@
 //! Pairs of nodes that are scored: the known edges of a prediction, batches of them, their negatives, their ranks.
 //!
 //! Decided here: how an edge of several relations is numbered. `head` turns edges into what a batch has in front,
-//! `negatives` draws what they are told apart from, `score` judges them.
+//! `negatives` draws what they are told apart from, `score` judges them, `best` finds the
+//! most likely of all.
 
+mod best;
 mod head;
 mod negatives;
 mod score;
 
+pub use best::Best;
 pub use head::{HeadMaker, PairBatch};
 pub use score::{Known, Scoring};
 
@@ -76,6 +79,18 @@ impl<'a> Edges<'a> {
         }
     }
 
+    /// All of them, by relation and position.
+    pub fn all(&self) -> Vec<Edge> {
+        let offsets = self.offsets();
+        (0..offsets[offsets.len() - 1]).map(|number| self.edge(&offsets, number)).collect()
+    }
+
+    /// The code of the part that an edge is in.
+    pub fn part_of(&self, edge: &Edge) -> u8 {
+        let rel = self.pairs.relations[edge.kind as usize];
+        self.view.edge_parts(rel, self.pairs.label)[edge.position as usize]
+    }
+
     /// The edges of these numbers.
     pub fn find(&self, numbers: &[u64]) -> Vec<Edge> {
         let offsets = self.offsets();
@@ -97,9 +112,11 @@ impl<'a> Edges<'a> {
         numbers.iter().map(kind).collect()
     }
 
-    /// What the label of an edge is: one number, or of several classes one for each.
+    /// What the label of an edge is: one number, or of several classes one for each; NaN of a pair that is no edge.
     pub fn label(&self, edge: &Edge) -> &'a [f32] {
         let width = self.task.label_width();
-        &self.labels(self.pairs.relations[edge.kind as usize])[edge.position as usize * width..][..width]
+        let labels = self.labels(self.pairs.relations[edge.kind as usize]);
+        let start = edge.position as usize * width;
+        labels.get(start..start + width).unwrap_or(&[f32::NAN])
     }
 }

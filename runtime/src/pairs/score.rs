@@ -85,7 +85,12 @@ impl Scoring {
     }
 
     /// Scores of pairs with what takes the place of an end of each, as edges that lead to the pairs.
-    fn run(&mut self, known: Known, pairs: &[Edge], negatives: Vec<HeadEdges>) -> Result<(), InferError> {
+    pub(super) fn run(
+        &mut self,
+        known: Known,
+        pairs: &[Edge],
+        negatives: Vec<HeadEdges>,
+    ) -> Result<(), InferError> {
         let predict = &known.plan.predicts[self.predict];
         let Some(edges) = Edges::of(known.view, predict) else { return Ok(()) };
         let batch = PairBatch { predict: self.predict, edges, own: pairs.to_vec(), first_group: 0 };
@@ -107,6 +112,11 @@ impl Scoring {
             pairs: &rows,
         };
         Ok(self.executor.run(&env, Goal::Forward)?)
+    }
+
+    /// What the last run gave for the nodes that took the place of the sources, or of the destinations.
+    pub(super) fn negatives(&self, source: bool) -> Option<Matrix<'_>> {
+        self.executor.output(&Role::Negatives { predict: self.predict, source })
     }
 
     /// The rank and the number of candidates of each pair, one corrupted end after the other. The ranks of `comm` share the pairs,
@@ -234,7 +244,7 @@ impl Scoring {
         self.run(judged.known, pairs, vec![edges])?;
         let source = judged.corrupted.side == Side::Source;
         let own = self.executor.output(&Role::Scores(self.predict));
-        let negatives = self.executor.output(&Role::Negatives { predict: self.predict, source });
+        let negatives = self.negatives(source);
         let (Some(own), Some(negatives)) = (own, negatives) else { return Ok(()) };
         for (at, place) in found.iter_mut().enumerate() {
             let rivals = &negatives.data[ends[at] as usize..ends[at + 1] as usize];

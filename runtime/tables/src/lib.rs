@@ -1,4 +1,4 @@
-//! Users' tables in, typed columns out; and Parquet back.
+//! Users' tables in, typed columns out; and Parquet, CSV and NumPy files back.
 //!
 //! Decided here: which files a source is and in which order they are read, how a cell becomes a value,
 //! what is a missing value, and what a broken table is called.
@@ -13,6 +13,7 @@ mod arrow_kinds;
 mod builder;
 mod column;
 mod convert;
+mod csv_out;
 mod delimited;
 mod discover;
 mod error;
@@ -22,6 +23,7 @@ mod hdf5_in;
 mod intern;
 mod json_lines;
 mod lines;
+mod npy_out;
 mod parquet_in;
 mod parquet_out;
 mod parse;
@@ -34,10 +36,12 @@ mod suggest;
 pub use column::{
     Bitmap, Column, ColumnInfo, ColumnKind, FloatList, Header, MISSING, TextColumn, TextList, Values, Want,
 };
+pub use csv_out::write_csv;
 pub use error::{Problem, Result, TableError};
 pub use fingerprint::{FileStamp, Fingerprint};
 pub use format::{Compression, Dialect, Format};
 pub use intern::{Interner, TextValues};
+pub use npy_out::write_npy;
 pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
 pub use parse::{civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};
 pub use replace::{Replacement, replace_file};

@@ -74,7 +74,7 @@ impl<'a> OutputColumn<'a> {
         Some(Self { name: &column.name, values, validity: column.validity.as_ref() })
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self.values {
             Output::Int(v) | Output::Date(v) | Output::Time(v) => v.len(),
             Output::UInt32(v) => v.len(),
@@ -87,7 +87,7 @@ impl<'a> OutputColumn<'a> {
         }
     }
 
-    fn is_valid(&self, row: usize) -> bool {
+    pub(crate) fn is_valid(&self, row: usize) -> bool {
         self.validity.is_none_or(|bits| bits.get(row))
     }
 

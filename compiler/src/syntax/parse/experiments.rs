@@ -141,9 +141,28 @@ impl Lower<'_> {
 
     fn write_item(&mut self, pair: Pair<'_>) -> WriteItem {
         let mut parts = Parts::of(pair);
-        let what = parts.ident();
+        let (what, args) = match parts.take(Rule::written) {
+            Some(written) => self.written(written),
+            None => (parts.ident(), Vec::new()),
+        };
         let of = parts.take(Rule::type_ref).and_then(|p| self.type_ref(p));
-        WriteItem { what, of, span: parts.span }
+        let label = parts.take(Rule::ident).map(|p| ident(&p));
+        let pairs = parts.take(Rule::pair_table).map(|p| self.pair_table(p));
+        WriteItem { what, args, of, label, pairs, span: parts.span }
+    }
+
+    fn written(&mut self, pair: Pair<'_>) -> (Ident, Vec<Arg>) {
+        let mut parts = Parts::of(pair);
+        let what = parts.ident();
+        let args = parts.take(Rule::call).and_then(|call| Parts::of(call).take(Rule::call_args));
+        (what, args.map_or(Vec::new(), |args| self.args(args)))
+    }
+
+    fn pair_table(&mut self, pair: Pair<'_>) -> PairTable {
+        let mut parts = Parts::of(pair);
+        let file = parts.take(Rule::expr).map(|p| self.expr(p));
+        let columns = parts.take(Rule::columns).map_or(Vec::new(), |p| Parts::of(p).idents());
+        PairTable { file: file.unwrap_or_else(|| self.bad_expr(parts.span)), columns, span: parts.span }
     }
 
     fn stage(&mut self, pair: Pair<'_>) -> Stmt {

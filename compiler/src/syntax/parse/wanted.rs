@@ -31,7 +31,13 @@ pub(super) fn words(rules: &[Rule]) -> Vec<&'static str> {
 
 fn word(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::ident | Rule::indexed | Rule::name | Rule::path | Rule::import | Rule::write_item => "a name",
+        Rule::ident
+        | Rule::indexed
+        | Rule::name
+        | Rule::path
+        | Rule::import
+        | Rule::write_item
+        | Rule::written => "a name",
         Rule::expr | Rule::arg | Rule::arg_list | Rule::number | Rule::chain | Rule::dims | Rule::files => {
             "a value"
         }

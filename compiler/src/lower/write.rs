@@ -1,0 +1,51 @@
+//! Results that only what has been lowered can refuse.
+
+use gsl_plan::plan::{Scorer, WriteWhat};
+use gsl_plan::program::{Domain, Op};
+
+use super::{Lowering, Wrong};
+use crate::diag::{Diagnostic, codes};
+
+impl Lowering<'_> {
+    /// Reports scores of pairs that have no edge whose features a decoder reads, and rows of relations where there are none.
+    pub fn writable(&self, scorers: &[Scorer]) -> Result<(), Wrong> {
+        let mut wrong = Vec::new();
+        for write in &self.experiment.writes {
+            let (predict, message, help) = match write.what {
+                WriteWhat::Scores { predict, .. } if self.reads_edges(scorers, predict) => (
+                    predict,
+                    "the decoder reads features of edges, and pairs of a table have none",
+                    "leave `scores` out, or decode by the rows of both ends alone",
+                ),
+                WriteWhat::Relations { predict } if !self.has_relation_rows(scorers, predict) => (
+                    predict,
+                    "the decoder has no weight of each relation",
+                    "leave `relations` out, or take a decoder that has one, such as `distmult`",
+                ),
+                _ => continue,
+            };
+            let span = self.experiment.predicts[predict].span;
+            wrong.push(Diagnostic::new(codes::EXPERIMENT_WRITE, message).at(span, "decoded here").help(help));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    fn reads_edges(&self, scorers: &[Scorer], predict: usize) -> bool {
+        let rows = self.pairs[predict].as_ref().map(|pairs| pairs.ty);
+        has(scorers, predict, |op, ty| matches!(op, Op::Feature { .. }) && Some(ty) == rows)
+    }
+
+    fn has_relation_rows(&self, scorers: &[Scorer], predict: usize) -> bool {
+        let kinds = self.pairs[predict].as_ref().map(|pairs| pairs.kinds.ty);
+        has(scorers, predict, |op, ty| matches!(op, Op::Embedding { .. }) && Some(ty) == kinds)
+    }
+}
+
+/// Whether the scorer of a prediction has such an operation on rows of a node type.
+fn has(scorers: &[Scorer], predict: usize, is: impl Fn(&Op, u32) -> bool) -> bool {
+    let own = scorers.iter().filter(|scorer| scorer.predict == predict);
+    own.flat_map(|scorer| &scorer.exec.forward.values).any(|value| match value.domain {
+        Domain::Nodes { ty, .. } => is(&value.op, ty),
+        _ => false,
+    })
+}

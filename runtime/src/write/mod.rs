@@ -1,0 +1,156 @@
+//! What a run leaves for its user: predictions, embeddings, links and scores, with the user's own identifiers.
+//!
+//! Decided here: which columns a table has and in which order its rows come; the last column is what a matrix holds. Not
+//! decided here: what is written (the plan), how a table becomes a file (`gsl-tables`), how pairs are scored ([`crate::pairs`]).
+
+mod columns;
+mod given;
+mod nodes;
+mod pairs;
+mod predicted;
+mod relations;
+
+use std::path::{Path, PathBuf};
+
+use gsl_plan::plan::{Plan, Write, WriteFormat, WriteWhat};
+use gsl_tables::{OutputColumn, TableError, write_csv, write_npy, write_parquet};
+
+use crate::graph::Graph;
+use crate::infer::{Computed, InferError, Inference};
+use crate::pairs::Known;
+use crate::store::Params;
+
+/// Why a table could not be written.
+#[derive(Debug)]
+pub enum WriteError {
+    Table(TableError),
+    Infer(InferError),
+    /// A pair of a table names a node or a relation that is not in the graph; `row` counts from 1.
+    Unknown {
+        file: PathBuf,
+        row: usize,
+        column: String,
+        found: String,
+        wanted: String,
+    },
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Table(e) => e.fmt(f),
+            Self::Infer(e) => e.fmt(f),
+            Self::Unknown { file, row, column, found, wanted } => {
+                write!(f, "`{}`, row {row}: `{column}` is `{found}`, which is no {wanted}", file.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+impl WriteError {
+    /// What to do about it, where something can be said.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Table(e) => e.help(),
+            Self::Infer(_) => None,
+            Self::Unknown { .. } => Some("leave the row out, or add what it names to the graph".into()),
+        }
+    }
+}
+
+impl From<TableError> for WriteError {
+    fn from(e: TableError) -> Self {
+        Self::Table(e)
+    }
+}
+
+impl From<InferError> for WriteError {
+    fn from(e: InferError) -> Self {
+        Self::Infer(e)
+    }
+}
+
+/// What there is to write from.
+pub struct Results<'a> {
+    pub plan: &'a Plan,
+    pub graph: &'a Graph,
+    pub params: &'a Params,
+    pub computed: &'a Computed,
+    pub inference: &'a mut Inference,
+    /// Paths of the plan are below this folder.
+    pub base: &'a Path,
+}
+
+/// Files with the rows of each.
+pub type Written = Vec<(PathBuf, u64)>;
+
+/// Writes everything that the plan asks for.
+///
+/// # Errors
+/// If a table cannot be read or written, or pairs cannot be scored.
+pub fn write_all(mut results: Results) -> Result<Written, WriteError> {
+    let mut written = Vec::new();
+    for write in &results.plan.writes {
+        written.extend(results.write(write)?);
+    }
+    Ok(written)
+}
+
+impl<'a> Results<'a> {
+    fn write(&mut self, write: &Write) -> Result<Written, WriteError> {
+        let file = TableFile { stem: self.base.join(&write.dir).join(&write.name), format: write.format };
+        match &write.what {
+            WriteWhat::Embeddings { ty } => self.embeddings(*ty, &file),
+            WriteWhat::Predictions { predict } => match self.plan.predicts[*predict].pairs {
+                None => self.of_nodes(*predict, &file),
+                Some(_) => self.of_edges(*predict, &file),
+            },
+            WriteWhat::Relations { predict } => self.relations(*predict, &file),
+            WriteWhat::Links { predict, most, known } => self.links(*predict, *most as usize, *known, &file),
+            WriteWhat::Scores { predict, pairs } => self.given(*predict, pairs, &file),
+        }
+    }
+
+    fn known(&self) -> Known<'a> {
+        Known { plan: self.plan, view: self.graph, params: self.params, rows: &self.computed.embeddings }
+    }
+}
+
+/// A table's place, to which the format adds the extension.
+struct TableFile {
+    stem: PathBuf,
+    format: WriteFormat,
+}
+
+impl TableFile {
+    /// The same with something behind the name.
+    fn with(&self, suffix: &str) -> TableFile {
+        TableFile { stem: self.extended(suffix), format: self.format }
+    }
+
+    fn extended(&self, extension: &str) -> PathBuf {
+        let mut name = self.stem.clone().into_os_string();
+        name.push(".");
+        name.push(extension);
+        name.into()
+    }
+
+    /// One table; of a matrix the last column, and beside it the others.
+    fn write(&self, columns: &[OutputColumn], rows: usize) -> Result<Written, WriteError> {
+        let path = self.extended(self.format.name());
+        let mut written = vec![(path.clone(), rows as u64)];
+        match (self.format, columns.split_last()) {
+            (WriteFormat::Parquet, _) => write_parquet(&path, columns)?,
+            (WriteFormat::Csv, _) | (WriteFormat::Npy, None) => write_csv(&path, columns)?,
+            (WriteFormat::Npy, Some((matrix, others))) => {
+                write_npy(&path, matrix)?;
+                let beside = self.extended("ids.csv");
+                write_csv(&beside, others)?;
+                written.push((beside, rows as u64));
+            }
+        }
+        Ok(written)
+    }
+}

@@ -1,0 +1,270 @@
+//! What an experiment writes: every result in every format, by `gsc run` and again by `gsc infer`.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use support::Folder;
+
+const USERS: usize = 12;
+const MOVIES: usize = 9;
+
+const GRAPH: &str = r#"
+graph films {
+    node user   from "users.csv"   { key id; feature age  = standardize(age) }
+    node movie  from "movies.csv"  { key title; feature year = standardize(year) }
+    node studio from "studios.csv" { key name; feature size = standardize(size) }
+    edge user -rates-> movie from "rates.csv" (who, what) {
+        reverse rated_by
+        label liked : class = liked
+        split liked = random(train: 60%, valid: 20%, test: 20%)
+    }
+    edge studio -made-> movie from "made.csv" (studio, movie)
+}
+"#;
+
+const LABELS: &str = r#"
+experiment likes on films {
+    predict (user -rates-> movie).liked
+    epochs = 2
+    write predictions of (user -rates-> movie).liked, embeddings of studio to "likes" as csv
+    write scores of (user -rates-> movie) from "pairs.csv" (a, b) to "likes" as csv
+    write predictions of (user -rates-> movie), embeddings to "likes"
+    write embeddings of user, predictions to "likes" as npy
+}
+"#;
+
+const LINKS: &str = r#"
+experiment links on films {
+    predict link user -rates-> movie {
+        decode = distmult
+    }
+    epochs = 2
+    write links(3) of (user -rates-> movie), relations of link user -rates-> movie to "links" as csv
+    write links(3, known: keep) of (user -rates-> movie) to "kept" as csv
+    write scores of (user -rates-> movie) from "pairs.csv" (a, b) to "links" as csv
+}
+"#;
+
+const FAMILY: &str = r#"
+graph facts {
+    node thing from edges
+    edge thing -[rel]-> thing from "facts.csv" (a, b) { reverse inv }
+}
+
+experiment complete on facts {
+    gnn = none
+    encode thing = embedding(8)
+    predict link thing -[rel]-> thing {
+        decode = distmult
+    }
+    epochs = 2
+    write links(2) of (thing -[rel]-> thing), relations to "facts" as csv
+    write scores of (thing -[rel]-> thing) from "asked.csv" (x, y, z) to "facts" as csv
+}
+"#;
+
+#[test]
+fn edges_have_predictions_by_the_keys_of_both_ends() {
+    let folder = films(LABELS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let edges = table(&folder.read("likes/user-rates-movie.liked.csv"));
+    assert!(edges[0].starts_with(&[
+        "who".into(),
+        "what".into(),
+        "row".into(),
+        "part".into(),
+        "prediction".into()
+    ]));
+    assert_eq!(edges.len() - 1, rated().len());
+    for row in &edges[1..] {
+        let (user, movie) = rated()[row[2].parse::<usize>().expect("a row number")];
+        assert_eq!(
+            (row[0].as_str(), row[1].as_str()),
+            (format!("{user}").as_str(), format!("m{movie}").as_str())
+        );
+        assert!(["train", "valid", "test"].contains(&row[3].as_str()));
+        assert!(["no", "yes"].contains(&row[4].as_str()));
+    }
+    let parquet = folder.at("likes/user-rates-movie.liked.parquet");
+    assert!(parquet.is_file());
+    assert!(folder.at("likes/user-rates-movie.liked.npy").is_file());
+    assert!(folder.at("likes/user-rates-movie.liked.ids.csv").is_file());
+}
+
+#[test]
+fn pairs_of_a_table_are_predicted_like_edges() {
+    let folder = films(LABELS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let of_edges = table(&folder.read("likes/user-rates-movie.liked.csv"));
+    let given = table(&folder.read("likes/user-rates-movie.scores.csv"));
+    assert_eq!(given.len() - 1, USERS * MOVIES);
+    let all: BTreeMap<_, _> = given[1..].iter().map(|row| ((&row[0], &row[1]), &row[2..])).collect();
+    for row in &of_edges[1..] {
+        assert_eq!(all[&(&row[0], &row[1])], &row[4..]);
+    }
+}
+
+#[test]
+fn embeddings_are_written_of_types_that_are_not_predicted() {
+    let folder = films(LABELS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let studios = table(&folder.read("likes/studio.embeddings.csv"));
+    assert_eq!(studios[0][..2], ["name".to_owned(), "embedding".to_owned()]);
+    assert_eq!(studios.len() - 1, 3);
+    for name in ["user.embeddings.parquet", "movie.embeddings.parquet"] {
+        assert!(folder.at("likes").join(name).is_file());
+    }
+    let matrix = std::fs::read(folder.at("likes/user.embeddings.npy")).expect("a matrix");
+    assert!(String::from_utf8_lossy(&matrix[..128]).contains(&format!("'shape': ({USERS}, ")));
+    let ids = table(&folder.read("likes/user.embeddings.ids.csv"));
+    assert_eq!(
+        ids[1..].iter().map(|row| row[0].parse::<usize>().expect("an id")).collect::<Vec<_>>(),
+        (0..USERS).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn links_are_the_best_of_all_pairs() {
+    let folder = films(LINKS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let scores = table(&folder.read("links/user-rates-movie.scores.csv"));
+    assert_eq!(scores[0], ["who", "what", "score"]);
+    let known: BTreeSet<(String, String)> =
+        rated().into_iter().map(|(user, movie)| (user.to_string(), format!("m{movie}"))).collect();
+    let new = |row: &Vec<String>| !known.contains(&(row[0].clone(), row[1].clone()));
+    assert_eq!(best(&scores[1..], 3, new), best_written(&folder.read("links/user-rates-movie.links.csv")));
+    assert_eq!(
+        best(&scores[1..], 3, |_| true),
+        best_written(&folder.read("kept/user-rates-movie.links.csv"))
+    );
+    let relations = table(&folder.read("links/user-rates-movie.relations.R.csv"));
+    assert_eq!((relations.len(), relations[1][0].as_str()), (2, "rates"));
+}
+
+#[test]
+fn what_is_written_is_written_again() {
+    for experiment in [LABELS, LINKS] {
+        let folder = films(experiment);
+        folder.gsc(&["run", "films.gsl"]).ok();
+        let folders = || ["likes", "links", "kept"].map(|name| files(&folder, name));
+        let before = folders();
+        for name in ["likes", "links", "kept"] {
+            let _ = std::fs::remove_dir_all(folder.at(name));
+        }
+        folder.gsc(&["infer", "films.gsl"]).ok();
+        assert!(before == folders(), "inference writes the same files");
+    }
+}
+
+#[test]
+fn families_have_links_and_rows_of_each_relation() {
+    let folder = Folder::new();
+    let mut facts = String::from("a,rel,b\n");
+    for i in 0..20 {
+        let _ = writeln!(facts, "t{},{},t{}", i % 7, ["likes", "knows"][i % 2], (i * 3 + 1) % 7);
+    }
+    folder.write("facts.csv", facts).write("asked.csv", "x,y,z\nt0,t1,knows\nt3,t3,likes\n");
+    folder.write("facts.gsl", FAMILY).gsc(&["run", "facts.gsl"]).ok();
+    let relations = table(&folder.read("facts/thing-rel-thing.relations.R.csv"));
+    assert_eq!(relations[1..].iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["knows", "likes"]);
+    let links = table(&folder.read("facts/thing-rel-thing.links.csv"));
+    assert_eq!(links[0], ["a", "b", "rel", "rank", "score"]);
+    assert!(links[1..].iter().all(|row| row[0] != row[1]), "no node is linked to itself");
+    let scores = table(&folder.read("facts/thing-rel-thing.scores.csv"));
+    assert_eq!(scores[1][..3], ["t0", "t1", "knows"]);
+    assert_eq!(scores.len(), 3);
+}
+
+#[test]
+fn pairs_that_name_no_node_are_refused() {
+    let folder = films(LINKS);
+    folder.write("pairs.csv", "a,b\n3,m1\n99,m1\n");
+    let ran = folder.gsc(&["run", "films.gsl"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("row 2: `a` is `99`, which is no `user`"), "{}", ran.err);
+    assert!(!folder.at("links/user-rates-movie.scores.csv").exists());
+}
+
+fn films(experiment: &str) -> Folder {
+    let folder = Folder::new();
+    let (mut users, mut movies) = (String::from("id,age\n"), String::from("title,year\n"));
+    let mut pairs = String::from("a,b\n");
+    for user in 0..USERS {
+        let _ = writeln!(users, "{user},{}", 20 + user * 7 % 31);
+        for movie in 0..MOVIES {
+            let _ = writeln!(pairs, "{user},m{movie}");
+        }
+    }
+    let mut made = String::from("studio,movie\n");
+    for movie in 0..MOVIES {
+        let _ = writeln!(movies, "m{movie},{}", 1990 + movie * 5 % 23);
+        let _ = writeln!(made, "s{},m{movie}", movie % 3);
+    }
+    let mut rates = String::from("who,what,liked\n");
+    for (user, movie) in rated() {
+        let _ = writeln!(rates, "{user},m{movie},{}", if (user + movie) % 3 == 0 { "yes" } else { "no" });
+    }
+    folder.write("users.csv", users).write("movies.csv", movies).write("made.csv", made);
+    folder.write("studios.csv", "name,size\ns0,1\ns1,5\ns2,9\n").write("rates.csv", rates);
+    folder.write("pairs.csv", pairs).write("films.gsl", format!("{GRAPH}{experiment}"));
+    folder
+}
+
+/// Users and the movies that they have rated.
+fn rated() -> Vec<(usize, usize)> {
+    let all = (0..USERS).flat_map(|user| (0..MOVIES).map(move |movie| (user, movie)));
+    all.filter(|(user, movie)| (user * 5 + movie * 7) % 4 < 2).collect()
+}
+
+/// Rows of cells, the header first; lists in quotes stay one cell.
+fn table(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        let mut quoted = false;
+        let cut = |c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        };
+        line.split(cut).map(str::to_owned).collect()
+    };
+    text.lines().map(cells).collect()
+}
+
+/// By user, the movies of the best scores in their order.
+fn best(
+    scores: &[Vec<String>],
+    most: usize,
+    counts: impl Fn(&Vec<String>) -> bool,
+) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<(f32, String)>> = BTreeMap::new();
+    for row in scores.iter().filter(|row| counts(row)) {
+        found.entry(row[0].clone()).or_default().push((row[2].parse().expect("a score"), row[1].clone()));
+    }
+    let ranked = |mut all: Vec<(f32, String)>| {
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        all.into_iter().take(most).map(|(_, movie)| movie).collect()
+    };
+    found.into_iter().map(|(user, all)| (user, ranked(all))).collect()
+}
+
+fn best_written(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let rows = table(text);
+    assert_eq!(rows[0], ["who", "what", "rank", "score"]);
+    for row in &rows[1..] {
+        let own = found.entry(row[0].clone()).or_default();
+        own.push(row[1].clone());
+        assert_eq!(row[2], own.len().to_string());
+    }
+    found
+}
+
+/// Names and contents of the files in a folder.
+fn files(folder: &Folder, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(folder.at(name)) else { return BTreeMap::new() };
+    let read = |entry: std::fs::DirEntry| {
+        (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("a file"))
+    };
+    entries.map(|entry| read(entry.expect("an entry"))).collect()
+}
