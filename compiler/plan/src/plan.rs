@@ -1,6 +1,7 @@
 //! The plan as a whole: what `gsc train` needs and nothing else, besides the graph.
 
 use crate::graph::{GraphFacts, GraphPlan};
+use crate::members::Members;
 use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
 use crate::schedule::Schedule;
@@ -19,6 +20,9 @@ pub struct Plan {
     /// Node types and relations that the graph does not have, numbered behind its own.
     #[serde(default)]
     pub virtuals: Virtuals,
+    /// Where small graphs are predicted.
+    #[serde(default)]
+    pub members: Option<Members>,
     pub train: Executable,
     /// Layer-wise inference: the encoder, then one stage per layer, then the decoders.
     pub infer: Vec<Stage>,
@@ -42,7 +46,7 @@ impl Plan {
     }
 }
 
-/// Types of rows and edges between them that only a batch has: see [`crate::pairs`].
+/// Types of rows and edges between them that only a batch has: see [`crate::pairs`] and [`crate::members`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Virtuals {
     /// For each type, how many rows can be told apart; 0 where every row of a batch is its own.

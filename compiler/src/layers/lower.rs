@@ -28,6 +28,12 @@ pub fn needs(layer: &Declared, scope: &Scope) -> bool {
         || (layer.decl.kind == LayerKind::Layer && body.reads().0)
 }
 
+/// Whether what a layer gives depends on the node's own row, besides those of its neighbours.
+pub fn reads_itself(layer: &Declared, scope: &Scope) -> bool {
+    let (body, _) = check_body(layer, scope, &mut Vec::new());
+    body.reads().1
+}
+
 /// The node types whose rows, one hop further out, a layer reads to compute `wanted`; sorted.
 pub fn inputs_needed(facts: &GraphFacts, layer: &Declared, scope: &Scope, wanted: &[u32]) -> Vec<u32> {
     let (body, _) = check_body(layer, scope, &mut Vec::new());

@@ -11,7 +11,7 @@ use super::compose::Composer;
 use super::cx::Cx;
 use super::encode::EncodeCx;
 use super::explain::{Line, Origin};
-use super::graph::{CheckedGraph, GRAPH};
+use super::graph::CheckedGraph;
 use super::library::Library;
 use super::link::LINK;
 use super::model::{Encoder, Model};
@@ -20,7 +20,7 @@ use super::prelude::Prelude;
 use super::trainer::Training;
 use super::value::{Ty, Value, eval};
 use crate::diag::{Diagnostic, codes};
-use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TargetKind, TypeRef};
+use crate::syntax::ast::{EncodeTarget, Expr, Ident, Setting, Span, TypeRef};
 
 /// A checked experiment, complete but for what only the data knows.
 #[derive(Debug, Clone)]
@@ -58,6 +58,14 @@ impl Experiment {
             });
         }
         plan
+    }
+}
+
+impl Experiment {
+    /// Whether small graphs have rows of their own: features, or an encoder that is written.
+    pub fn graphs_have_rows(&self, graph: &CheckedGraph) -> bool {
+        let of = |ty: usize| !self.encoders[ty].is_default || !graph.plan.nodes[ty].features.is_empty();
+        graph.plan.graphs.is_some_and(of)
     }
 }
 
@@ -180,22 +188,12 @@ impl ExperimentCx<'_, '_> {
 
     /// Graphs that can be built and inspected, and on which no experiment runs yet.
     fn graph_runs(&mut self, experiment: Span) {
-        let predicts_graph = self
-            .body
-            .predicts
-            .iter()
-            .any(|p| matches!(&p.target.kind, TargetKind::Field { owner, .. } if owner.text == GRAPH));
         if self.graph.has_time() {
             let message =
                 "experiments on graphs with `time` do not run yet: sampling would look into the future";
             let help =
                 "derive a graph whose nodes and edges have no `time`, and split `by` the column instead";
             self.cx.error_help(codes::NOT_YET_TIME, message, experiment, "on a graph with times", help);
-        }
-        if self.graph.plan.graphs.is_some() && !predicts_graph {
-            let message = "experiments on graphs of many small graphs do not run yet";
-            let help = "leave `many by` out: all small graphs together are one graph";
-            self.cx.error_help(codes::NOT_YET_MANY, message, experiment, "on many graphs", help);
         }
     }
 
@@ -303,12 +301,22 @@ impl ExperimentCx<'_, '_> {
                 self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known.iter().copied());
             }
         }
-        let reached = self.reached(predicts, hops);
+        let mut reached = self.reached(predicts, hops);
+        if let Some(graphs) = self.graphs_with_rows(predicts.unwrap_or(&[])) {
+            reached[graphs] = true;
+        }
         let mut found = Vec::new();
         for (ty, reached) in reached.into_iter().enumerate() {
             found.push(self.encoder_of(ty, reached, lines));
         }
         found.into_iter().collect()
+    }
+
+    /// The type of small graphs, where one is predicted and they have rows of their own.
+    fn graphs_with_rows(&self, predicts: &[Predict]) -> Option<usize> {
+        let graphs = self.graph.plan.graphs.filter(|_| predicts.iter().any(|p| p.readout.is_some()))?;
+        let node = &self.graph.plan.nodes[graphs];
+        (!node.features.is_empty() || self.body.encode(&node.name).is_some()).then_some(graphs)
     }
 
     /// Node types whose rows a decoder reads.
@@ -456,9 +464,11 @@ impl ExperimentCx<'_, '_> {
             }
         };
         let predicts = predicts?;
-        let made =
-            predicts.iter().filter(|p| kind == plan::WriteWhat::Embeddings || p.target.edge().is_none());
-        let mut predicted: Vec<u32> = made.flat_map(|p| self.roots(p)).map(|ty| ty as u32).collect();
+        let types = |predict: &Predict| match kind {
+            plan::WriteWhat::Embeddings => self.roots(predict),
+            plan::WriteWhat::Predictions => predict.target.node().into_iter().collect(),
+        };
+        let mut predicted: Vec<u32> = predicts.iter().flat_map(types).map(|ty| ty as u32).collect();
         predicted.sort_unstable();
         predicted.dedup();
         let Some(of) = of else { return Some((kind, predicted)) };

@@ -18,6 +18,7 @@ pub mod model;
 mod param;
 pub mod predict;
 mod prelude;
+mod readout;
 mod trainer;
 pub mod value;
 

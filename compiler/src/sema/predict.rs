@@ -10,9 +10,10 @@ use super::compose::Composer;
 use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
+use super::graph::GRAPH;
 use super::graph::merge::show_edge;
 use super::link::{Edges, Link, LinkLoss};
-use super::model::Model;
+use super::model::{LayerCall, Model};
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
 use crate::syntax::ast::{Target as Written, *};
@@ -26,6 +27,8 @@ pub struct Predict {
     /// Of the label; the score of a link is a number.
     pub kind: LabelKind,
     pub link: Option<Link>,
+    /// Of a small graph: the layer that makes its row from those of its nodes.
+    pub readout: Option<LayerCall>,
     /// Ends in a call whose `out` is the number of scores.
     pub decode: Model,
     pub loss: Loss,
@@ -55,9 +58,18 @@ impl Target {
         }
     }
 
+    /// The node type whose nodes are predicted, small graphs among them.
+    pub fn node(self) -> Option<usize> {
+        match self {
+            Target::Node { ty, .. } => Some(ty),
+            Target::Edge { .. } | Target::Link { .. } => None,
+        }
+    }
+
     /// Node types whose rows the decoder reads.
     pub fn types(self, plan: &GraphPlan) -> Vec<usize> {
         match self {
+            Target::Node { ty, .. } if plan.graphs == Some(ty) => plan.member_types().collect(),
             Target::Node { ty, .. } => vec![ty],
             Target::Edge { edge, .. } | Target::Link { edge } => {
                 vec![plan.edges[edge].src, plan.edges[edge].dst]
@@ -86,6 +98,8 @@ pub enum Loss {
 const LOSSES: [&str; 4] = ["cross_entropy", "mse", "mae", "huber"];
 const METRICS: [&str; 6] = ["accuracy", "f1", "rmse", "mae", "r2", "loss"];
 const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
+/// Of predictions of small graphs alone.
+const GRAPH_SETTING: &str = "readout";
 /// Settings of link prediction alone.
 const LINK_SETTINGS: [&str; 3] = ["negatives", "evaluate", "split"];
 
@@ -140,6 +154,10 @@ impl ExperimentCx<'_, '_> {
         let default = self.defaults.predict(&self.default_of(target, kind)).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
+        let readout = match self.is_graph(target) {
+            true => Some(get(GRAPH_SETTING).and_then(|s| self.readout(&s, &mut lines))?),
+            false => None,
+        };
         let decode = get("decode").and_then(|s| self.decode(&s, target, &mut lines));
         let (loss, link, metrics) = match target {
             Target::Link { edge } => {
@@ -162,6 +180,7 @@ impl ExperimentCx<'_, '_> {
             target,
             kind,
             link,
+            readout,
             decode: decode?,
             loss: loss?,
             metrics: metrics?,
@@ -194,6 +213,11 @@ impl ExperimentCx<'_, '_> {
         kind
     }
 
+    /// Whether a target is a label of small graphs.
+    fn is_graph(&self, target: Target) -> bool {
+        matches!(target, Target::Node { ty, .. } if self.graph.plan.graphs == Some(ty))
+    }
+
     /// The prediction in `stdlib/defaults.gsl` that completes one.
     fn default_of(&self, target: Target, kind: LabelKind) -> String {
         let kind = match kind {
@@ -201,6 +225,7 @@ impl ExperimentCx<'_, '_> {
             LabelKind::Float => "float",
         };
         match target {
+            Target::Node { .. } if self.is_graph(target) => format!("{GRAPH}.{kind}"),
             Target::Node { .. } => format!("any.{kind}"),
             Target::Edge { .. } => format!("(any -any-> any).{kind}"),
             Target::Link { edge } => match self.graph.plan.edges[edge].relation {
@@ -215,13 +240,21 @@ impl ExperimentCx<'_, '_> {
         for setting in &body.settings {
             let name = &setting.item.name;
             let of_links = LINK_SETTINGS.contains(&name.text.as_str());
-            if of_links && !is_link {
+            let of_graphs = name.text == GRAPH_SETTING;
+            if of_graphs && !self.is_graph(target) {
+                let message = format!("`{name}` is for small graphs");
+                let help =
+                    "leave it out; it stands in `predict graph.LABEL`, where a graph has `many by COLUMN`";
+                self.cx.error_help(codes::NAMES_SETTING, message, name.span, "no graph is predicted", help);
+            } else if of_links && !is_link {
                 let message = format!("`{name}` is for links");
                 let help = "the split of a label stands in the graph, and its metrics in `metrics`";
                 self.cx.error_help(codes::NAMES_SETTING, message, name.span, "no link is predicted", help);
-            } else if !of_links && !SETTINGS.contains(&name.text.as_str()) {
+            } else if !of_links && !of_graphs && !SETTINGS.contains(&name.text.as_str()) {
                 let what = ("predict", "setting");
-                let known = SETTINGS.into_iter().chain(LINK_SETTINGS.into_iter().filter(|_| is_link));
+                let graphs = self.is_graph(target).then_some(GRAPH_SETTING);
+                let links = LINK_SETTINGS.into_iter().filter(|_| is_link);
+                let known = SETTINGS.into_iter().chain(links).chain(graphs);
                 self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, known);
             }
         }
@@ -294,12 +327,6 @@ impl ExperimentCx<'_, '_> {
 
     /// Labels that a graph can hold and that no model learns yet.
     fn runs(&mut self, ty: usize, label: usize, span: Span) -> Option<()> {
-        if self.graph.plan.graphs == Some(ty) {
-            let message = "prediction on whole graphs does not run yet";
-            let help = "predict a label of the nodes: `predict atom.kind`";
-            self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
-            return None;
-        }
         if self.graph.labels[ty][label].label.kind == LabelKind::Classes {
             self.several_classes(span);
             return None;

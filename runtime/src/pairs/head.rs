@@ -54,8 +54,10 @@ impl HeadMaker {
         let pairs = batch.edges.pairs;
         let ids = batch.own.iter().map(|edge| edge.position as u32).collect();
         head.rows.push((pairs.ty, ids));
-        let one_each =
-            |rel: u32, src: Vec<u32>| HeadEdges { rel, indptr: (0..=src.len() as u32).collect(), src };
+        let one_each = |rel: u32, src: Vec<u32>| {
+            let indptr = (0..=src.len() as u32).collect();
+            HeadEdges { indptr, src, ..HeadEdges::empty(rel) }
+        };
         head.edges.push(one_each(pairs.from, batch.own.iter().map(|edge| edge.src).collect()));
         head.edges.push(one_each(pairs.to, batch.own.iter().map(|edge| edge.dst).collect()));
         head.edges.push(one_each(pairs.kinds.rel, batch.own.iter().map(|edge| edge.kind).collect()));

@@ -23,7 +23,7 @@ pub struct Drawing<'a> {
 impl Drawing<'_> {
     /// The negatives of all pairs on one side, as edges that lead to the pairs.
     pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> HeadEdges {
-        let mut edges = HeadEdges { rel: corrupted.rel, indptr: vec![0], src: Vec::new() };
+        let mut edges = HeadEdges::empty(corrupted.rel);
         let size = self.rule.group.max(1) as usize;
         let key = self.key.fold(corrupted.side as u64);
         let nodes = self.nodes(corrupted.side);

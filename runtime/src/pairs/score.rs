@@ -185,7 +185,7 @@ impl Scoring {
         candidates: &dyn Fn(usize, &Edge) -> Vec<u32>,
         found: &mut [Place],
     ) -> Result<(), InferError> {
-        let mut edges = HeadEdges { rel: judged.corrupted.rel, indptr: vec![0], src: Vec::new() };
+        let mut edges = HeadEdges::empty(judged.corrupted.rel);
         for (at, pair) in pairs.iter().enumerate() {
             let fits = |node: &u32| judged.counts(pair, *node);
             edges.src.extend(candidates(at, pair).into_iter().filter(fits));

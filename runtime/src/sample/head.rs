@@ -25,6 +25,15 @@ pub struct HeadEdges {
     pub indptr: Vec<u32>,
     /// Identifiers of the nodes that they come from.
     pub src: Vec<u32>,
+    /// An edge is known by its source, which no other has; else by its place in the batch.
+    pub by_source: bool,
+}
+
+impl HeadEdges {
+    /// No edges to no rows.
+    pub fn empty(rel: u32) -> Self {
+        HeadEdges { rel, indptr: vec![0], src: Vec::new(), by_source: false }
+    }
 }
 
 /// Edges by their ends: of each relation, destination and source in one word.
@@ -57,14 +66,15 @@ impl EdgeBlock {
         self.indptr.clear();
         self.src.clear();
         self.position.clear();
-        match head.edges.iter().find(|edges| edges.rel == self.rel) {
-            Some(edges) => {
-                self.indptr.extend(&edges.indptr);
-                self.src.extend(&edges.src);
-            }
-            None => self.indptr.resize(rows + 1, 0),
+        let Some(edges) = head.edges.iter().find(|edges| edges.rel == self.rel) else {
+            return self.indptr.resize(rows + 1, 0);
+        };
+        self.indptr.extend(&edges.indptr);
+        self.src.extend(&edges.src);
+        match edges.by_source {
+            true => self.position.extend(edges.src.iter().map(|&node| u64::from(node))),
+            false => self.position.extend(0..edges.src.len() as u64),
         }
-        self.position.extend(0..self.src.len() as u64);
     }
 
     /// Leaves out the edges between these ends; sources are still identifiers.
