@@ -157,6 +157,11 @@ pub enum Task {
         mean: f64,
         std: f64,
     },
+    /// The target is a stored feature of the rows, as it is.
+    Reconstruction {
+        feature: u32,
+        width: usize,
+    },
     /// Edges are ranked above pairs that are none.
     Links,
 }

@@ -109,6 +109,7 @@ codes! {
 
     // Answers among the inputs.
     LEAK_LABEL_AS_FEATURE = Error leak label_as_feature "a label used as a feature";
+    LEAK_RECONSTRUCTED     = Error leak reconstructed     "a feature that is reconstructed, given as an input";
     LEAK_STOP_ON_TEST     = Error leak stop_on_test     "a choice made on the test part";
 
     // Models.
@@ -133,7 +134,6 @@ codes! {
     EXPERIMENT_DATA        = Error experiment data        "data that do not let the experiment run";
 
     // What the language can say and this version cannot run.
-    NOT_YET_RECONSTRUCT       = Error not_yet reconstruct       "reconstruction of features";
     NOT_YET_TIME              = Error not_yet time              "temporal graphs";
     NOT_YET_TEXT              = Error not_yet text              "training of language models";
     NOT_YET_NEIGHBOR_FEATURES = Error not_yet neighbor_features "features built from neighbours";

@@ -69,7 +69,8 @@ impl<'a> Lowering<'a> {
             return Err(vec![wrong_width(predict, width, out)]);
         }
         cx.builder.at(format!("scores of {}", predict.name), None);
-        let shape: &[usize] = if predict.kind == LabelKind::Class { &[out] } else { &[] };
+        let is_row = predict.kind == LabelKind::Class || predict.reconstruct.is_some();
+        let shape: &[usize] = if is_row { &[out] } else { &[] };
         cx.builder.reshape(scores, shape).map_err(fault(predict.span))
     }
 
@@ -100,9 +101,10 @@ impl<'a> Lowering<'a> {
         builder.at(format!("loss of {}", predict.name), None);
         let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &[])?;
         let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
-        let each = match predict.loss {
-            Loss::Link(loss) => link_loss(cx, loss, scores.own, &scores.negatives)?,
-            Loss::CrossEntropy { smoothing, .. } => {
+        let each = match (predict.loss, self.feature_of(index)) {
+            (_, Some(feature)) => self.feature_error(cx, index, scores.own, feature)?,
+            (Loss::Link(loss), _) => link_loss(cx, loss, scores.own, &scores.negatives)?,
+            (Loss::CrossEntropy { smoothing, .. }, _) => {
                 let label = self.label(cx, index, seeds)?;
                 let op = Op::CrossEntropy { smoothing: smoothing as f32 };
                 cx.builder.op(op, &[scores.own, label])?
@@ -142,6 +144,17 @@ impl<'a> Lowering<'a> {
         let centred = builder.binary(BinaryOp::Sub, label, mean)?;
         let target = builder.mul(centred, scale)?;
         let difference = builder.binary(BinaryOp::Sub, scores, target)?;
+        self.penalty(cx, index, difference)
+    }
+
+    /// What a prediction's loss makes of each difference.
+    pub fn penalty(
+        &self,
+        cx: &mut LowerCx<'a>,
+        index: usize,
+        difference: ValueId,
+    ) -> Result<ValueId, VerifyError> {
+        let builder = &mut cx.builder;
         match self.experiment.predicts[index].loss {
             Loss::Mae => builder.unary(UnaryOp::Abs, difference),
             Loss::Huber { delta } => {
@@ -163,6 +176,7 @@ impl<'a> Lowering<'a> {
 fn wrong_width(predict: &Predict, width: usize, out: usize) -> Diagnostic {
     let wanted = match predict.kind {
         LabelKind::Class | LabelKind::Classes => format!("has {out} classes"),
+        LabelKind::Float if predict.reconstruct.is_some() => format!("has {out} numbers"),
         LabelKind::Float => "is one number".to_owned(),
     };
     let message =

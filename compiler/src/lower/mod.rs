@@ -10,6 +10,7 @@ mod head;
 mod link;
 mod members;
 mod pairs;
+mod reconstruct;
 mod rows;
 mod stages;
 mod steps;
@@ -26,6 +27,7 @@ use gsl_plan::verify::VerifyError;
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode};
 use crate::passes::{Costs, Options, PassError, Snapshot, compile};
+use crate::sema::reconstruct::label_name;
 use crate::sema::{Checked, CheckedGraph, Experiment, Target};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
@@ -235,12 +237,21 @@ impl<'a> Lowering<'a> {
             (None, Target::Node { ty, label }) => {
                 self.facts.nodes[ty].labels.get(label).cloned().unwrap_or_default()
             }
+            (None, Target::Feature { ty, .. }) => {
+                let name =
+                    self.experiment.predicts[index].reconstruct.as_ref().map(|of| label_name(&of.feature));
+                let labels = &self.facts.nodes[ty].labels;
+                labels.iter().find(|label| Some(&label.name) == name.as_ref()).cloned().unwrap_or_default()
+            }
             _ => LabelFacts::default(),
         }
     }
 
     /// Scores of a prediction: one for each class, or one.
     fn outputs(&self, index: usize) -> usize {
+        if let Some((_, width)) = self.feature_of(index) {
+            return width;
+        }
         match self.experiment.predicts[index].kind {
             LabelKind::Class => self.label_of(index).classes.len(),
             _ => 1,

@@ -11,6 +11,7 @@ use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows, lower_decoder};
 use crate::sema::link::LINK;
 use crate::sema::model::Model;
+use crate::sema::reconstruct::label_name;
 use crate::sema::{CheckedGraph, Experiment, Predict, Target};
 
 /// The pairs of each prediction; what they add to the types and relations of the graph goes behind `virtuals`.
@@ -38,11 +39,12 @@ impl Add<'_> {
         let declared = &graph.plan.edges[edge];
         let (src, dst) = (declared.src as u32, declared.dst as u32);
         let relations = relations_of(self.facts, edge);
-        let name = match predict.target {
-            Target::Edge { label, .. } => declared.labels[label].name.as_str(),
-            _ => LINK,
+        let name = match (predict.target, &predict.reconstruct) {
+            (Target::Edge { label, .. }, _) => declared.labels[label].name.clone(),
+            (_, Some(of)) => label_name(&of.feature),
+            _ => LINK.to_owned(),
         };
-        let label = relations.first().and_then(|r| label_at(self.facts, *r, name));
+        let label = relations.first().and_then(|r| label_at(self.facts, *r, &name));
         let Some(label) = label else { return Err(vec![super::data::no_facts(predict)]) };
         let (ty, kind) = (self.ty(0), self.ty(relations.len()));
         let links = predict.link.as_ref().map(|link| Links {

@@ -100,7 +100,7 @@ impl<'l, 'a> Infer<'l, 'a> {
         let predicts = &self.lowering.experiment.predicts;
         let mut types: Vec<(u32, usize)> = Vec::new();
         for (i, predict) in predicts.iter().enumerate().filter(|(_, predict)| of(predict)) {
-            let Target::Node { ty, .. } = predict.target else { continue };
+            let (Target::Node { ty, .. } | Target::Feature { ty, .. }) = predict.target else { continue };
             let value = self.lowering.node_scores(&mut cx, i, &state.rows)?;
             cx.builder.output(Role::Scores(i), value);
             let width = cx.builder.value(value).width();

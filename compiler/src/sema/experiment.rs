@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gsl_plan::graph::{GraphPlan, Label, LabelKind};
+use gsl_plan::graph::{GraphPlan, Label, LabelKind, Split};
 use gsl_plan::plan;
 
 use super::body::{Body, Place, Sourced};
@@ -12,11 +12,13 @@ use super::cx::Cx;
 use super::encode::EncodeCx;
 use super::explain::{Line, Origin};
 use super::graph::CheckedGraph;
+use super::graph::leak::Allowed;
 use super::library::Library;
 use super::link::LINK;
 use super::model::{Encoder, Model};
-use super::predict::Predict;
+use super::predict::{Predict, Target};
 use super::prelude::Prelude;
+use super::reconstruct::{Hidden, label_name};
 use super::trainer::Training;
 use super::value::{Ty, Value, eval};
 use crate::diag::{Diagnostic, codes};
@@ -43,21 +45,38 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// The graph as this experiment wants it built: edges whose links are predicted have parts.
+    /// The graph as this experiment wants it built: edges whose links are predicted have parts, and so have rows whose
+    /// features are reconstructed.
     pub fn graph_plan(&self, graph: &CheckedGraph) -> GraphPlan {
         let mut plan = graph.plan.clone();
         for predict in &self.predicts {
-            let (Some(edge), Some(link)) = (predict.target.edge(), &predict.link) else { continue };
-            plan.edges[edge].labels.push(Label {
-                name: LINK.to_owned(),
-                column: String::new(),
-                kind: LabelKind::Float,
-                transforms: Vec::new(),
-                separator: None,
-                split: link.split.clone(),
-            });
+            let parts = match (&predict.link, &predict.reconstruct) {
+                (Some(link), _) => parts_of(LINK.to_owned(), &link.split),
+                (_, Some(of)) => parts_of(label_name(&of.feature), &of.split),
+                _ => continue,
+            };
+            let labels = match predict.target {
+                Target::Feature { ty, .. } => &mut plan.nodes[ty].labels,
+                Target::Link { edge } | Target::EdgeFeature { edge, .. } => &mut plan.edges[edge].labels,
+                _ => continue,
+            };
+            if !labels.iter().any(|label| label.name == parts.name) {
+                labels.push(parts);
+            }
         }
         plan
+    }
+}
+
+/// A label of every row, which says its part.
+fn parts_of(name: String, split: &Option<Split>) -> Label {
+    Label {
+        name,
+        column: String::new(),
+        kind: LabelKind::Float,
+        transforms: Vec::new(),
+        separator: None,
+        split: split.clone(),
     }
 }
 
@@ -87,6 +106,8 @@ pub struct ExperimentCx<'a, 'w> {
     pub graph: &'a CheckedGraph,
     pub body: &'a Body,
     pub defaults: &'a Body,
+    /// Leaks that the file allows.
+    pub allowed: &'a Allowed,
     pub gnn_span: Option<Span>,
     /// Names of `param`s that `--set` overrode.
     pub set: &'a [String],
@@ -307,7 +328,8 @@ impl ExperimentCx<'_, '_> {
         }
         let mut found = Vec::new();
         for (ty, reached) in reached.into_iter().enumerate() {
-            found.push(self.encoder_of(ty, reached, lines));
+            let hidden = self.hidden_of(ty, predicts.unwrap_or(&[]));
+            found.push(self.encoder_of(ty, reached, &hidden, lines));
         }
         found.into_iter().collect()
     }
@@ -341,9 +363,16 @@ impl ExperimentCx<'_, '_> {
         reached
     }
 
-    fn encoder_of(&mut self, ty: usize, reached: bool, lines: &mut Vec<Line>) -> Option<NodeEncoder> {
+    fn encoder_of(
+        &mut self,
+        ty: usize,
+        reached: bool,
+        hidden: &[Hidden],
+        lines: &mut Vec<Line>,
+    ) -> Option<NodeEncoder> {
         let node = &self.graph.plan.nodes[ty];
-        let fallback = if node.features.is_empty() { "featureless" } else { "any" };
+        let seen = node.features.iter().any(|f| !hidden.iter().any(|h| h.name == f.name));
+        let fallback = if seen { "any" } else { "featureless" };
         let encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
         let place = encode.place.clone();
         let (library, prelude, lost) = (self.library, self.prelude, &self.graph.lost[ty]);
@@ -361,7 +390,7 @@ impl ExperimentCx<'_, '_> {
                 head: false,
                 open: Vec::new(),
             };
-            EncodeCx { composer: &mut composer, node, lost }.encoder(&encode.item.value)
+            EncodeCx { composer: &mut composer, node, lost, hidden }.encoder(&encode.item.value)
         })?;
         if reached {
             let origin = self.origin(&place, encode.item.span, &[&encode.item.value]);

@@ -14,6 +14,7 @@ use super::graph::GRAPH;
 use super::graph::merge::show_edge;
 use super::link::{Edges, Link, LinkLoss};
 use super::model::{LayerCall, Model};
+use super::reconstruct::Reconstruct;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
 use crate::syntax::ast::{Target as Written, *};
@@ -27,6 +28,8 @@ pub struct Predict {
     /// Of the label; the score of a link is a number.
     pub kind: LabelKind,
     pub link: Option<Link>,
+    /// Of a feature.
+    pub reconstruct: Option<Reconstruct>,
     /// Of a small graph: the layer that makes its row from those of its nodes.
     pub readout: Option<LayerCall>,
     /// Ends in a call whose `out` is the number of scores.
@@ -47,22 +50,28 @@ pub enum Target {
     Edge { edge: usize, label: usize },
     /// Whether there is an edge of an edge type.
     Link { edge: usize },
+    /// A stored feature of a node type.
+    Feature { ty: usize, feature: usize },
+    /// A stored feature of an edge type.
+    EdgeFeature { edge: usize, feature: usize },
 }
 
 impl Target {
     /// The edge type whose ends are scored.
     pub fn edge(self) -> Option<usize> {
         match self {
-            Target::Node { .. } => None,
-            Target::Edge { edge, .. } | Target::Link { edge } => Some(edge),
+            Target::Node { .. } | Target::Feature { .. } => None,
+            Target::Edge { edge, .. } | Target::Link { edge } | Target::EdgeFeature { edge, .. } => {
+                Some(edge)
+            }
         }
     }
 
-    /// The node type whose nodes are predicted, small graphs among them.
+    /// The node type of which a label is predicted, small graphs among them.
     pub fn node(self) -> Option<usize> {
         match self {
             Target::Node { ty, .. } => Some(ty),
-            Target::Edge { .. } | Target::Link { .. } => None,
+            _ => None,
         }
     }
 
@@ -70,8 +79,8 @@ impl Target {
     pub fn types(self, plan: &GraphPlan) -> Vec<usize> {
         match self {
             Target::Node { ty, .. } if plan.graphs == Some(ty) => plan.member_types().collect(),
-            Target::Node { ty, .. } => vec![ty],
-            Target::Edge { edge, .. } | Target::Link { edge } => {
+            Target::Node { ty, .. } | Target::Feature { ty, .. } => vec![ty],
+            Target::Edge { edge, .. } | Target::Link { edge } | Target::EdgeFeature { edge, .. } => {
                 vec![plan.edges[edge].src, plan.edges[edge].dst]
             }
         }
@@ -154,6 +163,12 @@ impl ExperimentCx<'_, '_> {
         let default = self.defaults.predict(&self.default_of(target, kind)).cloned()?;
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
+        let reconstruct = match target {
+            Target::Feature { .. } | Target::EdgeFeature { .. } => {
+                Some(self.reconstruct(target, &get, &mut lines)?)
+            }
+            _ => None,
+        };
         let readout = match self.is_graph(target) {
             true => Some(get(GRAPH_SETTING).and_then(|s| self.readout(&s, &mut lines))?),
             false => None,
@@ -180,6 +195,7 @@ impl ExperimentCx<'_, '_> {
             target,
             kind,
             link,
+            reconstruct,
             readout,
             decode: decode?,
             loss: loss?,
@@ -200,7 +216,9 @@ impl ExperimentCx<'_, '_> {
             Target::Edge { edge, label } => {
                 (format!("edge {}", self.graph.relation_names()[edge]), &plan.edges[edge].labels[label])
             }
-            Target::Link { .. } => return LabelKind::Float,
+            Target::Link { .. } | Target::Feature { .. } | Target::EdgeFeature { .. } => {
+                return LabelKind::Float;
+            }
         };
         let (kind, name) = (label.kind, label.name.clone());
         if label.split.is_none() && !self.graph.broken {
@@ -228,6 +246,8 @@ impl ExperimentCx<'_, '_> {
             Target::Node { .. } if self.is_graph(target) => format!("{GRAPH}.{kind}"),
             Target::Node { .. } => format!("any.{kind}"),
             Target::Edge { .. } => format!("(any -any-> any).{kind}"),
+            Target::Feature { .. } => "reconstruct any.feature".to_owned(),
+            Target::EdgeFeature { .. } => "reconstruct (any -any-> any).feature".to_owned(),
             Target::Link { edge } => match self.graph.plan.edges[edge].relation {
                 gsl_plan::graph::Relation::Named(_) => "link any -any-> any".to_owned(),
                 gsl_plan::graph::Relation::Column(_) => "link any -[any]-> any".to_owned(),
@@ -237,8 +257,12 @@ impl ExperimentCx<'_, '_> {
 
     fn settings_of(&mut self, body: &PredictBody, target: Target) {
         let is_link = matches!(target, Target::Link { .. });
+        let is_feature = matches!(target, Target::Feature { .. } | Target::EdgeFeature { .. });
         for setting in &body.settings {
             let name = &setting.item.name;
+            if is_feature && name.text == "split" {
+                continue;
+            }
             let of_links = LINK_SETTINGS.contains(&name.text.as_str());
             let of_graphs = name.text == GRAPH_SETTING;
             if of_graphs && !self.is_graph(target) {
@@ -267,12 +291,7 @@ impl ExperimentCx<'_, '_> {
             }
             TargetKind::EdgeField { edge, name } => self.edge_field(edge, name),
             TargetKind::Link(edge) => self.edge_type(edge).map(|edge| Target::Link { edge }),
-            TargetKind::Reconstruct(_) => {
-                let message = "reconstruction does not run yet";
-                let help = "declare the column as a label and predict it: `label year : float`";
-                self.cx.error_help(codes::NOT_YET_RECONSTRUCT, message, target.span, "", help);
-                None
-            }
+            TargetKind::Reconstruct(of) => self.feature_target(of),
         }
     }
 
@@ -352,6 +371,7 @@ impl ExperimentCx<'_, '_> {
             };
             composer.decoder(&expr)
         })?;
+        self.blind(setting, target, &model)?;
         lines.push(self.line(1, "decode", &model.show(), setting));
         Some(model)
     }

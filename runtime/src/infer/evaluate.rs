@@ -58,9 +58,23 @@ fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&super::Rows>, 
     let labels = view.label(predict.ty, predict.label);
     let nodes = 0..view.node_count(predict.ty) as u32;
     for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-        add(&mut sums, predict, labels[v as usize], rows.row(v));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                let target = view.node_feature(predict.ty, feature);
+                compare(&mut sums, rows.row(v), target.row(v as usize));
+            }
+            _ => add(&mut sums, predict, labels[v as usize], rows.row(v)),
+        }
     }
     sums
+}
+
+/// Adds the errors of all numbers of a row.
+fn compare(sums: &mut Sums, scores: &[f32], target: impl IntoIterator<Item = f32>) {
+    let Sums::Errors(errors) = sums else { return };
+    for (score, target) in scores.iter().zip(target) {
+        errors.add(f64::from(*score), f64::from(target));
+    }
 }
 
 fn pairs(
@@ -83,7 +97,12 @@ fn pairs(
     let found = edges.find(numbers);
     let scores = scoring.scores(known, &found)?;
     for (at, edge) in found.iter().enumerate() {
-        add(&mut sums, predict, edges.label(edge), scores.row(at as u32));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                compare(&mut sums, scores.row(at as u32), edges.feature(edge, feature));
+            }
+            _ => add(&mut sums, predict, edges.label(edge), scores.row(at as u32)),
+        }
     }
     Ok(sums)
 }
@@ -91,7 +110,7 @@ fn pairs(
 fn empty(predict: &Predict) -> Sums {
     match &predict.task {
         Task::Classification { classes } => Sums::Classes(Confusion::new(classes.len())),
-        Task::Regression { .. } => Sums::Errors(ErrorSums::default()),
+        Task::Regression { .. } | Task::Reconstruction { .. } => Sums::Errors(ErrorSums::default()),
         Task::Links => Sums::Ranks(RankSums::new(&predict.metrics)),
     }
 }

@@ -21,9 +21,9 @@ pub fn write_all(
         let name = &plan.facts.nodes[write.ty as usize].name;
         match write.what {
             WriteWhat::Predictions => {
-                for (i, predict) in
-                    plan.predicts.iter().enumerate().filter(|(_, p)| p.pairs.is_none() && p.ty == write.ty)
-                {
+                let of_labels = |p: &Predict| !matches!(p.task, Task::Reconstruction { .. });
+                let own = |p: &Predict| p.pairs.is_none() && p.ty == write.ty && of_labels(p);
+                for (i, predict) in plan.predicts.iter().enumerate().filter(|(_, p)| own(p)) {
                     let label = &plan.facts.nodes[write.ty as usize].labels[predict.label as usize].name;
                     let path = base.join(&write.dir).join(format!("{name}.{label}.parquet"));
                     written.push((path.clone(), predictions(plan, i, graph, computed, &path)?));
@@ -68,7 +68,7 @@ fn predictions(
             ];
             with_keys(graph, predict, &columns, path)?;
         }
-        Task::Links => return Ok(0),
+        Task::Links | Task::Reconstruction { .. } => return Ok(0),
         Task::Regression { mean, std } => {
             let values: Vec<f64> = (0..n).map(|v| f64::from(scores(v)[0]) * std + mean).collect();
             with_keys(

@@ -104,10 +104,6 @@ impl HeadMaker {
 /// Rows of a feature of the pairs' edges.
 fn features(batch: &PairBatch, feature: u32, width: usize) -> Vec<f32> {
     let mut rows = Vec::with_capacity(batch.own.len() * width);
-    for edge in &batch.own {
-        let matrix = batch.edges.view.edge_feature(batch.edges.pairs.relations[edge.kind as usize], feature);
-        let row = matrix.rows.map_or(edge.position as usize, |rows| rows[edge.position as usize] as usize);
-        rows.extend(matrix.stored.row(row));
-    }
+    batch.own.iter().for_each(|edge| rows.extend(batch.edges.feature(edge, feature)));
     rows
 }

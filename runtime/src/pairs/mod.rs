@@ -95,6 +95,13 @@ impl<'a> Edges<'a> {
         numbers.iter().map(kind).collect()
     }
 
+    /// A stored feature of an edge.
+    pub fn feature(&self, edge: &Edge, feature: u32) -> Vec<f32> {
+        let matrix = self.view.edge_feature(self.pairs.relations[edge.kind as usize], feature);
+        let at = edge.position as usize;
+        matrix.stored.row(matrix.rows.map_or(at, |rows| rows[at] as usize))
+    }
+
     pub fn label(&self, edge: &Edge) -> f32 {
         self.labels(self.pairs.relations[edge.kind as usize])[edge.position as usize]
     }
