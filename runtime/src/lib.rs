@@ -8,6 +8,7 @@ pub mod exec;
 pub mod graph;
 pub mod infer;
 pub mod inspect;
+pub mod members;
 pub mod metrics;
 pub mod pairs;
 pub mod report;

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod graph;
 pub mod interpret;
+pub mod members;
 pub mod metric;
 pub mod pairs;
 pub mod plan;

@@ -52,6 +52,7 @@ impl<'a> Lowering<'a> {
         let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &shape)?;
         let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
         let each = match &predict.loss {
+            _ if predict.reconstruct.is_some() => self.feature_error(cx, index, scores.own)?,
             Loss::Link(loss) => link_loss(cx, *loss, scores.own, &scores.negatives)?,
             loss => {
                 let label = Op::Label { label: label_number(predict, index) };

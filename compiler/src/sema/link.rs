@@ -11,6 +11,7 @@ use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::link_split;
 use super::graph::merge::show_edge;
+use super::split::show_split;
 use super::value::{Value, number_text};
 use crate::diag::{codes, one_of};
 use crate::syntax::ast::*;
@@ -95,7 +96,7 @@ impl ExperimentCx<'_, '_> {
         Some((Link { split: split.flatten(), negatives, sides, protocol }, metrics))
     }
 
-    fn link_split(
+    pub fn link_split(
         &mut self,
         setting: &Sourced<Setting>,
         edge: usize,
@@ -380,18 +381,4 @@ fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
         _ => "both",
     };
     format!("{}, corrupt: {corrupt}", shown.join(", "))
-}
-
-fn show_split(split: &Split) -> String {
-    match split {
-        Split::Random { train, valid, test, .. } => format!(
-            "random(train: {}, valid: {}, test: {})",
-            number_text(*train),
-            number_text(*valid),
-            number_text(*test)
-        ),
-        Split::Column { column } => format!("column({column})"),
-        Split::By { column, .. } => format!("by {column} (…)"),
-        Split::Files { .. } => "files(…)".to_owned(),
-    }
 }

@@ -59,7 +59,13 @@ fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&Rows>, part: P
     let Some(rows) = scores else { return };
     let nodes = 0..view.node_count(predict.ty) as u32;
     for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-        judged.add(label_of(view, predict, v), rows.row(v));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                let target = view.node_feature(predict.ty, feature);
+                judged.compare(rows.row(v), target.row(v as usize));
+            }
+            _ => judged.add(label_of(view, predict, v), rows.row(v)),
+        }
     }
 }
 
@@ -85,7 +91,12 @@ fn pairs(
     let found = edges.find(numbers);
     let scores = scoring.scores(known, &found)?;
     for (at, edge) in found.iter().enumerate() {
-        judged.add(edges.label(edge), scores.row(at as u32));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                judged.compare(scores.row(at as u32), edges.feature(edge, feature));
+            }
+            _ => judged.add(edges.label(edge), scores.row(at as u32)),
+        }
     }
     Ok(())
 }

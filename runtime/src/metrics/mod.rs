@@ -59,6 +59,7 @@ impl Judged {
             Task::Classification { classes } => Judged::Classes(ClassRows::new(classes.len(), metrics)),
             Task::MultiLabel { classes } => Judged::Several(SeveralRows::new(classes.len(), metrics)),
             Task::Regression { mean, std } => Judged::Numbers(NumberRows::new(*mean, *std)),
+            Task::Reconstruction { width, .. } => Judged::Numbers(NumberRows::wide(*width)),
             Task::Links => Judged::Links(RankRows::new(metrics)),
         }
     }
@@ -70,6 +71,13 @@ impl Judged {
             Judged::Several(rows) => rows.add(label, scores),
             Judged::Numbers(rows) => rows.add(f64::from(label[0]), scores[0]),
             Judged::Links(_) => {}
+        }
+    }
+
+    /// Adds the numbers of a row whose target is a stored feature.
+    pub fn compare(&mut self, scores: &[f32], target: impl IntoIterator<Item = f32>) {
+        if let Judged::Numbers(rows) = self {
+            scores.iter().zip(target).for_each(|(score, target)| rows.add(f64::from(target), *score));
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Drawing<'a> {
 impl Drawing<'_> {
     /// The negatives of all pairs on one side, as edges that lead to the pairs.
     pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> HeadEdges {
-        let mut edges = HeadEdges { rel: corrupted.rel, indptr: vec![0], ..HeadEdges::default() };
+        let mut edges = HeadEdges::empty(corrupted.rel);
         let size = self.rule.group.max(1) as usize;
         let side = corrupted.side;
         let mut tiles = TileEdges { rows: vec![0], ends: vec![0], ..TileEdges::default() };
