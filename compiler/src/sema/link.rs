@@ -153,7 +153,7 @@ impl ExperimentCx<'_, '_> {
             self.within(setting, |cx| cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "", help));
             return None;
         }
-        lines.push(self.line(1, "negatives", &show_negatives(&found, &sides), setting));
+        lines.push(self.line(1, "negatives", &show_negatives(&found, &sides, edges), setting));
         Some((found, sides))
     }
 
@@ -281,8 +281,8 @@ impl ExperimentCx<'_, '_> {
             });
             return None;
         }
-        let shown: Vec<String> = metrics.iter().map(|m: &Metric| m.name()).collect();
-        lines.push(self.line(1, "evaluate", &format!("{} {}", shown.join(", "), protocol.show()), setting));
+        let shown = format!("{} {}", show_metrics(&metrics), show_protocol(&protocol, edges));
+        lines.push(self.line(1, "evaluate", &shown, setting));
         Some((protocol, metrics))
     }
 
@@ -357,7 +357,45 @@ impl ExperimentCx<'_, '_> {
     }
 }
 
-fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
+/// `mrr, hits(1, 10)`
+fn show_metrics(metrics: &[Metric]) -> String {
+    let mut shown = Vec::new();
+    for metric in metrics {
+        match metric {
+            Metric::Hits(_) => {}
+            other => shown.push(other.function().to_owned()),
+        }
+    }
+    let ranks =
+        metrics.iter().filter_map(|m| if let Metric::Hits(k) = m { Some(k.to_string()) } else { None });
+    let ranks: Vec<String> = ranks.collect();
+    if !ranks.is_empty() {
+        shown.push(format!("hits({})", ranks.join(", ")));
+    }
+    shown.join(", ")
+}
+
+/// `against all, filtered, corrupt: both`
+fn show_protocol(protocol: &Protocol, edges: &Edges) -> String {
+    let against = match protocol.against {
+        Against::Uniform(k) => format!("uniform({k})"),
+        Against::All => "all".to_owned(),
+        Against::Given { candidates } => {
+            format!("candidates({})", edges.plan.candidates[candidates as usize].name)
+        }
+    };
+    let filtered = if protocol.filtered { "filtered" } else { "raw" };
+    format!("against {against}, {filtered}, corrupt: {}", show_sides(&protocol.sides))
+}
+
+fn show_sides(sides: &[Side]) -> &'static str {
+    match sides {
+        [one] => one.name(),
+        _ => "both",
+    }
+}
+
+fn show_negatives(negatives: &Negatives, sides: &[Side], edges: &Edges) -> String {
     let mut shown = Vec::new();
     match (negatives.drawn, negatives.group) {
         (0, _) => {}
@@ -367,8 +405,8 @@ fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
     if negatives.in_batch {
         shown.push(format!("in_batch({})", negatives.group));
     }
-    if let Some((_, n)) = negatives.hard {
-        shown.push(format!("hard({n})"));
+    if let Some((candidates, n)) = negatives.hard {
+        shown.push(format!("hard({}, {n})", edges.plan.candidates[candidates as usize].name));
     }
     if negatives.filtered {
         shown.push("filtered".to_owned());
@@ -376,9 +414,5 @@ fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
     if negatives.every_relation {
         shown.push("every_relation".to_owned());
     }
-    let corrupt = match sides {
-        [one] => one.name(),
-        _ => "both",
-    };
-    format!("{}, corrupt: {corrupt}", shown.join(", "))
+    format!("{}, corrupt: {}", shown.join(", "), show_sides(sides))
 }

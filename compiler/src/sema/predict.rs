@@ -12,6 +12,7 @@ use super::explain::Line;
 use super::graph::GRAPH;
 use super::graph::label::CheckedLabel;
 use super::graph::merge::show_edge;
+use super::handle::Handle;
 use super::link::{Edges, Link};
 use super::loss::Loss;
 use super::model::{LayerCall, Model};
@@ -26,6 +27,7 @@ pub struct Predict {
     /// `package.section`
     pub name: String,
     pub target: Target,
+    pub handle: Handle,
     /// Of the label; the score of a link is a number.
     pub kind: LabelKind,
     pub link: Option<Link>,
@@ -135,6 +137,7 @@ impl ExperimentCx<'_, '_> {
         Some(Predict {
             name: show_target(&body.target),
             target,
+            handle: Handle::of(self.graph, target),
             kind,
             link,
             reconstruct,
