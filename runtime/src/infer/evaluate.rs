@@ -2,7 +2,7 @@
 
 use super::{Computed, InferError, Inference, Rows, Wanted};
 use crate::comm::Communicator;
-use crate::metrics::Judged;
+use crate::metrics::{Judged, RankRow};
 use crate::pairs::{Edges, Known};
 use crate::store::Params;
 use crate::train::Job;
@@ -84,8 +84,9 @@ fn pairs(
         return Ok(());
     }
     if predict.task == Task::Links {
-        let ranks = scoring.rank(known, numbers, comm)?;
-        ranks.into_iter().for_each(|(rank, candidates)| judged.add_rank(rank, candidates));
+        let kinds = edges.kinds(numbers);
+        let ranks = scoring.rank(known, numbers, comm)?.into_iter().zip(kinds.iter().cycle());
+        ranks.for_each(|((rank, candidates), &kind)| judged.add_rank(RankRow { rank, candidates, kind }));
         return Ok(());
     }
     let found = edges.find(numbers);

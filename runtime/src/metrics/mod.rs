@@ -20,11 +20,12 @@ pub use classes::ClassRows;
 pub use counts::{ClassScore, Confusion, ErrorSums, Sums, Tally};
 pub use interval::intervals;
 pub use numbers::NumberRows;
-pub use ranks::{RankRows, RankSums};
+pub use ranks::{RankRow, RankRows, RankSums};
 pub use row::argmax;
 pub use several::SeveralRows;
 
 use gsl_plan::plan::{Metric, Predict, Task};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Labelled rows, and what a model says of them.
@@ -34,6 +35,14 @@ pub enum Judged {
     Several(SeveralRows),
     Numbers(NumberRows),
     Links(RankRows),
+}
+
+/// The metrics of one relation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RelationScore {
+    /// Ends of its links that were ranked.
+    pub rows: u64,
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// How often each row counts.
@@ -81,10 +90,10 @@ impl Judged {
         }
     }
 
-    /// Adds a link by its rank among so many candidates.
-    pub fn add_rank(&mut self, rank: f64, candidates: f64) {
+    /// Adds one end of a link.
+    pub fn add_rank(&mut self, row: RankRow) {
         if let Judged::Links(rows) = self {
-            rows.add(rank, candidates);
+            rows.add(row);
         }
     }
 
@@ -155,6 +164,16 @@ impl Judged {
         let sums = self.sums(Times::Once);
         let single = metrics.iter().filter(|m| !m.is_by_class());
         single.filter_map(|m| Some((m.name(), self.counted(*m, Times::Once, &sums)?))).collect()
+    }
+
+    /// Of each relation with links, by its number among those of the prediction, the metrics that its rows define.
+    pub fn by_relation(&self, metrics: &[Metric]) -> BTreeMap<u32, RelationScore> {
+        let Judged::Links(rows) = self else { return BTreeMap::new() };
+        let score = |sums: RankSums| RelationScore {
+            rows: sums.n as u64,
+            metrics: metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect(),
+        };
+        rows.by_relation().into_iter().map(|(kind, sums)| (kind, score(sums))).collect()
     }
 
     /// By name, those of the metrics of `predict` that are one number for each class.
