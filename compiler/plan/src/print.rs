@@ -100,6 +100,9 @@ pub fn describe(schedule: &Schedule, step: &Step) -> String {
             write!(s, "stack {} {}", list(items), out(o, false))
         }
     };
+    if let Some(Heads { rel, hop }) = step.heads {
+        let _ = write!(s, ", where edges({rel})@{hop} enter");
+    }
     s
 }
 

@@ -92,6 +92,16 @@ pub struct Step {
     pub kind: StepKind,
     /// For people and for the table of times.
     pub name: String,
+    /// Of a product: the only rows that matter. Elsewhere its left operand is zero, or nobody reads the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<Heads>,
+}
+
+/// The rows that edges of `rel` enter at `hop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heads {
+    pub rel: u32,
+    pub hop: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -488,7 +488,7 @@ mod tests {
     }
 
     fn step(kind: StepKind) -> Step {
-        Step { kind, name: "step".into() }
+        Step { kind, name: "step".into(), heads: None }
     }
 
     /// gemm → sum over edges → map.

@@ -16,6 +16,7 @@ mod differentiate;
 mod explain;
 mod factor;
 mod fuse;
+mod heads;
 mod hoist;
 mod kernel;
 mod memory;
@@ -191,6 +192,7 @@ impl Pipeline<'_, '_> {
     fn schedule(&mut self, program: &Program) -> Result<Schedule, PassError> {
         let fusion = fuse::fuse(program);
         let mut schedule = schedule::schedule(&fusion).map_err(at("schedule"))?;
+        heads::run(&mut schedule);
         memory::assign(&mut schedule, self.options.costs);
         verify_schedule(&schedule, self.options.signature).map_err(at("memory"))?;
         self.keep("schedule", || schedule.to_string());

@@ -76,7 +76,7 @@ impl Emit<'_> {
 
     fn push(&mut self, kind: StepKind, root: usize) {
         let name = self.f.value(root).name.clone();
-        self.schedule.steps.push(Step { kind, name });
+        self.schedule.steps.push(Step { kind, name, heads: None });
     }
 
     fn buffer(

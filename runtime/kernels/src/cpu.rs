@@ -3,6 +3,7 @@
 pub mod block;
 pub mod dense;
 mod exec;
+pub mod heads;
 pub mod loss;
 pub mod map;
 mod math;

@@ -19,6 +19,7 @@ pub use cpu::block::{
     Adjacency, Direction, Groups, group_rows, in_degrees, inverse_degrees, transpose_block,
 };
 pub use cpu::dense::{Shape, Start, linear, linear_t, outer};
+pub use cpu::heads::{linear_at, linear_t_at, outer_at};
 pub use cpu::loss::{cross_entropy, cross_entropy_grad, log_softmax_rows, softmax_rows};
 pub use cpu::map::{Output, map_rows, outer_rows, sum_rows};
 pub use cpu::optim::{Adam, adam, axpy, norm, scale, sgd, sparse_adam_rows};

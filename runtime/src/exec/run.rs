@@ -9,6 +9,9 @@ use gsl_kernels::{self as k, Direction, Input, Output, Reduced, Shape, Start};
 use gsl_plan::program::Domain;
 use gsl_plan::schedule::*;
 
+/// Rows are few if there are so many times as many.
+const FEW: usize = 2;
+
 impl Executor {
     /// Runs step `at`.
     pub(super) fn step(&mut self, env: &Env, at: usize) -> Result<(), ExecError> {
@@ -339,22 +342,42 @@ impl Binder<'_> {
                 let (x, w) = (self.rows_of(x, self.domain(to))?, self.global(w)?);
                 let shape = self.shape(self.domain(to), [batch, k, n], &[(x.width, k), (w.len(), k * n)])?;
                 let start = if accumulate { Start::Keep } else { Start::Zero };
-                k::linear(shape, x.data, x.index, w, start, out);
+                match (self.heads(shape.rows)?, x.index, x.data.wide()) {
+                    (Some(at), None, Some(x)) => k::linear_at(shape, x, &at, w, accumulate, out),
+                    _ => k::linear(shape, x.data, x.index, w, start, out),
+                }
             }
             StepKind::LinearT { g, w, batch, k, n, out: to, accumulate } => {
                 let (domain, w) = (self.domain(to), self.global(w)?);
                 let width = self.rows_of(g, domain)?.width;
                 let shape = self.shape(domain, [batch, k, n], &[(width, n), (w.len(), k * n)])?;
-                k::linear_t(shape, self.contiguous(g, domain, space)?, w, accumulate, out);
+                let g = self.contiguous(g, domain, space)?;
+                match self.heads(shape.rows)? {
+                    Some(at) => k::linear_t_at(shape, g, &at, w, accumulate, out),
+                    None => k::linear_t(shape, g, w, accumulate, out),
+                }
             }
             StepKind::Outer { x, g, batch, k, n, rows, accumulate, .. } => {
                 let (x, width) = (self.rows_of(x, rows)?, self.rows_of(g, rows)?.width);
                 let shape = self.shape(rows, [batch, k, n], &[(x.width, k), (width, n)])?;
-                k::outer(shape, x.data, x.index, self.contiguous(g, rows, space)?, accumulate, out);
+                let g = self.contiguous(g, rows, space)?;
+                match (self.heads(shape.rows)?, x.index, x.data.wide()) {
+                    (Some(at), None, Some(x)) => k::outer_at(shape, x, &at, g, accumulate, out),
+                    _ => k::outer(shape, x.data, x.index, g, accumulate, out),
+                }
             }
             _ => return Err(self.bad("no product")),
         }
         Ok(())
+    }
+
+    /// Of the first `rows` rows those that matter, where they are so few that putting them side by side pays.
+    fn heads(&self, rows: usize) -> Result<Option<Vec<u32>>, ExecError> {
+        let Some(Heads { rel, hop }) = self.step.heads else { return Ok(None) };
+        let edges = self.edges(rel, hop)?;
+        let ends = edges.indptr.windows(2).take(rows).enumerate();
+        let at: Vec<u32> = ends.filter(|(_, ends)| ends[0] < ends[1]).map(|(row, _)| row as u32).collect();
+        Ok((FEW * at.len() <= rows).then_some(at))
     }
 
     /// The shape of a product, once the widths of its operands are found to be `batch` times what they should be.

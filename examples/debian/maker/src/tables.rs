@@ -49,6 +49,7 @@ fn all(archive: &Archive) -> Vec<Table> {
         edge_table("depends", ("package", &package), &package, &archive.depends, &DEPENDS),
         edge_table("recommends", ("package", &package), &package, &archive.recommends, &RECOMMENDS),
         edge_table("suggests", ("package", &package), &package, &archive.suggests, &SUGGESTS),
+        relations_table(archive, &package),
         built_from_table(packages, sources),
         kept_by_table(packages),
     ];
@@ -105,6 +106,24 @@ fn edge_table<'a>(
     }
     columns.push(("alternative", small(rows, |e| e.alternative)));
     Table { name, columns }
+}
+
+/// What a package says of another one, and how: depends, recommends and suggests in one table, in the order of the packages.
+fn relations_table<'a>(archive: &'a Archive, package: &dyn Fn(usize) -> &'a str) -> Table {
+    let of = |edges: &'a Edges, fields: &'static [(&'static str, &'static str)]| {
+        edges.rows.iter().map(|edge| (edge.from, edge.target, fields[edge.kind].1))
+    };
+    let mut rows: Vec<(usize, usize, &str)> = of(&archive.depends, &DEPENDS)
+        .chain(of(&archive.recommends, &RECOMMENDS))
+        .chain(of(&archive.suggests, &SUGGESTS))
+        .collect();
+    rows.sort_unstable();
+    let columns = vec![
+        ("package", text(&rows, |row| package(row.0))),
+        ("target", text(&rows, |row| package(row.1))),
+        ("kind", text(&rows, |row| row.2)),
+    ];
+    Table { name: "relations", columns }
 }
 
 fn built_from_table(packages: &[Package], sources: &[Source]) -> Table {
@@ -206,7 +225,7 @@ mod tests {
     fn tables_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let written = write_all(&archive(), folder.path()).unwrap();
-        assert_eq!(written.len(), 8);
+        assert_eq!(written.len(), 9);
         let packages = read(&folder.path().join("packages.parquet"));
         let names = packages.column_by_name("name").unwrap().as_any().downcast_ref::<StringArray>().unwrap();
         assert_eq!(names.iter().flatten().collect::<Vec<_>>(), ["a", "b"]);
@@ -217,6 +236,8 @@ mod tests {
         );
         let depends = read(&folder.path().join("depends.parquet"));
         assert_eq!(depends.num_rows(), 1);
+        let relations = read(&folder.path().join("relations.parquet"));
+        assert_eq!((relations.num_rows(), relations.num_columns()), (1, 3));
         let leftovers = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(leftovers, written.len());
     }

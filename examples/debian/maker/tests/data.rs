@@ -10,10 +10,11 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-const EDGES: [(&str, &str, &str, &str); 5] = [
+const EDGES: [(&str, &str, &str, &str); 6] = [
     ("depends", "target", "packages", "name"),
     ("recommends", "target", "packages", "name"),
     ("suggests", "target", "packages", "name"),
+    ("relations", "target", "packages", "name"),
     ("built_from", "source", "sources", "name"),
     ("kept_by", "maintainer", "maintainers", "number"),
 ];

@@ -51,6 +51,7 @@ fn schedule() -> Schedule {
         steps: vec![Step {
             kind: StepKind::Traverse { rel: 1, hop: 0, kernel, outputs },
             name: "messages".into(),
+            heads: None,
         }],
         outputs: vec![],
     }

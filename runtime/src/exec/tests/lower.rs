@@ -27,7 +27,7 @@ pub fn lower(program: &Program, gather: bool) -> Schedule {
             materialised: None,
         });
         if let Some(kind) = lowering.kind(at, value) {
-            lowering.schedule.steps.push(Step { kind, name: format!("%{at}") });
+            lowering.schedule.steps.push(Step { kind, name: format!("%{at}"), heads: None });
         }
     }
     lowering.schedule.slots = program.values.len() as u32;
