@@ -13,6 +13,7 @@ use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::{Computed, Inference, Wanted};
+use gsl_runtime::members::Members;
 use gsl_runtime::metrics::{Judged, RelationScore, Times, intervals};
 use gsl_runtime::report::event::{Position, peak_memory};
 use gsl_runtime::report::jsonl::JsonLines;
@@ -335,7 +336,9 @@ fn fit(
     place: &Place,
     (start, judge): (Option<&Params>, Option<&dyn Judge>),
 ) -> Result<Trained, Failure> {
-    for message in unseen(plan, graphs.whole) {
+    let empty =
+        Members::of(plan, graphs.whole).map_or_else(Vec::new, |members| members.empty(plan, graphs.whole));
+    for message in unseen(plan, graphs.whole).into_iter().chain(empty) {
         events.send(Event::Warning { message });
     }
     let options = Options {

@@ -155,3 +155,9 @@ fn graphs_and_their_nodes_train_together_on_any_number_of_ranks() {
         }
     }
 }
+
+#[test]
+fn graphs_without_nodes_are_counted() {
+    let ran = molecules(60).gsc(&["run", "molecules.gsl", "--experiment", "quick"]).ok();
+    assert!(ran.err.contains("of `graph.toxic`, 6 graphs have no nodes"), "{}", ran.err);
+}

@@ -147,6 +147,42 @@ fn relations_are_judged_one_by_one() {
 }
 
 #[test]
+fn what_cannot_be_drawn_or_learned_is_said() {
+    let links = |settings: &str| {
+        let text = format!(
+            "experiment links on shop {{
+    encode item = embedding(4)
+    gnn = none
+    predict link item -[kind]-> item {{ {settings} }}
+    epochs = 1
+}}"
+        );
+        let folder = shop(&text);
+        let mut facts = std::fs::read_to_string(folder.at("facts.csv")).expect("facts");
+        facts = facts
+            .lines()
+            .map(|line| format!("{line},{}\n", if line == "src,dst,kind" { "part" } else { "train" }))
+            .collect();
+        folder.write("facts.csv", format!("{facts}i1,i2,rare,test\ni2,i3,r1,test\n"));
+        folder
+    };
+    let split = "split = column(part)";
+    let said = |settings: &str| {
+        let ran = links(&format!("{split}\n{settings}")).gsc(&["run", "shop.gsl"]);
+        (ran.code, ran.err)
+    };
+    let (code, text) = said("negatives = joint(300)");
+    assert!(code != 0 && text.contains("300 negatives are drawn from the 240 nodes of `item`"), "{text}");
+    let (code, text) = said("evaluate = mrr against uniform(241)");
+    assert!(code != 0 && text.contains("against all"), "{text}");
+    let (code, text) = said("negatives = joint(20)");
+    assert!(
+        code == 0 && text.contains("relations without a training row cannot be learned: `rare`"),
+        "{text}"
+    );
+}
+
+#[test]
 fn given_candidates_are_hard_negatives_and_rivals() {
     let experiment = |negatives: &str| {
         format!(

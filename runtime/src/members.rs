@@ -3,8 +3,10 @@
 //! Decided here: a batch of graphs has all their nodes, in the order of their ids. Not decided here: which graphs.
 
 use crate::sample::{Head, HeadEdges};
+use crate::train::batches::is_labelled;
 use crate::view::GraphView;
-use gsl_plan::plan::Plan;
+use gsl_plan::graph::Part;
+use gsl_plan::plan::{Plan, Predict};
 
 /// Nodes by their graph, of every type. Holds 4 bytes per node and per graph and type.
 #[derive(Debug, Clone)]
@@ -30,6 +32,26 @@ impl Members {
             group(member.rel, view.membership(member.ty).unwrap_or_default(), graphs)
         };
         Some(Members { graphs: members.graphs, relations: members.relations.iter().map(of).collect() })
+    }
+
+    /// Labelled graphs of a prediction that have no nodes at all: their readout is zeros.
+    pub fn empty(&self, plan: &Plan, view: &dyn GraphView) -> Vec<String> {
+        let of_graphs = |predict: &&Predict| predict.ty == self.graphs && predict.pairs.is_none();
+        let count = |predict: &Predict| {
+            let parts = [Part::Train, Part::Valid, Part::Test];
+            let labelled = |g: &u32| parts.iter().any(|part| is_labelled(view, predict, *g, *part));
+            (0..view.node_count(self.graphs) as u32).filter(|g| self.is_empty(*g)).filter(labelled).count()
+        };
+        let message = |(name, n): (&str, usize)| {
+            format!("of `{name}`, {n} graphs have no nodes: they are predicted from zeros")
+        };
+        let counted = plan.predicts.iter().filter(of_graphs).map(|p| (p.name.as_str(), count(p)));
+        counted.filter(|(_, n)| *n > 0).map(message).collect()
+    }
+
+    fn is_empty(&self, graph: u32) -> bool {
+        let g = graph as usize;
+        self.relations.iter().all(|grouped| grouped.indptr[g] == grouped.indptr[g + 1])
     }
 
     /// Whether some of these relations lead from nodes to their graphs.

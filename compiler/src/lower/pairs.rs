@@ -1,7 +1,7 @@
 //! Predictions of pairs: the types of rows and relations that a batch adds for them, and their scores.
 
-use gsl_plan::graph::{GraphFacts, LabelFacts};
-use gsl_plan::pairs::{Corrupted, Kinds, Links, Pairs, Side};
+use gsl_plan::graph::{GraphFacts, LabelFacts, NodeFacts};
+use gsl_plan::pairs::{Against, Corrupted, Kinds, Links, Negatives, Pairs, Protocol, Side};
 use gsl_plan::plan::{Virtuals, Write, WriteWhat};
 use gsl_plan::program::{Domain, Op, ReduceOp, Role, ValueId};
 
@@ -9,7 +9,7 @@ use super::rows::{Names, calls};
 use super::{Lowering, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows, lower_decoder};
-use crate::sema::link::LINK;
+use crate::sema::link::{LINK, Link};
 use crate::sema::model::Model;
 use crate::sema::reconstruct::label_name;
 use crate::sema::{CheckedGraph, Experiment, Predict, Target};
@@ -46,12 +46,13 @@ impl Add<'_> {
         };
         let label = relations.first().and_then(|r| label_at(self.facts, *r, &name));
         let Some(label) = label else { return Err(vec![super::data::no_facts(predict)]) };
+        let fitted = predict.link.as_ref().map(|link| self.fitted(predict, link, [src, dst])).transpose()?;
         let (ty, kind) = (self.ty(0), self.ty(relations.len()));
-        let links = predict.link.as_ref().map(|link| Links {
+        let links = fitted.map(|(sides, negatives, protocol)| Links {
             ends: [self.relation(src, ty), self.relation(dst, ty)],
-            sides: link.sides.clone(),
-            negatives: link.negatives.clone(),
-            protocol: link.protocol.clone(),
+            sides,
+            negatives,
+            protocol,
         });
         Ok(Pairs {
             from: self.relation(src, ty),
@@ -66,6 +67,38 @@ impl Add<'_> {
         })
     }
 
+    /// No more nodes are drawn than there are: what is written is refused, a default takes them all.
+    fn fitted(
+        &self,
+        predict: &Predict,
+        link: &Link,
+        [src, dst]: [u32; 2],
+    ) -> Result<(Vec<Side>, Negatives, Protocol), Wrong> {
+        let nodes = |sides: &[Side]| {
+            let ends = sides.iter().map(|side| if *side == Side::Source { src } else { dst });
+            ends.map(|ty| &self.facts.nodes[ty as usize]).min_by_key(|node| node.count)
+        };
+        let exceeds = |count: u32, sides: &[Side]| nodes(sides).filter(|node| u64::from(count) > node.count);
+        let (mut negatives, mut protocol) = (link.negatives.clone(), link.protocol.clone());
+        if let Some(node) = exceeds(negatives.drawn, &link.sides) {
+            if link.written[0] {
+                let help = format!("draw at most {}, or `in_batch`", node.count);
+                return Err(vec![too_many(predict, (negatives.drawn, "negatives"), node, help)]);
+            }
+            negatives.drawn = node.count as u32;
+        }
+        if let Against::Uniform(k) = protocol.against
+            && let Some(node) = exceeds(k, &protocol.sides)
+        {
+            if link.written[1] {
+                let help = "rank against all of them: `against all`".to_owned();
+                return Err(vec![too_many(predict, (k, "candidates"), node, help)]);
+            }
+            protocol.against = Against::All;
+        }
+        Ok((link.sides.clone(), negatives, protocol))
+    }
+
     fn ty(&mut self, rows: usize) -> u32 {
         self.virtuals.types.push(rows as u32);
         (self.facts.nodes.len() + self.virtuals.types.len()) as u32 - 1
@@ -75,6 +108,11 @@ impl Add<'_> {
         self.virtuals.relations.push((src, dst));
         (self.facts.relations.len() + self.virtuals.relations.len()) as u32 - 1
     }
+}
+
+fn too_many(predict: &Predict, (count, what): (u32, &str), node: &NodeFacts, help: String) -> Diagnostic {
+    let message = format!("{count} {what} are drawn from the {} nodes of `{}`", node.count, node.name);
+    Diagnostic::new(codes::EXPERIMENT_DATA, message).at(predict.span, "of this link").help(help)
 }
 
 /// Relations of an edge type, reverses left out.

@@ -27,6 +27,8 @@ pub struct Link {
     /// Ends that are corrupted in training.
     pub sides: Vec<Side>,
     pub protocol: Protocol,
+    /// Whether `negatives` and `evaluate` are written. Defaults take what there is where a type has few nodes.
+    pub written: [bool; 2],
 }
 
 /// Losses of a positive score p against those of its negatives n.
@@ -93,7 +95,8 @@ impl ExperimentCx<'_, '_> {
             return None;
         }
         let ((negatives, sides), (protocol, metrics)) = (negatives?, evaluate?);
-        Some((Link { split: split.flatten(), negatives, sides, protocol }, metrics))
+        let written = ["negatives", "evaluate"].map(|name| get(name).is_some_and(|s| !s.place.is_default));
+        Some((Link { split: split.flatten(), negatives, sides, protocol, written }, metrics))
     }
 
     pub fn link_split(

@@ -376,9 +376,10 @@ impl fmt::Display for BuildError {
             BuildError::NoLabels { ty, label, column } => {
                 write!(f, "no row of `{ty}` has a label: column `{column}` of `{ty}.{label}` is empty")
             }
-            BuildError::NoTrainingRows { ty, label } => {
-                write!(f, "the split of `{ty}.{label}` leaves no labelled row to train on")
-            }
+            BuildError::NoTrainingRows { ty, label } => match label.strip_prefix('(') {
+                Some(_) => write!(f, "the split of `{ty}` for {label} leaves no row to train on"),
+                None => write!(f, "the split of `{ty}.{label}` leaves no labelled row to train on"),
+            },
             BuildError::InfiniteLabel { ty, label, place } => {
                 write!(f, "label `{ty}.{label}` is infinite at {place}")
             }
