@@ -6,16 +6,19 @@ use gsl_plan::program::{BinaryOp, Domain, Op, ReduceOp, UnaryOp, ValueId};
 use gsl_plan::verify::VerifyError;
 
 use crate::layers::LowerCx;
-use crate::sema::link::LinkLoss;
+use crate::sema::link::{LinkLoss, Positive};
+
+use super::head::Scores;
 
 type Built = Result<ValueId, VerifyError>;
 
 /// The loss of each pair, Nodes × \[\], from its score p and the scores n of its negatives on Edges{rel, 0} × \[\]; the mean over
-/// the sides that are corrupted.
-pub fn link_loss(cx: &mut LowerCx, loss: LinkLoss, p: ValueId, negatives: &[ValueId]) -> Built {
+/// the sides that are corrupted. `weight` is that of the links, Nodes × \[\].
+pub fn link_loss(cx: &mut LowerCx, loss: &LinkLoss, weight: Option<ValueId>, scores: &Scores) -> Built {
+    let (p, negatives) = (scores.own, &scores.negatives);
     let mut sum: Option<ValueId> = None;
     for n in negatives {
-        let each = LinkCx { cx: &mut *cx, p, n: *n }.loss(loss)?;
+        let each = LinkCx { cx: &mut *cx, p, n: *n, weight }.loss(loss)?;
         sum = Some(match sum {
             Some(sum) => cx.builder.add(sum, each)?,
             None => each,
@@ -35,22 +38,26 @@ struct LinkCx<'c, 'a> {
     cx: &'c mut LowerCx<'a>,
     p: ValueId,
     n: ValueId,
+    weight: Option<ValueId>,
 }
 
 impl LinkCx<'_, '_> {
-    fn loss(&mut self, loss: LinkLoss) -> Built {
+    fn loss(&mut self, loss: &LinkLoss) -> Built {
         match loss {
-            LinkLoss::Bce { balanced } => self.bce(balanced),
-            LinkLoss::Adversarial { temperature } => self.adversarial(temperature as f32),
-            LinkLoss::Contrastive { temperature } => self.contrastive(temperature as f32),
+            LinkLoss::Bce { positive } => self.bce(*positive == Positive::Balanced),
+            LinkLoss::Adversarial { temperature } => self.adversarial(*temperature as f32),
+            LinkLoss::Contrastive { temperature } => self.contrastive(*temperature as f32),
             LinkLoss::Bpr => self.bpr(),
-            LinkLoss::Margin { margin } => self.margin(margin as f32),
+            LinkLoss::Margin { margin } => self.margin(*margin as f32),
         }
     }
 
-    /// (softplus(-p) + Σ softplus(n)) / (1 + K); balanced: (softplus(-p) + mean softplus(n)) / 2.
+    /// (w softplus(-p) + Σ softplus(n)) / (1 + K), w = 1 unless links have weights; balanced: (softplus(-p) + mean softplus(n)) / 2.
     fn bce(&mut self, balanced: bool) -> Built {
-        let positive = self.softplus_of_negated(self.p)?;
+        let mut positive = self.softplus_of_negated(self.p)?;
+        if let Some(weight) = self.weight {
+            positive = self.cx.builder.mul(positive, weight)?;
+        }
         let each = self.cx.builder.unary(UnaryOp::Softplus, self.n)?;
         if balanced {
             let negative = self.reduce(ReduceOp::Mean, each)?;

@@ -6,7 +6,7 @@
 
 use gsl_plan::build::{Builder, Built};
 use gsl_plan::graph::LabelKind;
-use gsl_plan::program::{BinaryOp, Op, Role, UnaryOp, ValueId};
+use gsl_plan::program::{BinaryOp, Domain, Op, Role, UnaryOp, ValueId};
 use gsl_plan::verify::VerifyError;
 
 use super::data::spread;
@@ -14,6 +14,7 @@ use super::head::Scores;
 use super::link::link_loss;
 use super::{Lowering, Wrong, fault};
 use crate::layers::LowerCx;
+use crate::sema::link::{LinkLoss, Positive};
 use crate::sema::{Loss, Predict, Target};
 
 /// Below this 1 − p counts as 0: the precision of 1 − p in f32.
@@ -53,7 +54,10 @@ impl<'a> Lowering<'a> {
         let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
         let each = match &predict.loss {
             _ if predict.reconstruct.is_some() => self.feature_error(cx, index, scores.own)?,
-            Loss::Link(loss) => link_loss(cx, *loss, scores.own, &scores.negatives)?,
+            Loss::Link(loss) => {
+                let weight = self.weight_of_links(cx, index, loss, seeds)?;
+                link_loss(cx, loss, weight, scores)?
+            }
             loss => {
                 let label = Op::Label { label: label_number(predict, index) };
                 let label = builder.push(label, &[], seeds, &shape)?;
@@ -72,6 +76,24 @@ impl<'a> Lowering<'a> {
         };
         let sum = builder.op(Op::SumRows, &[rows])?;
         builder.mul(sum, scale)
+    }
+
+    /// The feature of the edge that weighs each link, × \[\].
+    fn weight_of_links(
+        &self,
+        cx: &mut LowerCx<'a>,
+        index: usize,
+        loss: &LinkLoss,
+        pairs: Domain,
+    ) -> Result<Option<ValueId>, VerifyError> {
+        let LinkLoss::Bce { positive: Positive::Feature(name) } = loss else { return Ok(None) };
+        let relation = self.around.pairs[index].as_ref().and_then(|pairs| pairs.relations.first());
+        let features = relation.map_or(&[][..], |r| &self.facts.relations[*r as usize].features);
+        let found = features.iter().position(|f| f.name == *name && f.width == 1);
+        let feature =
+            found.ok_or_else(|| VerifyError::new(format!("`{name}` is not one number of each edge")))?;
+        let weight = cx.builder.push(Op::Feature { feature: feature as u32 }, &[], pairs, &[1])?;
+        cx.builder.reshape(weight, &[]).map(Some)
     }
 
     /// (y − mean) / std over the training rows.

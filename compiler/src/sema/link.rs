@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::body::{PredictBody, Sourced};
 use super::call::Args;
+use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::link_split;
@@ -31,11 +32,32 @@ pub struct Link {
     pub written: [bool; 2],
 }
 
+/// How a link weighs against its negatives.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Positive {
+    /// As one of them.
+    One,
+    /// As all of them together.
+    Balanced,
+    /// As many of them as a feature of the edge says.
+    Feature(String),
+}
+
+impl Positive {
+    fn show(&self) -> String {
+        match self {
+            Positive::One => "none".to_owned(),
+            Positive::Balanced => "balanced".to_owned(),
+            Positive::Feature(name) => format!("e.{name}"),
+        }
+    }
+}
+
 /// Losses of a positive score p against those of its negatives n.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum LinkLoss {
-    /// softplus(-p) and softplus(n), the mean over all; or positives and negatives with equal weight.
-    Bce { balanced: bool },
+    /// softplus(-p) and softplus(n).
+    Bce { positive: Positive },
     /// Negatives weighed by the softmax of their scores. Sun et al. 2019, eq. 5.
     Adversarial { temperature: f64 },
     /// -log(exp(p/t) / (exp(p/t) + Σ exp(n/t))). van den Oord et al. 2018.
@@ -54,9 +76,7 @@ const MOST: i64 = 1 << 20;
 impl LinkLoss {
     pub fn show(&self) -> String {
         match self {
-            LinkLoss::Bce { balanced } => {
-                format!("bce(positive: {})", if *balanced { "balanced" } else { "none" })
-            }
+            LinkLoss::Bce { positive } => format!("bce(positive: {})", positive.show()),
             LinkLoss::Adversarial { temperature } => {
                 format!("adversarial(temperature: {})", number_text(*temperature))
             }
@@ -320,8 +340,19 @@ impl ExperimentCx<'_, '_> {
         })
     }
 
-    pub fn link_loss(&mut self, setting: &Sourced<Setting>, lines: &mut Vec<Line>) -> Option<LinkLoss> {
+    pub fn link_loss(
+        &mut self,
+        setting: &Sourced<Setting>,
+        edges: &Edges,
+        lines: &mut Vec<Line>,
+    ) -> Option<LinkLoss> {
         let expr = self.single(setting)?.clone();
+        if let Some(feature) = weight_of_links(&expr) {
+            let loss =
+                LinkLoss::Bce { positive: Positive::Feature(self.link_weight(setting, feature, edges)?) };
+            lines.push(self.line(1, "loss", &loss.show(), setting));
+            return Some(loss);
+        }
         let (name, args) = self.function(setting, &expr, "loss of links", &LOSSES)?;
         let positive = |cx: &mut Self, name: &str| cx.within(setting, |cx| cx.positive(&args, name, &expr));
         let loss = match name.as_str() {
@@ -341,11 +372,26 @@ impl ExperimentCx<'_, '_> {
         let other = args.list.iter().find(|a| a.written && !(a.name == "positive" && balanced));
         if let Some(other) = other {
             let message = format!("`{}` is of labels of several classes", other.name);
-            let help = "links take `bce` or `bce(positive: balanced)`";
+            let help = "links take `bce`, `bce(positive: balanced)` or `bce(positive: e.FEATURE)`";
             self.within(setting, |cx| cx.cx.error_help(codes::ARGS_VALUE, message, expr.span, "", help));
             return None;
         }
-        Some(LinkLoss::Bce { balanced })
+        Some(LinkLoss::Bce { positive: if balanced { Positive::Balanced } else { Positive::One } })
+    }
+
+    /// The feature of the edge that weighs links.
+    fn link_weight(&mut self, setting: &Sourced<Setting>, feature: &Ident, edges: &Edges) -> Option<String> {
+        let known: Vec<&str> = edges.plan.features.iter().map(|f| f.name.as_str()).collect();
+        if known.contains(&feature.text.as_str()) {
+            return Some(feature.text.clone());
+        }
+        let message = format!("the edge has no feature `{feature}`");
+        let help = nearest_or_all(&feature.text, &known)
+            .unwrap_or_else(|| format!("declare it with the edge: `feature {feature} = COLUMN`"));
+        self.within(setting, |cx| {
+            cx.cx.error_help(codes::NAMES_FEATURE, message, feature.span, "not a feature", help);
+        });
+        None
     }
 
     /// The edge type that an edge path names; one that there is not is reported.
@@ -357,6 +403,19 @@ impl ExperimentCx<'_, '_> {
             self.cx.unknown(codes::NAMES_TYPE_REF, "relation", &show_edge(edge), edge.span, known);
         }
         found
+    }
+}
+
+/// `weight` of `bce(positive: e.weight)`.
+fn weight_of_links(loss: &Expr) -> Option<&Ident> {
+    let ("bce", [arg]) = loss.as_call()? else { return None };
+    match &arg.value.kind {
+        ExprKind::Field { base, name }
+            if arg.name.as_ref()?.text == "positive" && base.as_name() == Some("e") =>
+        {
+            Some(name)
+        }
+        _ => None,
     }
 }
 

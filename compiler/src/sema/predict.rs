@@ -121,8 +121,9 @@ impl ExperimentCx<'_, '_> {
         let (loss, link, metrics) = match target {
             Target::Link { edge } => {
                 let plan = &self.graph.plan.edges[edge];
-                let loss = get("loss").and_then(|s| self.link_loss(&s, &mut lines)).map(Loss::Link);
-                let link = self.link(body, &get, Edges { index: edge, plan }, &mut lines);
+                let edges = Edges { index: edge, plan };
+                let loss = get("loss").and_then(|s| self.link_loss(&s, &edges, &mut lines)).map(Loss::Link);
+                let link = self.link(body, &get, edges, &mut lines);
                 let (link, metrics) =
                     link.map_or((None, None), |(link, metrics)| (Some(link), Some(metrics)));
                 (loss, link, metrics)
