@@ -15,7 +15,10 @@ use support::{folder, gsl_files, read};
 
 /// Facts of a graph that was never built.
 fn facts(plan: &GraphPlan) -> GraphFacts {
-    let feature = |f: &Feature| FeatureFacts { name: f.name.clone(), width: 3, ..FeatureFacts::default() };
+    let feature = |f: &Feature| {
+        let width = if f.name == "again" { 1 } else { 3 };
+        FeatureFacts { name: f.name.clone(), width, ..FeatureFacts::default() }
+    };
     let label = |l: &Label| {
         let classes = match l.kind {
             LabelKind::Class if l.name == "essential" => vec!["false".to_owned(), "true".to_owned()],

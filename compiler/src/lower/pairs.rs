@@ -9,10 +9,10 @@ use super::rows::{Names, calls};
 use super::{Lowering, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows, lower_decoder};
-use crate::sema::link::{LINK, Link};
+use crate::sema::link::{LINK, Link, LinkLoss, Positive};
 use crate::sema::model::Model;
 use crate::sema::reconstruct::label_name;
-use crate::sema::{CheckedGraph, Experiment, Predict, Target};
+use crate::sema::{CheckedGraph, Experiment, Loss, Predict, Target};
 
 /// The pairs of each prediction; what they add to the types and relations of the graph goes behind `virtuals`.
 pub fn pairs(
@@ -47,6 +47,7 @@ impl Add<'_> {
         let label = relations.first().and_then(|r| label_at(self.facts, *r, &name));
         let Some(label) = label else { return Err(vec![super::data::no_facts(predict)]) };
         let fitted = predict.link.as_ref().map(|link| self.fitted(predict, link, [src, dst])).transpose()?;
+        self.weight_is_a_number(predict, &relations)?;
         let (ty, kind) = (self.ty(0), self.ty(relations.len()));
         let links = fitted.map(|(sides, negatives, protocol)| Links {
             ends: [self.relation(src, ty), self.relation(dst, ty)],
@@ -97,6 +98,26 @@ impl Add<'_> {
             protocol.against = Against::All;
         }
         Ok((link.sides.clone(), negatives, protocol))
+    }
+
+    fn weight_is_a_number(&self, predict: &Predict, relations: &[u32]) -> Result<(), Wrong> {
+        let Loss::Link(LinkLoss::Bce { positive: Positive::Feature(name) }) = &predict.loss else {
+            return Ok(());
+        };
+        let features = relations.iter().flat_map(|r| &self.facts.relations[*r as usize].features);
+        match features.into_iter().find(|f| f.name == *name && f.width != 1) {
+            None => Ok(()),
+            Some(wide) => {
+                let message =
+                    format!("`{name}` has {} numbers of each edge, and a weight is one", wide.width);
+                let help = "weigh links by a feature that is one number";
+                Err(vec![
+                    Diagnostic::new(codes::EXPERIMENT_DATA, message)
+                        .at(predict.span, "of this link")
+                        .help(help),
+                ])
+            }
+        }
     }
 
     fn ty(&mut self, rows: usize) -> u32 {

@@ -20,7 +20,11 @@ pub struct StepCost {
 
 /// One cost for each step of `schedule`.
 pub fn estimate_steps(schedule: &Schedule, costs: &Costs, facts: &GraphFacts) -> Vec<StepCost> {
-    schedule.steps.iter().map(|step| Estimate { schedule, costs, facts }.step(&step.kind)).collect()
+    schedule
+        .steps
+        .iter()
+        .map(|step| Estimate { schedule, costs, facts, heads: step.heads }.step(&step.kind))
+        .collect()
 }
 
 /// Bytes of all slots, each as large as the largest buffer that is put there.
@@ -37,6 +41,8 @@ struct Estimate<'a> {
     schedule: &'a Schedule,
     costs: &'a Costs,
     facts: &'a GraphFacts,
+    /// Of the step.
+    heads: Option<Heads>,
 }
 
 impl Estimate<'_> {
@@ -50,10 +56,10 @@ impl Estimate<'_> {
             Pad { out, .. } | Stack { out, .. } => self.move_rows(*out, 2.0),
             Linear { x, batch, k, n, out, accumulate, .. }
             | LinearT { g: x, batch, k: n, n: k, out, accumulate, .. } => {
-                self.product(self.rows(*out), *x, [*batch, *k, *n], *accumulate)
+                self.product(self.that_matter(self.rows(*out)), *x, [*batch, *k, *n], *accumulate)
             }
             Outer { x, batch, k, n, rows, .. } => {
-                self.product(self.costs.rows(*rows), *x, [*batch, *k, *n], false)
+                self.product(self.that_matter(self.costs.rows(*rows)), *x, [*batch, *k, *n], false)
             }
             Map { rows, kernel, outputs } => {
                 let outs = outputs.iter().map(|o| (o.out, o.accumulate));
@@ -80,6 +86,14 @@ impl Estimate<'_> {
 
     fn rows(&self, id: BufferId) -> f64 {
         self.costs.rows(self.schedule.buffers[id.index()].domain)
+    }
+
+    /// Of `rows` rows those that E edges are expected to enter, rows (1 − exp(−E / rows)), where they are less than half.
+    fn that_matter(&self, rows: f64) -> f64 {
+        let Some(Heads { rel, hop }) = self.heads else { return rows };
+        let edges = self.costs.rows(Domain::Edges { rel, hop });
+        let entered = rows * (1.0 - (-edges / rows.max(1.0)).exp());
+        if 2.0 * entered <= rows { entered } else { rows }
     }
 
     fn size(&self, id: BufferId) -> f64 {
