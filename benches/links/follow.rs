@@ -45,6 +45,10 @@ pub fn follow(command: &mut Command, log: &Path, marks: &Marks, span: Span) -> R
     let mut child = command.spawn().map_err(|e| format!("{}: {e}", command.get_program().display()))?;
     let found = watch(&mut child, marks, span);
     end(&mut child)?;
+    if let Ok(Some(pace)) = &found {
+        let program = command.get_program().display();
+        eprintln!("{program}: {:.1} s, {:.1} s of the processor", pace.seconds, pace.cpu);
+    }
     found?.ok_or_else(|| {
         let program = command.get_program().display();
         format!("{program} ended before batch {}; see {}", span.to, log.display()).into()

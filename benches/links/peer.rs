@@ -21,7 +21,8 @@ pub enum Program {
 pub fn run(arguments: &Peer) -> Result<()> {
     let common = &arguments.common;
     let data = common.data.canonicalize().map_err(|e| format!("{}: {e}", common.data.display()))?;
-    let peers = Peers { arguments, data, graph: common.work.join("links-graphstorm") };
+    let graph = std::path::absolute(&common.work)?.join("links-graphstorm");
+    let peers = Peers { arguments, data, graph };
     peers.build()?;
     for &threads in &common.threads {
         let mut paces: Vec<Vec<Pace>> = vec![Vec::new(); arguments.of.len()];
