@@ -11,7 +11,10 @@
 
 mod ceilings;
 mod peer;
+#[path = "../common/proc.rs"]
+mod proc;
 mod process;
+#[path = "../common/spread.rs"]
 mod spread;
 mod throughput;
 

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::proc::{busy_seconds, kilobytes, stat, tree};
 
 const LOOK: Duration = Duration::from_millis(5);
 /// Summing up what each process shares with others takes the kernel milliseconds for each GB.
 const LOOK_CLOSELY: Duration = Duration::from_millis(250);
-/// Of `/proc/PID/stat`; Linux shows all programs the same on x86 and ARM.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
@@ -64,8 +63,8 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost> {
 /// Waits until the process is a zombie, which still knows its processor seconds and those of its children.
 fn cpu_until_the_end(pid: u32) -> f64 {
     loop {
-        match Stat::of(pid) {
-            Some(stat) if stat.state == 'Z' => return stat.cpu,
+        match stat(pid) {
+            Some(('Z', cpu)) => return cpu,
             None => return 0.0,
             Some(_) => std::thread::sleep(LOOK),
         }
@@ -87,52 +86,4 @@ fn watch_memory(root: u32, ended: &AtomicBool) -> Memory {
         std::thread::sleep(LOOK);
     }
     peak
-}
-
-/// The process and all that descend from it.
-fn tree(root: u32) -> Vec<u32> {
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(&pid) = found.get(next) {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        }
-        next += 1;
-    }
-    found
-}
-
-fn kilobytes(pid: u32, file: &str, field: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-    let line = text.lines().find(|line| line.starts_with(field))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-struct Stat {
-    state: char,
-    /// Seconds of the process and of its children that have ended.
-    cpu: f64,
-}
-
-impl Stat {
-    fn of(pid: u32) -> Option<Self> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = |i: usize| fields.get(i)?.parse::<u64>().ok();
-        let sum = (11..15).map(ticks).sum::<Option<u64>>()?;
-        Some(Self { state: fields.first()?.chars().next()?, cpu: sum as f64 / TICKS_PER_SECOND })
-    }
-}
-
-/// Seconds that all cores have been at work since the machine started.
-fn busy_seconds() -> Result<f64> {
-    let text = std::fs::read_to_string("/proc/stat")?;
-    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
-    let ticks: Vec<u64> = fields.map(str::parse).collect::<std::result::Result<_, _>>()?;
-    const IDLE: [usize; 2] = [3, 4];
-    let busy =
-        ticks.iter().take(8).enumerate().filter(|(i, _)| !IDLE.contains(i)).map(|(_, t)| t).sum::<u64>();
-    Ok(busy as f64 / TICKS_PER_SECOND)
 }

@@ -3,13 +3,14 @@
 use super::score::{Known, Scoring};
 use super::{Edge, Edges};
 use crate::infer::InferError;
-use crate::sample::{HeadEdges, TileEdges};
+use crate::sample::HeadEdges;
 use crate::view::Csc;
 use gsl_plan::pairs::{Corrupted, Side};
+use rayon::prelude::*;
 
 /// Sources that meet destinations at a time, and how many of these.
-const SOURCES: u32 = 128;
-const DESTINATIONS: u32 = 1 << 14;
+const SOURCES: u32 = 512;
+const DESTINATIONS: u32 = 1 << 12;
 
 /// A link that is among the best of its source and relation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,16 +70,19 @@ impl Scoring {
     ) -> Result<(), InferError> {
         let mut tops = vec![Top { most, held: Vec::new() }; chunk.pairs.len()];
         for first in (0..nodes).step_by(DESTINATIONS as usize) {
-            let candidates = chunk.candidates(first..(first + DESTINATIONS).min(nodes));
-            let ends = candidates.indptr.clone();
-            let columns = candidates.tiles.as_ref().map(|tiles| tiles.column.clone()).unwrap_or_default();
-            self.run(known, &chunk.pairs, vec![candidates])?;
+            let block = first..(first + DESTINATIONS).min(nodes);
+            let width = block.len();
+            let all = HeadEdges::complete(chunk.destinations.rel, chunk.pairs.len() as u32, block);
+            self.run(known, &chunk.pairs, vec![all])?;
             let Some(scores) = self.negatives(false) else { continue };
-            for (at, top) in tops.iter_mut().enumerate() {
-                (ends[at] as usize..ends[at + 1] as usize).for_each(|i| {
-                    top.meet(first + columns[i], scores.data[i]);
-                });
-            }
+            let rows = scores.data.par_chunks(width.max(1));
+            tops.par_iter_mut().zip(&chunk.pairs).zip(rows).for_each(|((top, pair), scores)| {
+                for (dst, &score) in (first..).zip(scores) {
+                    if top.takes(score) && chunk.fits(pair, dst) {
+                        top.put(dst, score);
+                    }
+                }
+            });
         }
         for (pair, top) in chunk.pairs.iter().zip(tops) {
             let ranked = top.held.into_iter().zip(1..);
@@ -103,24 +107,9 @@ struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    fn candidates(&self, nodes: std::ops::Range<u32>) -> HeadEdges {
-        let mut candidates =
-            HeadEdges { rel: self.destinations.rel, indptr: vec![0], ..HeadEdges::default() };
-        let mut tiles = TileEdges {
-            rows: vec![0, self.pairs.len() as u32],
-            ends: vec![0, nodes.len() as u32],
-            columns: nodes.clone().collect(),
-            column: Vec::new(),
-        };
-        for pair in &self.pairs {
-            let known = self.edges.from(pair.src);
-            let fits =
-                |dst: &u32| !(self.is_one_type && *dst == pair.src) && known.binary_search(dst).is_err();
-            tiles.column.extend(nodes.clone().filter(fits).map(|dst| dst - nodes.start));
-            candidates.indptr.push(tiles.column.len() as u32);
-        }
-        candidates.tiles = Some(tiles);
-        candidates
+    /// Whether a destination may be among the best of a source.
+    fn fits(&self, pair: &Edge, dst: u32) -> bool {
+        !(self.is_one_type && dst == pair.src) && self.edges.from(pair.src).binary_search(&dst).is_err()
     }
 }
 
@@ -163,11 +152,13 @@ struct Top {
 }
 
 impl Top {
-    fn meet(&mut self, node: u32, score: f32) {
+    fn takes(&self, score: f32) -> bool {
         let is_full = self.held.len() == self.most;
-        if score.is_nan() || (is_full && self.held.last().is_some_and(|(least, _)| score <= *least)) {
-            return;
-        }
+        !(score.is_nan() || (is_full && self.held.last().is_some_and(|(least, _)| score <= *least)))
+    }
+
+    /// Takes a score for which [`Top::takes`] holds.
+    fn put(&mut self, node: u32, score: f32) {
         let at = self.held.partition_point(|(other, _)| *other >= score);
         self.held.insert(at, (score, node));
         self.held.truncate(self.most);
@@ -180,11 +171,17 @@ mod tests {
     use crate::view::Csc;
     use proptest::prelude::*;
 
+    fn meet(top: &mut Top, node: u32, score: f32) {
+        if top.takes(score) {
+            top.put(node, score);
+        }
+    }
+
     proptest! {
         #[test]
         fn the_best_are_those_of_a_sort(scores in prop::collection::vec(-3i8..3, 0..40), most in 1usize..12) {
             let mut top = Top { most, held: Vec::new() };
-            (0..).zip(&scores).for_each(|(node, score)| top.meet(node, f32::from(*score)));
+            (0..).zip(&scores).for_each(|(node, score)| meet(&mut top, node, f32::from(*score)));
             let mut all: Vec<(f32, u32)> = scores.iter().map(|s| f32::from(*s)).zip(0..).collect();
             all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             all.truncate(most);
@@ -195,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_never_best() {
         let mut top = Top { most: 2, held: Vec::new() };
-        [f32::NAN, 1.0, f32::NAN].into_iter().zip(0..).for_each(|(score, node)| top.meet(node, score));
+        [f32::NAN, 1.0, f32::NAN].into_iter().zip(0..).for_each(|(score, node)| meet(&mut top, node, score));
         assert_eq!(top.held, [(1.0, 1)]);
     }
 

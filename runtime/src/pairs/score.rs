@@ -10,7 +10,7 @@ use super::{Edge, Edges, HeadMaker};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
 use crate::infer::{InferError, Rows};
-use crate::sample::{Block, Head, HeadEdges, Sampler, TileEdges, sample_key};
+use crate::sample::{Block, Head, HeadEdges, Sampler, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
 use crate::view::{GraphView, Matrix};
@@ -26,9 +26,9 @@ const PURPOSE: u32 = u32::from_be_bytes(*b"eval");
 /// Pairs scored at a time.
 const PAIRS: usize = 4096;
 /// Pairs that are ranked at a time.
-const RANKED: usize = 128;
+const RANKED: usize = 512;
 /// Candidates that a chunk of ranked pairs meets at a time.
-const CANDIDATES: usize = 1 << 14;
+const CANDIDATES: usize = 1 << 12;
 
 /// One scorer made ready, and the memory that it runs in.
 pub struct Scoring {
@@ -198,24 +198,13 @@ impl Scoring {
         nodes: Range<u32>,
         found: &mut [Place],
     ) -> Result<(), InferError> {
-        let width = nodes.len() as u32;
-        let tiles = TileEdges {
-            rows: vec![0, pairs.len() as u32],
-            ends: vec![0, width],
-            columns: nodes.clone().collect(),
-            column: (0..pairs.len()).flat_map(|_| 0..width).collect(),
-        };
-        let edges = HeadEdges {
-            indptr: (0..=pairs.len() as u32).map(|row| row * width).collect(),
-            tiles: Some(tiles),
-            ..HeadEdges::empty(judged.corrupted.rel)
-        };
+        let edges = HeadEdges::complete(judged.corrupted.rel, pairs.len() as u32, nodes.clone());
         self.run(judged.known, pairs, vec![edges])?;
         let source = judged.corrupted.side == Side::Source;
         let own = self.executor.output(&Role::Scores(self.predict));
         let negatives = self.executor.output(&Role::Negatives { predict: self.predict, source });
         let (Some(own), Some(negatives)) = (own, negatives) else { return Ok(()) };
-        let rows = negatives.data.par_chunks(width.max(1) as usize);
+        let rows = negatives.data.par_chunks(nodes.len().max(1));
         found.par_iter_mut().zip(pairs).zip(own.data).zip(rows).for_each(|(((place, pair), own), rivals)| {
             place.meet(*own, rivals);
             judged.known_among(pair, &nodes).for_each(|node| {

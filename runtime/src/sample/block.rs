@@ -246,6 +246,10 @@ impl EdgeBlock {
     }
 
     fn reset(&mut self, rel: u32, ends: (u32, u32)) {
+        if self.rel != rel {
+            // Edges of a head are numbered from 0, and their numbers stay from batch to batch.
+            self.position.clear();
+        }
         self.rel = rel;
         (self.src_type, self.dst_type) = ends;
         self.sources = 0;

@@ -4,6 +4,7 @@
 
 use gsl_plan::plan::Virtuals;
 use rustc_hash::FxHashSet;
+use std::ops::Range;
 
 use super::EdgeBlock;
 use super::dedup::RowTable;
@@ -37,6 +38,22 @@ impl HeadEdges {
     pub fn empty(rel: u32) -> Self {
         HeadEdges { rel, indptr: vec![0], ..HeadEdges::default() }
     }
+
+    /// Edges from all of these nodes to each of so many rows: one tile.
+    pub fn complete(rel: u32, rows: u32, nodes: Range<u32>) -> Self {
+        let width = nodes.len() as u32;
+        let tile = TileEdges {
+            rows: vec![0, rows],
+            ends: vec![0, width],
+            columns: nodes.collect(),
+            column: Vec::new(),
+        };
+        HeadEdges {
+            indptr: (0..=rows).map(|row| row * width).collect(),
+            tiles: Some(tile),
+            ..HeadEdges::empty(rel)
+        }
+    }
 }
 
 /// Edges in tiles: see [`gsl_kernels::Tiles`].
@@ -45,8 +62,21 @@ pub struct TileEdges {
     pub rows: Vec<u32>,
     pub ends: Vec<u32>,
     pub columns: Vec<u32>,
-    /// The column of each edge.
+    /// The column of each edge, ascending within a row. Nothing where all columns lead to all rows of their tile.
     pub column: Vec<u32>,
+}
+
+impl TileEdges {
+    /// The node of each edge, from those of the columns.
+    fn sources(&self, src: &mut Vec<u32>) {
+        if !self.column.is_empty() {
+            return src.extend(self.column.iter().map(|&column| self.columns[column as usize]));
+        }
+        for (rows, ends) in self.rows.windows(2).zip(self.ends.windows(2)) {
+            let columns = &self.columns[ends[0] as usize..ends[1] as usize];
+            (rows[0]..rows[1]).for_each(|_| src.extend_from_slice(columns));
+        }
+    }
 }
 
 /// Edges by their ends: of each relation, destination and source in one word.
@@ -78,19 +108,21 @@ impl EdgeBlock {
     pub(super) fn put(&mut self, head: &Head, rows: usize) {
         self.indptr.clear();
         self.src.clear();
-        self.position.clear();
         self.tiles = None;
         let Some(edges) = head.edges.iter().find(|edges| edges.rel == self.rel) else {
+            self.position.clear();
             return self.indptr.resize(rows + 1, 0);
         };
         self.indptr.extend(&edges.indptr);
         self.src.extend(&edges.src);
         self.tiles.clone_from(&edges.tiles);
-        let count = self.tiles.as_ref().map_or(self.src.len(), |tiles| tiles.column.len());
-        match edges.by_source {
-            true => self.position.extend(edges.src.iter().map(|&node| u64::from(node))),
-            false => self.position.extend(0..count as u64),
+        if edges.by_source {
+            self.position.clear();
+            return self.position.extend(edges.src.iter().map(|&node| u64::from(node)));
         }
+        let count = edges.indptr.last().copied().unwrap_or_default() as usize;
+        self.position.truncate(count);
+        self.position.extend(self.position.len() as u64..count as u64);
     }
 
     /// Turns identifiers of sources into rows.
@@ -99,7 +131,7 @@ impl EdgeBlock {
             None => table.rows(&mut self.src, ids),
             Some(tiles) => {
                 table.rows(&mut tiles.columns, ids);
-                self.src.extend(tiles.column.iter().map(|&column| tiles.columns[column as usize]));
+                tiles.sources(&mut self.src);
             }
         }
     }

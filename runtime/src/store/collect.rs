@@ -8,6 +8,7 @@ use super::{Params, Place, StoreError};
 use crate::comm::Communicator;
 use gsl_kernels::{axpy, group_rows, norm, scale};
 use rayon::prelude::*;
+use std::mem::take;
 
 /// The gradient of all dense parameters in one vector: one all-reduce, one step.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +31,8 @@ struct Touched {
     width: usize,
     ids: Vec<u32>,
     rows: Vec<f32>,
+    /// Memory of rows that are summed no more, for the next ones.
+    spare: Vec<f32>,
 }
 
 /// What the batches of a step have given so far; after [`Collected::finish`] the gradient of the step.
@@ -110,9 +113,11 @@ impl Collected {
                 return Err(StoreError::Length { name: format!("gradient of {param}"), found, expected });
             }
         }
-        let before = RowGradient { ids: &table.ids, rows: &table.rows };
+        let (ids, rows) = (take(&mut table.ids), take(&mut table.rows));
+        let before = RowGradient { ids: &ids, rows: &rows };
         let all: Vec<RowGradient> = std::iter::once(before).chain(lists.iter().copied()).collect();
-        (table.ids, table.rows) = merge(&all, table.width);
+        table.merge(&all);
+        table.spare = rows;
         Ok(())
     }
 
@@ -125,7 +130,7 @@ impl Collected {
         comm.all_reduce_sum_f32(&mut self.sum.values)?;
         if comm.size() > 1 {
             for table in &mut self.tables {
-                (table.ids, table.rows) = exchange(table, comm)?;
+                table.exchange(comm)?;
             }
         }
         if self.batches > 1 {
@@ -149,7 +154,7 @@ impl Collected {
         self.batches = 0;
         for table in &mut self.tables {
             table.ids.clear();
-            table.rows.clear();
+            table.spare = take(&mut table.rows);
         }
     }
 
@@ -170,19 +175,33 @@ impl Collected {
     }
 }
 
-/// Distinct identifiers, ascending, and the sum of each one's rows in the order of the lists.
-fn merge(lists: &[RowGradient], width: usize) -> (Vec<u32>, Vec<f32>) {
-    let ids: Vec<u32> = lists.iter().flat_map(|list| list.ids).copied().collect();
-    let groups = group_rows(&ids);
-    let mut sums = vec![0.0; groups.unique.len() * width];
-    sums.par_chunks_mut(width.max(1)).enumerate().with_min_len(64).for_each(|(group, sum)| {
-        let positions = groups.indptr[group] as usize..groups.indptr[group + 1] as usize;
-        for &position in &groups.position[positions] {
-            let row = row_at(lists, position as usize, width);
-            sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-        }
-    });
-    (groups.unique, sums)
+impl Touched {
+    /// Becomes the distinct identifiers, ascending, and the sum of each one's rows in the order of the lists.
+    fn merge(&mut self, lists: &[RowGradient]) {
+        let width = self.width;
+        let ids: Vec<u32> = lists.iter().flat_map(|list| list.ids).copied().collect();
+        let groups = group_rows(&ids);
+        let mut sums = take(&mut self.spare);
+        sums.resize(groups.unique.len() * width, 0.0);
+        sums.par_chunks_mut(width.max(1)).enumerate().with_min_len(64).for_each(|(group, sum)| {
+            let positions = groups.indptr[group] as usize..groups.indptr[group + 1] as usize;
+            let mut rows = groups.position[positions].iter().map(|&at| row_at(lists, at as usize, width));
+            if let Some(first) = rows.next() {
+                sum.copy_from_slice(first);
+            }
+            rows.for_each(|row| sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x));
+        });
+        (self.ids, self.rows) = (groups.unique, sums);
+    }
+
+    /// Sums over ranks.
+    fn exchange(&mut self, comm: &dyn Communicator) -> Result<(), StoreError> {
+        let ids = comm.all_gather_u32(&self.ids)?;
+        let rows = comm.all_gather_f32(&self.rows)?;
+        let lists: Vec<_> = ids.iter().zip(&rows).map(|(ids, rows)| RowGradient { ids, rows }).collect();
+        self.merge(&lists);
+        Ok(())
+    }
 }
 
 fn row_at<'a>(lists: &[RowGradient<'a>], mut position: usize, width: usize) -> &'a [f32] {
@@ -193,11 +212,4 @@ fn row_at<'a>(lists: &[RowGradient<'a>], mut position: usize, width: usize) -> &
         position -= list.ids.len();
     }
     &[]
-}
-
-fn exchange(mine: &Touched, comm: &dyn Communicator) -> Result<(Vec<u32>, Vec<f32>), StoreError> {
-    let ids = comm.all_gather_u32(&mine.ids)?;
-    let rows = comm.all_gather_f32(&mine.rows)?;
-    let lists: Vec<_> = ids.iter().zip(&rows).map(|(ids, rows)| RowGradient { ids, rows }).collect();
-    Ok(merge(&lists, mine.width))
 }

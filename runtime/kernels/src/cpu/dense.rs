@@ -176,6 +176,35 @@ struct Matrix {
     col: usize,
 }
 
+/// `out[r, c] = y[r, :] · x[c, :]`, the rows of `x` being read through `columns`: runs of columns in parallel.
+pub(super) fn against_columns(
+    rows: usize,
+    width: usize,
+    x: Floats,
+    columns: &[u32],
+    y: &[f32],
+    out: &mut [f32],
+) {
+    let all = columns.len();
+    assert_eq!(y.len(), rows * width, "the rows are not {rows} x {width}");
+    assert_eq!(out.len(), rows * all, "the output is not {rows} x {all}");
+    if out.is_empty() {
+        return;
+    }
+    let shared = Shared::new(out);
+    columns.par_chunks(ROWS).enumerate().for_each(|(run, columns)| {
+        with_rows(x, width, Some(columns), 0, columns.len(), |x| {
+            let y_at = Matrix { at: 0, row: width, col: 1 };
+            let x_at = Matrix { at: 0, row: 1, col: width };
+            let out_at = Matrix { at: run * ROWS, row: all, col: 1 };
+            // SAFETY: each task has its own columns.
+            unsafe {
+                product_at([rows, columns.len(), width], (y, y_at), (x, x_at), false, (shared, out_at))
+            };
+        });
+    });
+}
+
 fn forward(shape: Shape, x: &[f32], w: &[f32], keep: bool, out: &mut [f32]) {
     let Shape { rows, batch, k, n } = shape;
     if n < DOTS && k >= DOTS {
@@ -235,27 +264,37 @@ fn is_small(m: usize, n: usize, k: usize) -> bool {
 }
 
 /// `c (+)= a b`, `a` being `m x k` and `b` `k x n`.
-fn product(
+fn product(shape: [usize; 3], a: (&[f32], Matrix), b: (&[f32], Matrix), keep: bool, c: (&mut [f32], Matrix)) {
+    // SAFETY: `c` is borrowed for this product alone.
+    unsafe { product_at(shape, a, b, keep, (Shared::new(c.0), c.1)) }
+}
+
+/// The same, `c` being a part of a matrix that several tasks write.
+///
+/// # Safety
+/// No other task reads or writes the elements of `c`, and the matrix outlives the product.
+unsafe fn product_at(
     [m, n, k]: [usize; 3],
     a: (&[f32], Matrix),
     b: (&[f32], Matrix),
     keep: bool,
-    c: (&mut [f32], Matrix),
+    c: (Shared<f32>, Matrix),
 ) {
     if m == 0 || n == 0 {
         return;
     }
-    let fits = |len: usize, at: Matrix, rows: usize, cols: usize| {
-        rows == 0 || cols == 0 || at.at + (rows - 1) * at.row + (cols - 1) * at.col < len
-    };
-    assert!(fits(a.0.len(), a.1, m, k) && fits(b.0.len(), b.1, k, n) && fits(c.0.len(), c.1, m, n));
+    let end = |at: Matrix, rows: usize, cols: usize| at.at + (rows - 1) * at.row + (cols - 1) * at.col;
+    assert!(k == 0 || (end(a.1, m, k) < a.0.len() && end(b.1, k, n) < b.0.len()));
+    // The last element lies within the matrix, and so do all others.
+    c.0.slot(end(c.1, m, n));
+    let out = c.0.slot(c.1.at);
     if is_small(m, n, k) && b.1.col == 1 {
         let strided = |(x, at): (&[f32], Matrix)| Strided {
             at: x.as_ptr().wrapping_add(at.at),
             row: at.row,
             col: at.col,
         };
-        let out = small::Result { at: c.0.as_mut_ptr().wrapping_add(c.1.at), row: c.1.row };
+        let out = small::Result { at: out, row: c.1.row };
         // SAFETY: all three matrices lie within their slices.
         return unsafe { small::product([m, n, k], strided(a), strided(b), keep, out) };
     }
@@ -265,7 +304,7 @@ fn product(
             m,
             n,
             k,
-            c.0.as_mut_ptr().add(c.1.at),
+            out,
             c.1.col as isize,
             c.1.row as isize,
             keep,

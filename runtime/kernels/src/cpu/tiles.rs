@@ -4,10 +4,14 @@
 //! rows. `e = x[src] · y[dst]` over all edges of a tile reads each column once, not once per edge: K·d + G·d numbers for G·K
 //! products of d, where a traversal reads G·K·d.
 
-use super::dense::{Shape, Start, linear, linear_t, outer};
+use super::dense::{Shape, Start, against_columns, linear, linear_t, outer};
 use super::rows::gather_rows;
 use crate::floats::Floats;
 use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Tiles with more weights than this are cut by columns, so that several threads share one.
+const LARGE: usize = 1 << 16;
 
 /// Edges in tiles.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +24,8 @@ pub struct Tiles<'a> {
     pub columns: &'a [u32],
     /// Edges `indptr[v] .. indptr[v + 1]` lead to row v.
     pub indptr: &'a [u32],
-    /// The column of each edge, counted from the first of all tiles.
+    /// The column of each edge, counted from the first of all tiles; ascending within a row. Nothing where each tile has all
+    /// edges from its columns to its rows.
     pub column: &'a [u32],
 }
 
@@ -65,16 +70,24 @@ impl Tile<'_> {
         &y[self.first_row * width..(self.first_row + self.rows) * width]
     }
 
+    /// Where the rows of the columns lie in the data of `x`.
+    fn places(&self, x: Rows) -> Cow<'_, [u32]> {
+        match x.index {
+            None => Cow::Borrowed(self.columns),
+            Some(index) => self.columns.iter().map(|&row| index[row as usize]).collect(),
+        }
+    }
+
     fn gather(&self, x: Rows, width: usize) -> Vec<f32> {
         let mut rows = vec![0.0; self.columns.len() * width];
-        match x.index {
-            None => gather_rows(x.data, width, self.columns, &mut rows),
-            Some(index) => {
-                let through: Vec<u32> = self.columns.iter().map(|&row| index[row as usize]).collect();
-                gather_rows(x.data, width, &through, &mut rows);
-            }
-        }
+        gather_rows(x.data, width, &self.places(x), &mut rows);
         rows
+    }
+
+    /// Whether it has all edges from its columns to its rows, whose order is then that of the dense tile.
+    fn is_complete(&self) -> bool {
+        let ends = [self.first_row, self.first_row + self.rows].map(|row| self.all.indptr[row] as usize);
+        ends[1] - ends[0] == self.rows * self.columns.len()
     }
 
     /// Calls `each` with the place in the dense tile and the number of every edge of the tile, counted from its first.
@@ -90,11 +103,24 @@ impl Tile<'_> {
     }
 
     /// The gradients of the tile's edges as a dense matrix, zeros where there is no edge.
-    fn dense(&self, g: &[f32]) -> Vec<f32> {
-        let mut dense = vec![0.0; self.rows * self.columns.len()];
+    fn dense<'g>(&self, g: &'g [f32]) -> Cow<'g, [f32]> {
         let first = self.all.indptr[self.first_row] as usize;
+        let size = self.rows * self.columns.len();
+        if self.is_complete() {
+            return Cow::Borrowed(&g[first..first + size]);
+        }
+        let mut dense = vec![0.0; size];
         self.each_edge(|at, edge| dense[at] += g[first + edge]);
-        dense
+        Cow::Owned(dense)
+    }
+
+    /// Scores of all rows with all columns.
+    fn scores(&self, x: Rows, y: &[f32], width: usize, out: &mut [f32]) {
+        let own = self.own(y, width);
+        match self.columns.len() * width > LARGE {
+            true => against_columns(self.rows, width, x.data, &self.places(x), own, out),
+            false => linear_t(self.shape(width), own, &self.gather(x, width), false, out),
+        }
     }
 }
 
@@ -113,9 +139,11 @@ pub fn tile_dot(tiles: Tiles, x: Rows, y: &[f32], width: usize, out: &mut [f32])
             if out.is_empty() {
                 return;
             }
-            let columns = tile.gather(x, width);
+            if tile.is_complete() {
+                return tile.scores(x, y, width, out);
+            }
             let mut scores = vec![0.0; tile.rows * tile.columns.len()];
-            linear_t(tile.shape(width), tile.own(y, width), &columns, false, &mut scores);
+            tile.scores(x, y, width, &mut scores);
             tile.each_edge(|at, edge| out[edge] = scores[at]);
         },
     );
@@ -215,5 +243,37 @@ mod tests {
         near(&e, &dots);
         near(&to_rows, &by_row);
         near(&to_columns, &by_column);
+    }
+
+    #[test]
+    fn complete_tiles_need_no_list_of_columns() {
+        const ROWS: usize = 3;
+        const WIDE: usize = 40;
+        for many in [4, 2500] {
+            let index: Vec<u32> = (0..many).map(|u| (u * 7) % many).collect();
+            let columns: Vec<u32> = (0..many).rev().collect();
+            let named: Vec<u32> = (0..ROWS).flat_map(|_| 0..many).collect();
+            let indptr: Vec<u32> = (0..=ROWS as u32).map(|row| row * many).collect();
+            let tiles = |column| Tiles {
+                rows: &[0, 3],
+                ends: &[0, many],
+                columns: &columns,
+                indptr: &indptr,
+                column,
+            };
+            let (x, y) = (numbers(many as usize * WIDE, 1), numbers(ROWS * WIDE, 2));
+            let rows = Rows { data: Floats::F32(&x), index: Some(&index) };
+            let mut found = [vec![0.0; ROWS * many as usize], vec![0.0; ROWS * many as usize]];
+            tile_dot(tiles(&[]), rows, &y, WIDE, &mut found[0]);
+            tile_dot(tiles(&named), rows, &y, WIDE, &mut found[1]);
+            assert_eq!(found[0], found[1]);
+            let dot = |v: usize, u: u32| -> f32 {
+                let place = index[columns[u as usize] as usize] as usize;
+                (0..WIDE).map(|i| x[place * WIDE + i] * y[v * WIDE + i]).sum()
+            };
+            let expected: Vec<f32> =
+                (0..ROWS).flat_map(|v| (0..many).map(move |u| (v, u))).map(|(v, u)| dot(v, u)).collect();
+            near(&found[0], &expected);
+        }
     }
 }
