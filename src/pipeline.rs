@@ -55,7 +55,7 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         Goal::Infer => TrainedOn::find(&source, args)?,
         Goal::Run | Goal::Train => None,
     };
-    let checked = check_like(&source, &args.file, trained.as_ref().and_then(TrainedOn::declared), color)?;
+    let checked = check_like(&source, &args.file, trained.as_ref().map(TrainedOn::declared), color)?;
     let experiment = choose(&checked, &args.file)?;
     let place = Place::new(&source, experiment, args, goal)?;
     let declared = experiment.graph_plan(checked.graph_of(experiment));
@@ -65,7 +65,7 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
     {
         return job.on_new_tables(&place, trained, &plan);
     }
-    let declared = trained.as_ref().and_then(TrainedOn::declared).unwrap_or(&declared);
+    let declared = trained.as_ref().map(TrainedOn::declared).unwrap_or(&declared);
     let events = place.events(args, goal)?;
     let ended = (|| {
         let graph = build(declared, &source, &args.file, &events)?;
@@ -115,7 +115,7 @@ impl Pass<'_> {
         trained: &TrainedOn,
         tables: &GraphPlan,
     ) -> Result<Outcome, Failure> {
-        let Some(old) = trained.graph() else { return Err(trained.gone()) };
+        let old = trained.graph()?;
         let (args, source) = (self.args, self.source);
         let place = run.within(NEW_TABLES)?;
         let events = place.events(args, Goal::Run)?;

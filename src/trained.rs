@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// Which graph a run was trained on, as its folder says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
-    graph: String,
     content_key: String,
+    declared: GraphPlan,
 }
 
 const FILE: &str = "graph.json";
@@ -28,7 +28,8 @@ pub fn cache(source: &SourceText, args: &FileArgs) -> PathBuf {
 /// Notes in a run's folder what it is trained on.
 pub fn keep(out: &Path, graph: &Graph) -> Result<(), Failure> {
     let path = out.join(FILE);
-    let record = Record { graph: graph.plan().name.clone(), content_key: graph.meta().content_key.clone() };
+    let meta = graph.meta();
+    let record = Record { content_key: meta.content_key.clone(), declared: meta.plan.clone() };
     let text = serde_json::to_vec_pretty(&record).map_err(Failure::new)?;
     write_atomically(&path, &text).map_err(|e| cannot_write(&path, &e))
 }
@@ -61,44 +62,42 @@ impl TrainedOn {
         let record: Record = serde_json::from_slice(&text).map_err(|e| {
             Failure::new(format!("`{}` is damaged: {e}", path.display())).help("train again: gsc train FILE")
         })?;
-        let path = graph_path(&record.graph, &cache(source, &args.file), &record.content_key);
+        let path = graph_path(&record.declared.name, &cache(source, &args.file), &record.content_key);
         let graph = Graph::open(&path).ok().filter(|graph| graph.meta().content_key == record.content_key);
         Ok(Some(TrainedOn { record, path, graph }))
     }
 
-    /// The declaration of the graph, if it is there.
-    pub fn declared(&self) -> Option<&GraphPlan> {
-        self.graph.as_ref().map(Graph::plan)
+    /// The declaration of the graph.
+    pub fn declared(&self) -> &GraphPlan {
+        &self.record.declared
     }
 
-    /// The graph, if it is there.
-    pub fn graph(&self) -> Option<&Graph> {
-        self.graph.as_ref()
+    /// The graph itself.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn graph(&self) -> Result<&Graph, Failure> {
+        self.graph.as_ref().ok_or_else(|| self.gone())
     }
 
     /// Whether what the file declares now has the tables of the training.
     ///
     /// # Errors
-    /// If the file declares another graph; or the tables are others, and the graph of the training is gone.
+    /// If the file declares another graph.
     pub fn tables(&self, declared: &GraphPlan, base: &Path) -> Result<Tables, Failure> {
-        let has_key =
-            |plan: &GraphPlan| content_key(plan, base).is_ok_and(|key| key == self.record.content_key);
-        let Some(graph) = &self.graph else {
-            return if has_key(declared) { Ok(Tables::Same) } else { Err(self.gone()) };
-        };
-        let plan = graph.plan().with_tables_of(declared).map_err(|differs| {
-            let name = &self.record.graph;
-            let message = format!("the run was trained on another graph `{name}`: {differs} was otherwise");
+        let old = self.declared();
+        let plan = old.with_tables_of(declared).map_err(|differs| {
+            let message =
+                format!("the run was trained on another graph `{}`: {differs} was otherwise", old.name);
             Failure::new(message)
                 .help("only the tables may change after a training: undo the rest, or train again")
         })?;
-        match plan == *graph.plan() && has_key(&plan) {
-            true => Ok(Tables::Same),
-            false => Ok(Tables::New(Box::new(plan.without_splits_of_nodes()))),
-        }
+        let is_same =
+            plan == *old && content_key(&plan, base).is_ok_and(|key| key == self.record.content_key);
+        Ok(if is_same { Tables::Same } else { Tables::New(Box::new(plan.without_splits_of_nodes())) })
     }
 
-    pub fn gone(&self) -> Failure {
+    fn gone(&self) -> Failure {
         let message = format!(
             "these are not the tables of the training, and the graph that was built of those is not at `{}`",
             self.path.display()

@@ -124,7 +124,6 @@ fn alike(old: Option<&Split>, new: Option<&Split>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::graph::*;
 
     fn plan(path: &str, kind: ColumnKind) -> GraphPlan {
