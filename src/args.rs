@@ -33,7 +33,7 @@ pub enum Command {
     Build(GraphArgs),
     /// Like `run`, but writes no predictions or embeddings.
     Train(RunArgs),
-    /// Load the best checkpoint of a finished run and write what the file asks for.
+    /// Load the best checkpoint of a finished run and write what the file asks for, of its tables or of new ones.
     Infer(RunArgs),
     /// Run the trials of a sweep, and keep the best one as a run. Trials that have been run are not run again.
     Sweep(SweepArgs),

@@ -11,6 +11,7 @@ mod pipeline;
 mod source;
 mod start;
 mod sweep;
+mod trained;
 mod world;
 
 use clap::Parser;

@@ -3,15 +3,17 @@
 use crate::args::{FileArgs, GraphArgs, RunArgs};
 use crate::source::{Failure, SourceText};
 use crate::start;
+use crate::trained::{self, Tables, TrainedOn};
 use crate::world::FileWorld;
 use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::{GraphPlan, Part};
 use gsl_plan::plan::{Plan, Predict};
 use gsl_runtime::comm::Solo;
-use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
+use gsl_runtime::construct::{Scratch, construct_like_or_reuse, construct_or_reuse, default_memory};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
+use gsl_runtime::infer::moved::{moved, moved_params};
 use gsl_runtime::infer::{Computed, Inference, Wanted};
 use gsl_runtime::members::Members;
 use gsl_runtime::metrics::{Judged, RelationScore, Times, intervals};
@@ -50,15 +52,26 @@ pub fn run(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> 
 /// The same with the threads that there are.
 pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Failure> {
     let source = SourceText::read(&args.file.file)?;
-    let checked = check(&source, &args.file, color)?;
+    let trained = match goal {
+        Goal::Infer => TrainedOn::find(&source, args)?,
+        Goal::Run | Goal::Train => None,
+    };
+    let checked = check_like(&source, &args.file, trained.as_ref().map(TrainedOn::declared), color)?;
     let experiment = choose(&checked, &args.file)?;
     let place = Place::new(&source, experiment, args, goal)?;
+    let declared = experiment.graph_plan(checked.graph_of(experiment));
+    let job = Pass { args, goal, color, source: &source, checked: &checked, experiment };
+    if let Some(trained) = &trained
+        && let Tables::New(plan) = trained.tables(&declared, &source.folder())?
+    {
+        return job.on_new_tables(&place, trained, &plan);
+    }
+    let declared = trained.as_ref().map(TrainedOn::declared).unwrap_or(&declared);
     let events = place.events(args, goal)?;
     let ended = (|| {
-        let graph =
-            build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &args.file, &events)?;
+        let graph = build(declared, &source, &args.file, &events)?;
         tell_graph(&graph, &events);
-        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan = job.plan(&graph)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
@@ -68,30 +81,94 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         let params = match goal {
             Goal::Infer => trained_before(&plan, &hash, args, &place)?,
             _ => {
-                let job = (&plan, hash.as_str(), graphs);
-                fit(job, args, &events, &place, (start.as_ref(), None))?.params
+                trained::keep(&place.out, &graph)?;
+                fit((&plan, hash.as_str(), graphs), args, &events, &place, (start.as_ref(), None))?.params
             }
         };
-        let (mut inference, computed) = infer(&plan, graphs, &params, &events)?;
-        let tested = test(&plan, graphs, &mut inference, &params, &computed, &events)?;
-        let written = match goal {
-            Goal::Train => Vec::new(),
-            _ => write(
-                Results {
-                    plan: &plan,
-                    graph: &graph,
-                    params: &params,
-                    computed: &computed,
-                    inference: &mut inference,
-                    base: &source.folder(),
-                },
-                &events,
-            )?,
-        };
-        Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
+        job.conclude(&plan, graphs, &params, &place, &events)
     })();
     place.close(&events, ended)
 }
+
+/// One pass over a file: what is run of it.
+struct Pass<'a> {
+    args: &'a RunArgs,
+    goal: Goal,
+    color: bool,
+    source: &'a SourceText,
+    checked: &'a Checked,
+    experiment: &'a Experiment,
+}
+
+impl Pass<'_> {
+    /// The plan on a graph that was built of the same declaration.
+    fn plan(&self, graph: &Graph) -> Result<Plan, Failure> {
+        let (args, source) = (self.args, self.source);
+        let made = plan(self.checked, self.experiment, graph, args.seed, source, self.color)?;
+        Ok(Plan { graph: graph.plan().clone(), ..made })
+    }
+
+    /// Inference of a trained model on tables that it was not trained on, which are declared by `tables`. What it says and leaves goes
+    /// into a folder of its own within the run's.
+    fn on_new_tables(
+        &self,
+        run: &Place,
+        trained: &TrainedOn,
+        tables: &GraphPlan,
+    ) -> Result<Outcome, Failure> {
+        let old = trained.graph()?;
+        let (args, source) = (self.args, self.source);
+        let place = run.within(NEW_TABLES)?;
+        let events = place.events(args, Goal::Run)?;
+        let ended = (|| {
+            let graph = build_like(tables, Some(old), source, &args.file, &events)?;
+            graph
+                .report()
+                .warnings
+                .iter()
+                .cloned()
+                .for_each(|message| events.send(Event::Warning { message }));
+            tell_graph(&graph, &events);
+            let mut before = self.plan(old)?;
+            start::params(&mut before, source, &args.from)?;
+            let hash = plan_hash(&before, old);
+            let params = trained_before(&before, &hash, args, run)?;
+            let plan = moved(&before, &graph);
+            let (params, unseen) =
+                moved_params(&plan, &params, old, &graph).map_err(|e| Failure::new(&e).help(e.help()))?;
+            unseen.iter().for_each(|unseen| events.send(Event::Warning { message: unseen.message() }));
+            place.keep_plan(&plan)?;
+            announce(&events, &plan, &hash, source, args, &place);
+            let messages = Messages::new(&graph, &plan);
+            let graphs = Graphs { whole: &graph, messages: &messages };
+            self.conclude(&plan, graphs, &params, &place, &events)
+        })();
+        place.close(&events, ended)
+    }
+
+    /// Tests the parameters, and writes what the file asks for.
+    fn conclude(
+        &self,
+        plan: &Plan,
+        graphs: Graphs,
+        params: &Params,
+        place: &Place,
+        events: &Events,
+    ) -> Result<Outcome, Failure> {
+        let (mut inference, computed) = infer(plan, graphs, params, events)?;
+        let tested = test(plan, graphs, &mut inference, params, &computed, events)?;
+        let (graph, base) = (graphs.whole, &self.source.folder());
+        let results = Results { plan, graph, params, computed: &computed, inference: &mut inference, base };
+        let written = match self.goal {
+            Goal::Train => Vec::new(),
+            Goal::Run | Goal::Infer => write(results, events)?,
+        };
+        Ok(Outcome { experiment: plan.experiment.clone(), tested, written, out: place.out.clone() })
+    }
+}
+
+/// The folder within that of a run for what is inferred of other tables than those of its training.
+const NEW_TABLES: &str = "new-tables";
 
 /// The graph as it is built, and the part of it that messages take.
 #[derive(Clone, Copy)]
@@ -146,6 +223,7 @@ impl Prepared {
         let events = self.place.events(args, Goal::Train)?;
         tell_graph(&self.graph, &events);
         self.place.keep_plan(&self.plan)?;
+        trained::keep(&self.place.out, &self.graph)?;
         announce(&events, &self.plan, &self.hash, &self.source, args, &self.place);
         let messages = Messages::new(&self.graph, &self.plan);
         let graphs = Graphs { whole: &self.graph, messages: &messages };
@@ -160,7 +238,17 @@ impl Prepared {
 
 /// Every mistake of the file at once.
 pub fn check(source: &SourceText, args: &FileArgs, color: bool) -> Result<Checked, Failure> {
-    let world = FileWorld::new(&source.folder());
+    check_like(source, args, None, color)
+}
+
+/// The same of a file whose tables are those of a graph that a model was `trained` on, or new ones for that model.
+fn check_like(
+    source: &SourceText,
+    args: &FileArgs,
+    trained: Option<&GraphPlan>,
+    color: bool,
+) -> Result<Checked, Failure> {
+    let world = FileWorld::like(&source.folder(), trained);
     let overrides = overrides(&args.set)?;
     let (checked, diagnostics) = gsl_compiler::check(&source.text, &source.name(), &world, &overrides);
     source.report(&diagnostics, color)?;
@@ -248,9 +336,20 @@ pub fn build(
     args: &FileArgs,
     events: &Events,
 ) -> Result<Graph, Failure> {
+    build_like(declared, None, source, args, events)
+}
+
+/// The same; `trained`: of new tables, with what this graph has learned.
+fn build_like(
+    declared: &GraphPlan,
+    trained: Option<&Graph>,
+    source: &SourceText,
+    args: &FileArgs,
+    events: &Events,
+) -> Result<Graph, Failure> {
     let started = Instant::now();
     events.send(Event::StageStarted { stage: "build".into(), total: None, unit: String::new() });
-    let cache = args.cache.clone().unwrap_or_else(|| source.folder().join(".gsl"));
+    let cache = trained::cache(source, args);
     let scratch = Scratch {
         folder: args.building.scratch.clone().unwrap_or_else(|| cache.join("scratch")),
         memory: args.building.memory.unwrap_or_else(default_memory),
@@ -259,8 +358,12 @@ pub fn build(
         let detail = what.to_string();
         events.send(Event::StageProgress { stage: "build".into(), done, detail });
     };
-    let (graph, report, reused) = construct_or_reuse(declared, &source.folder(), &cache, &scratch, &mut told)
-        .map_err(|e| failure_of(&e, e.help()))?;
+    let base = source.folder();
+    let built = match trained {
+        Some(trained) => construct_like_or_reuse(declared, &base, &cache, trained, &scratch, &mut told),
+        None => construct_or_reuse(declared, &base, &cache, &scratch, &mut told),
+    };
+    let (graph, report, reused) = built.map_err(|e| failure_of(&e, e.help()))?;
     events.send(Event::StageFinished {
         stage: "build".into(),
         seconds: started.elapsed().as_secs_f64(),
@@ -503,6 +606,13 @@ impl Place {
         }
         std::fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
         Ok(Place { out, started: Instant::now() })
+    }
+
+    /// A folder within this one.
+    fn within(&self, name: &str) -> Result<Self, Failure> {
+        let out = self.out.join(name);
+        std::fs::create_dir_all(&out).map_err(|e| cannot_write(&out, &e))?;
+        Ok(Place { out, started: self.started })
     }
 
     fn checkpoints(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
 
 use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, TextModel, World, WorldError};
-use gsl_plan::graph::Source;
+use gsl_plan::graph::{GraphPlan, Source};
 use gsl_runtime::text::{Refusal, look};
 use gsl_tables::{ColumnInfo, Problem, TableError};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,17 @@ use std::path::{Path, PathBuf};
 /// Answers from files, relative to one folder.
 pub struct FileWorld {
     base: PathBuf,
+    trained: Option<GraphPlan>,
 }
 
 impl FileWorld {
     pub fn new(base: &Path) -> Self {
-        FileWorld { base: base.to_path_buf() }
+        FileWorld::like(base, None)
+    }
+
+    /// With the tables of a model that was trained on the graph `trained`, or with new ones for it.
+    pub fn like(base: &Path, trained: Option<&GraphPlan>) -> Self {
+        FileWorld { base: base.to_path_buf(), trained: trained.cloned() }
     }
 }
 
@@ -49,6 +55,10 @@ impl World for FileWorld {
             positions: about.positions,
             pooler: about.pooler,
         }))
+    }
+
+    fn trained(&self) -> Option<&GraphPlan> {
+        self.trained.as_ref()
     }
 
     fn read_module(&self, path: &str) -> Result<String, WorldError> {

@@ -65,6 +65,28 @@ experiment complete on facts {
 }
 "#;
 
+const MANY: &str = r#"
+graph films {
+    node user  from "users.csv"  { key id }
+    node movie from "movies.csv" { key id }
+    edge user -rates-> movie from "rates.csv" (who, what) {
+        label liked : class = liked
+        split liked = random(train: 10%, valid: 10%, test: 10%)
+    }
+}
+
+experiment likes on films {
+    encode user  = embedding(4)
+    encode movie = embedding(4)
+    gnn = none
+    predict (user -rates-> movie).liked
+    epochs = 1
+    write predictions of (user -rates-> movie).liked to "out" as csv
+    write predictions of (user -rates-> movie).liked to "out" as npy
+    write scores of (user -rates-> movie) from "pairs.csv" (a, b) to "out" as csv
+}
+"#;
+
 #[test]
 fn edges_have_predictions_by_the_keys_of_both_ends() {
     let folder = films(LABELS);
@@ -91,6 +113,33 @@ fn edges_have_predictions_by_the_keys_of_both_ends() {
     assert!(parquet.is_file());
     assert!(folder.at("likes/user-rates-movie.liked.npy").is_file());
     assert!(folder.at("likes/user-rates-movie.liked.ids.csv").is_file());
+}
+
+/// More edges than are predicted and written at once.
+#[test]
+fn many_edges_are_written_in_batches() {
+    let folder = Folder::new();
+    let (users, movies) = (170, 120);
+    let numbers = |count: usize| (0..count).fold(String::from("id\n"), |text, id| text + &format!("{id}\n"));
+    let (mut rates, mut pairs) = (String::from("who,what,liked\n"), String::from("a,b\n"));
+    for (user, movie) in (0..users).flat_map(|user| (0..movies).map(move |movie| (user, movie))) {
+        let _ = writeln!(rates, "{user},{movie},{}", (user * 3 + movie) % 2);
+        let _ = writeln!(pairs, "{user},{movie}");
+    }
+    folder.write("users.csv", numbers(users)).write("movies.csv", numbers(movies));
+    folder.write("rates.csv", rates).write("pairs.csv", pairs).write("many.gsl", MANY);
+    folder.gsc(&["run", "many.gsl"]).ok();
+    let edges = table(&folder.read("out/user-rates-movie.liked.csv"));
+    assert_eq!(edges.len() - 1, users * movies);
+    let ends = |row: &[String]| [1, 0].map(|at: usize| row[at].parse::<usize>().expect("a key"));
+    assert!(edges[1..].is_sorted_by_key(|row| ends(row)), "by destination and source");
+    let given = table(&folder.read("out/user-rates-movie.scores.csv"));
+    let all: BTreeMap<_, _> = given[1..].iter().map(|row| (ends(row), &row[2..])).collect();
+    assert!(edges[1..].iter().all(|row| all[&ends(row)] == &row[4..]));
+    let matrix = std::fs::metadata(folder.at("out/user-rates-movie.liked.npy")).expect("a matrix").len();
+    assert_eq!(matrix as usize, 128 + users * movies * 2 * 4);
+    let ids = folder.read("out/user-rates-movie.liked.ids.csv");
+    assert_eq!(ids.lines().count() - 1, users * movies);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use gsl_plan::graph::Source;
+use gsl_plan::graph::{GraphPlan, Source};
 use serde::Serialize;
 
 /// What the compiler may ask of the world. Paths are as written, relative to the folder of the `.gsl` file.
@@ -18,6 +18,11 @@ pub trait World {
     /// The folder of a language model. `None`: it has a tokenizer and no encoder.
     fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
         Err(WorldError::NotFound { path: folder.to_owned(), help: None })
+    }
+    /// The declaration of the graph that a model was trained on, where the tables are new ones for that model. They may lack labels and
+    /// what splits them, and where kinds of columns are guessed they are of the kinds that the old ones had.
+    fn trained(&self) -> Option<&GraphPlan> {
+        None
     }
 }
 

@@ -517,7 +517,7 @@ fn new_tables_get_the_statistics_of_the_old() {
     write_rows(new.path(), "kept_by.csv", "package,maintainer", &["nano,1"]);
     let (graph, _) = build(&plan(), old.path()).unwrap();
     let file = new.path().join("graph.h5");
-    construct_like(&plan(), new.path(), &file, graph.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan(), new.path(), &file, &graph, &scratch(), &mut |_, _, _| {}).unwrap();
     let like = Graph::open(&file).unwrap();
     assert_eq!(like.node_feature(0, 0).row(0), graph.node_feature(0, 0).row(1), "bash is as large as it was");
     assert_eq!(
@@ -624,7 +624,7 @@ fn every_transform_is_reapplied_exactly() {
         [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 5, 4, 1, 1, 10, 9, 5, 4, 6, 7, 3, 2, 3, 3, 3, 1, 4, 2, 1, 1];
     assert_eq!(widths, expected);
     let again = folder.path().join("again.h5");
-    construct_like(&plan, folder.path(), &again, graph.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan, folder.path(), &again, &graph, &scratch(), &mut |_, _, _| {}).unwrap();
     let again = Graph::open(&again).unwrap();
     assert_eq!(content(&again), content(&graph));
     let train: Vec<f32> = (0..200)

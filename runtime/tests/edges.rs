@@ -621,8 +621,7 @@ fn new_tables_get_what_the_old_learned() {
     plan.nodes[0].features = vec![feature("scaled", scaled)];
     let (graph, _) = build(&plan, old.path()).unwrap();
     let file = new.path().join("graph.h5");
-    construct_like(&plan, new.path(), &file, graph.fitted(), &scratch(new.path()), &mut |_, _, _| {})
-        .unwrap();
+    construct_like(&plan, new.path(), &file, &graph, &scratch(new.path()), &mut |_, _, _| {}).unwrap();
     let like = Graph::open(&file).unwrap();
     assert_eq!(like.facts().relations[0].labels[0].classes, ["no", "yes"]);
     // y -> x and x -> x, then x -> y: an unknown class is none.

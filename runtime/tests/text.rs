@@ -152,7 +152,7 @@ fn order_and_files_do_not_matter_and_new_tables_are_treated_alike() {
     assert!(warned("tokens") && !warned("bag"), "{:?}", whole.report().warnings);
 
     let again = folder.path().join("again.h5");
-    construct_like(&plan, folder.path(), &again, whole.fitted(), &scratch(), &mut |_, _, _| {}).unwrap();
+    construct_like(&plan, folder.path(), &again, &whole, &scratch(), &mut |_, _, _| {}).unwrap();
     assert_eq!(numbers(&Graph::open(&again).unwrap()), numbers(&whole));
 }
 
@@ -167,8 +167,8 @@ fn another_model_is_another_graph() {
     tiny::write_weights(&folder.path().join("model"), &tensors, safetensors::tensor::Dtype::F32);
     assert_ne!(before, content_key(&plan, folder.path()).unwrap());
     let again = folder.path().join("again.h5");
-    let refused = construct_like(&plan, folder.path(), &again, graph.fitted(), &scratch(), &mut |_, _, _| {})
-        .unwrap_err();
+    let refused =
+        construct_like(&plan, folder.path(), &again, &graph, &scratch(), &mut |_, _, _| {}).unwrap_err();
     assert_eq!(refused.code(), "text_model");
     assert!(!again.exists() && refused.to_string().contains("have changed"), "{refused}");
 }

@@ -117,6 +117,15 @@ pub enum Relation {
     Column(String),
 }
 
+impl Relation {
+    /// The name of the relation, or of the column.
+    pub fn name(&self) -> &str {
+        match self {
+            Relation::Named(name) | Relation::Column(name) => name,
+        }
+    }
+}
+
 /// Paths, folders or globs as written, relative to the folder of the `.gsl` file; read as one table.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Source {

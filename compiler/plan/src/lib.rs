@@ -1,5 +1,6 @@
 //! The execution plan: all that the compiler and the runtime share. Plain data, a verifier, a printer.
 
+pub mod alike;
 pub mod build;
 pub mod graph;
 pub mod interpret;

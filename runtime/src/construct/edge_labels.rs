@@ -15,8 +15,11 @@ use super::error::{BuildError, Offender, Result};
 use super::feature::add;
 use super::frame::{ABSENT, Frame};
 use super::keys::show_cell;
+use super::known::Strangers;
 use super::label::FittedLabel;
-use super::label_values::{Cells, Seen, fitted, is_labelled, transformed, values, want_of, width_of};
+use super::label_values::{
+    Cells, Seen, fitted, is_labelled, nothing, strangers, transformed, values, want_of, width_of,
+};
 use super::nodes::{NAMED, Nodes};
 use super::scratch::Scratch;
 use super::split::{EdgeDraws, PARTS, by_bounds, by_words, check_fractions, part_of};
@@ -46,6 +49,8 @@ pub struct Around<'a> {
     pub seed: u64,
     /// The column that the number of merged rows stands in.
     pub count: &'a str,
+    /// New tables for a trained model: columns of labels and of splits may be absent.
+    pub is_known: bool,
 }
 
 /// A label that is ready for batches.
@@ -54,6 +59,7 @@ pub struct EdgeLabel<'a> {
     label: &'a Label,
     pub fitted: FittedLabel,
     rule: Rule<'a>,
+    strangers: Mutex<Strangers>,
 }
 
 /// The values and parts of a batch.
@@ -65,6 +71,8 @@ pub struct Labelled {
 
 enum Rule<'a> {
     Train,
+    /// The column of the split is absent.
+    Nowhere,
     Random([f64; 3]),
     /// For each class, the last number of each part.
     Stratified(Vec<[f64; 3]>),
@@ -101,12 +109,19 @@ impl<'a> Around<'a> {
 
     fn columns_of(&self, label: &Label, columns: &mut Vec<(String, Want)>) {
         let column = if label.is_count() { self.count } else { &label.column };
-        add(columns, column, want_of(label));
+        if !self.lacks(column) {
+            add(columns, column, want_of(label));
+        }
         match &label.split {
-            Some(Split::Column { column }) => add(columns, column, Want::Text),
-            Some(Split::By { column, .. }) => add(columns, column, Want::Auto),
+            Some(Split::Column { column }) if !self.lacks(column) => add(columns, column, Want::Text),
+            Some(Split::By { column, .. }) if !self.lacks(column) => add(columns, column, Want::Auto),
             _ => {}
         }
+    }
+
+    /// Whether the table does not have a column that new tables may lack.
+    fn lacks(&self, column: &str) -> bool {
+        self.is_known && column != self.count && !self.tables.get(&self.edge.source).has(column)
     }
 
     /// Learns the labels of the edges that `each` goes through; one that is `known` learns no classes.
@@ -124,7 +139,7 @@ impl<'a> Around<'a> {
         let fitted: Vec<FittedLabel> = fitted.collect::<Result<_>>()?;
         let rule = |(label, fitted): (&'a Label, FittedLabel)| -> Result<EdgeLabel<'a>> {
             let rule = self.rule(label, &fitted, each, scratch)?;
-            Ok(EdgeLabel { around: self, label, fitted, rule })
+            Ok(EdgeLabel { around: self, label, fitted, rule, strangers: Mutex::default() })
         };
         self.edge.labels.iter().zip(fitted).map(rule).collect()
     }
@@ -156,11 +171,13 @@ impl<'a> Around<'a> {
             Some(Split::Random { train, valid, test, stratified }) => {
                 let fractions = [*train, *valid, *test];
                 check_fractions(self.owner, label, fractions)?;
-                match *stratified && label.kind == LabelKind::Class {
+                let is_there = !self.lacks(self.cells(label).column);
+                match *stratified && label.kind == LabelKind::Class && is_there {
                     true => Rule::Stratified(self.cuts(label, fitted, fractions, each, scratch)?),
                     false => Rule::Random(fractions),
                 }
             }
+            Some(Split::Column { column } | Split::By { column, .. }) if self.lacks(column) => Rule::Nowhere,
             Some(Split::Column { column }) => Rule::Words(column),
             Some(Split::By { column, train, valid, test }) => Rule::Bounds(column, [train, valid, test]),
             Some(Split::Files { train, valid, test }) => {
@@ -339,12 +356,28 @@ impl EdgeLabel<'_> {
 
     /// What stands for an edge that has no label.
     pub fn nothing(&self) -> Labelled {
-        let value = if self.label.kind == LabelKind::Class { -1.0 } else { f32::NAN };
-        Labelled { values: vec![value; self.width()], parts: vec![Part::None as u8] }
+        self.unlabelled(1)
+    }
+
+    fn unlabelled(&self, edges: usize) -> Labelled {
+        let values = nothing(self.label.kind).repeat(edges * self.width());
+        Labelled { values, parts: vec![Part::None as u8; edges] }
+    }
+
+    /// Classes of new tables that the model does not know.
+    pub fn strangers(&self) -> Strangers {
+        std::mem::take(&mut *self.strangers.lock().expect("no thread panics here"))
     }
 
     pub fn apply(&self, batch: &EdgeBatch) -> Result<Labelled> {
         let cells = self.cells();
+        if self.around.lacks(cells.column) {
+            return Ok(self.unlabelled(batch.src.len()));
+        }
+        if self.around.is_known {
+            let found = strangers(cells, batch.frame, &self.fitted.classes)?;
+            self.strangers.lock().expect("no thread panics here").merge(found);
+        }
         let values = values(cells, batch.frame, &self.fitted.classes)?;
         let mut parts = self.parts(batch, &values)?;
         for (part, row) in parts.iter_mut().zip(values.chunks_exact(self.width().max(1))) {
@@ -360,6 +393,7 @@ impl EdgeLabel<'_> {
         let edges = batch.src.len();
         Ok(match &self.rule {
             Rule::Train => vec![Part::Train as u8; edges],
+            Rule::Nowhere => vec![Part::None as u8; edges],
             Rule::Random(fractions) => {
                 self.around.draws(batch)?.into_iter().map(|draw| part_of(draw, *fractions)).collect()
             }

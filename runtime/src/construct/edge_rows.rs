@@ -54,7 +54,7 @@ impl Edges<'_> {
     pub(super) fn carried<'b>(
         &self,
         around: &'b Around<'b>,
-        known: Option<Known>,
+        known: Option<&Known>,
         scratch: &Scratch,
     ) -> Result<Carried<'b>> {
         let each: EachBatch =

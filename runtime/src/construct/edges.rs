@@ -53,10 +53,12 @@ pub struct Related {
 }
 
 /// What an earlier build has learned of a declaration.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Known<'a> {
     pub features: &'a [FittedFeature],
     pub labels: &'a [FittedLabel],
+    /// Of a family, the relations that there are, in the order of texts.
+    pub family: Option<Vec<&'a str>>,
 }
 
 /// A declaration with all that its edges are made from.
@@ -73,6 +75,8 @@ pub(super) struct Edges<'a> {
     /// The ends, the relation and the time first, then what features read.
     wanted: Vec<(String, Want)>,
     names: RwLock<Interner>,
+    /// No relation but those in `names` is one.
+    closed: bool,
     counts: Mutex<Counts>,
     /// The source and the destination of each row, where the keys of their type are not held.
     resolved: [Option<RowIds>; 2],
@@ -86,6 +90,8 @@ struct Counts {
     src: Offenders,
     dst: Offenders,
     relation: Offenders,
+    /// Rows with a relation that is none of a closed family.
+    stranger: Offenders,
     no_time: Offenders,
     dropped_src: u64,
     dropped_dst: u64,
@@ -113,7 +119,7 @@ pub fn build(
     declared: usize,
     tables: &Tables,
     nodes: &[Nodes],
-    known: Option<Known>,
+    known: Option<&Known>,
     scratch: &Scratch,
 ) -> Result<(Related, Arrays)> {
     let opened = tables.get(&plan.edges[declared].source);
@@ -121,8 +127,12 @@ pub fn build(
     let edge = lowered_edge(&plan.edges[declared], &count);
     let owner = name_of(&edge);
     let (src, dst) = (&nodes[edge.src], &nodes[edge.dst]);
-    let around = Around { edge: &edge, owner, src, dst, tables, seed: plan.seed, count: &count };
+    let is_known = known.is_some();
+    let around = Around { edge: &edge, owner, src, dst, tables, seed: plan.seed, count: &count, is_known };
     let mut edges = Edges::new(plan, declared, tables, nodes, &edge, &count);
+    if let Some(family) = known.and_then(|known| known.family.as_ref()) {
+        edges.close(family)?;
+    }
     edges.resolve(scratch)?;
     if edge.parallel != Parallel::Keep {
         edges.merged = Some(edges.merge(&around, scratch)?);
@@ -133,7 +143,7 @@ pub fn build(
     };
     let carried = edges.carried(&around, known, scratch)?;
     let sorters = edges.deal(&fitted, &carried, scratch)?;
-    edges.relate(sorters, fitted, &carried, known.is_some(), scratch)
+    edges.relate(sorters, fitted, &carried, is_known, scratch)
 }
 
 pub fn name_of(edge: &EdgeType) -> &str {
@@ -172,10 +182,21 @@ impl<'a> Edges<'a> {
             dst,
             wanted,
             names: RwLock::default(),
+            closed: false,
             counts: Mutex::default(),
             resolved: [None, None],
             merged: None,
         }
+    }
+
+    /// From now on these are all the relations of the family.
+    fn close(&mut self, family: &[&str]) -> Result<()> {
+        let names = self.names.get_mut().expect("no thread panics here");
+        for name in family {
+            names.intern(name).ok_or_else(|| too_many_relations(self.edge))?;
+        }
+        self.closed = true;
+        Ok(())
     }
 
     /// Finds the ends whose keys are not held.
@@ -230,10 +251,11 @@ impl<'a> Edges<'a> {
         let (src_column, dst_column) = (&batch.columns[src_at], &batch.columns[dst_at]);
         let src = self.ids(0, &batch, src_at, &mut seen[0])?;
         let dst = self.ids(1, &batch, dst_at, &mut seen[1])?;
-        let relation = match &self.edge.relation {
-            Relation::Named(_) => Vec::new(),
-            Relation::Column(column) => self.codes(&batch.columns[at(column, Want::Text)?])?,
+        let family = match &self.edge.relation {
+            Relation::Named(_) => None,
+            Relation::Column(column) => Some(&batch.columns[at(column, Want::Text)?]),
         };
+        let relation = family.map(|column| self.codes(column)).transpose()?.unwrap_or_default();
         let first = batch.first_global_row;
         refuse_size(&format!("rows of `{}`", name_of(self.edge)), first + src.len() as u64)?;
         let drops_loops = self.edge.loops == Loops::Drop;
@@ -244,7 +266,7 @@ impl<'a> Edges<'a> {
         };
         let rows: Vec<u32> = (0..src.len()).filter(|&row| whole(row)).map(|row| row as u32).collect();
         if rows.len() < src.len() {
-            self.note(&batch, (src_column, &src), (dst_column, &dst), &relation);
+            self.note(&batch, (src_column, &src), (dst_column, &dst), (family, &relation));
         }
         let all = rows.len() == src.len();
         let pick = |of: Vec<u32>| -> Vec<u32> {
@@ -308,18 +330,24 @@ impl<'a> Edges<'a> {
         let mut codes = vec![MISSING; text.values.len()];
         let mut names = self.names.write().expect("no thread panics here");
         for code in (0..codes.len()).filter(|&code| used[code]) {
-            let interned = names.intern(text.values.get(code as u32));
-            codes[code] = interned.ok_or_else(|| BuildError::TooMany {
-                what: format!("relations of `{}`", name_of(self.edge)),
-                count: u64::from(u32::MAX),
-            })?;
+            let name = text.values.get(code as u32);
+            codes[code] = match self.closed {
+                true => names.get(name).unwrap_or(MISSING),
+                false => names.intern(name).ok_or_else(|| too_many_relations(self.edge))?,
+            };
         }
         let code = |&code: &u32| if code == MISSING { MISSING } else { codes[code as usize] };
         Ok(text.codes.iter().map(code).collect())
     }
 
     /// Counts the rows of a batch that are no edges, and keeps the first.
-    fn note(&self, batch: &Batch, src: (&Column, &[u32]), dst: (&Column, &[u32]), relation: &[u32]) {
+    fn note(
+        &self,
+        batch: &Batch,
+        src: (&Column, &[u32]),
+        dst: (&Column, &[u32]),
+        (family, relation): (Option<&Column>, &[u32]),
+    ) {
         let place =
             |row: usize| self.opened.source.place_in(batch.file, batch.first_row + row as u64).to_string();
         let global = |row: usize| batch.first_global_row + row as u64;
@@ -335,8 +363,10 @@ impl<'a> Edges<'a> {
                 counts.dst.add(global(row), || tell(dst.0));
             }
             if no_relation {
-                let place = || Offender { found: String::new(), place: place(row) };
-                counts.relation.add(global(row), place);
+                let named = family.filter(|column| has_text(column, row));
+                let found = named.map_or(String::new(), |column| keys::show_cell(column, row));
+                let offenders = if named.is_some() { &mut counts.stranger } else { &mut counts.relation };
+                offenders.add(global(row), || Offender { found, place: place(row) });
             }
             match (no_src, no_dst, no_relation) {
                 (true, _, _) => counts.dropped_src += 1,
@@ -456,13 +486,19 @@ impl<'a> Edges<'a> {
                 });
             }
         }
+        let offenders = std::mem::take(&mut counts.stranger);
+        let Relation::Column(column) = &self.edge.relation else { return Ok(()) };
+        if offenders.count() > 0 {
+            let (count, column) = (offenders.count(), column.clone());
+            return Err(BuildError::UnknownRelations { column, count, first: offenders.named() });
+        }
         let offenders = std::mem::take(&mut counts.relation);
         let count = offenders.count();
-        match (offenders.named().into_iter().next(), &self.edge.relation) {
-            (Some(first), Relation::Column(column)) => {
+        match offenders.named().into_iter().next() {
+            Some(first) => {
                 Err(BuildError::MissingRelation { column: column.clone(), count, place: first.place })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -667,6 +703,7 @@ fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Res
     for (label, tally) in carried.labels.iter().zip(totals) {
         let mut report = LabelReport::default();
         label::check(label.cells(), tally, &label.fitted.classes, is_known, &mut report)?;
+        report.see_strangers(label.strangers());
         reports.push(report);
     }
     Ok(reports)
@@ -678,6 +715,15 @@ struct Dealt {
     inputs: Vec<Counted>,
     /// Loops that were added.
     loops: u64,
+}
+
+fn too_many_relations(edge: &EdgeType) -> BuildError {
+    let what = format!("relations of `{}`", name_of(edge));
+    BuildError::TooMany { what, count: u64::from(u32::MAX) }
+}
+
+fn has_text(column: &Column, row: usize) -> bool {
+    matches!(&column.values, Values::Text(text) if text.codes[row] != MISSING)
 }
 
 /// Orders two rows of features by their numbers from left to right.

@@ -58,6 +58,12 @@ pub enum BuildError {
         count: u64,
         place: String,
     },
+    /// Rows with a relation that the model was not trained with.
+    UnknownRelations {
+        column: String,
+        count: u64,
+        first: Vec<Offender>,
+    },
     Feature {
         owner: String,
         feature: String,
@@ -233,6 +239,7 @@ impl BuildError {
             BuildError::MissingKeys { .. } => "missing_keys",
             BuildError::DanglingEdges { .. } => "dangling_edges",
             BuildError::MissingRelation { .. } => "missing_relation",
+            BuildError::UnknownRelations { .. } => "unknown_relations",
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => "missing_values",
             BuildError::Feature { fault: Fault::NotFinite { .. }, .. } => "not_finite",
             BuildError::Feature { fault: Fault::BeyondStorage { .. }, .. } => "beyond_storage",
@@ -280,6 +287,9 @@ impl BuildError {
             }
             BuildError::MissingRelation { .. } => {
                 "write `missing = drop` to leave out rows without a relation"
+            }
+            BuildError::UnknownRelations { .. } => {
+                "train with tables that have them, or write `missing = drop` to leave out their edges"
             }
             BuildError::Feature { fault: Fault::Missing { .. }, .. } => {
                 "add `|> fill(0)`, `|> fill(mean)`, `|> fill(median)` or `|> fill(mode)`"
@@ -361,6 +371,11 @@ impl fmt::Display for BuildError {
             BuildError::MissingRelation { column, count, place } => {
                 write!(f, "{count} rows have no relation in column `{column}`, the first at {place}")
             }
+            BuildError::UnknownRelations { column, count, first } => write!(
+                f,
+                "{count} rows have a relation in column `{column}` that was never trained: {}",
+                listed(first)
+            ),
             BuildError::Feature { owner, feature, fault, place } => {
                 write!(f, "feature `{feature}` of `{owner}`: {fault}")?;
                 place.as_ref().map_or(Ok(()), |place| write!(f, ", first at {place}"))

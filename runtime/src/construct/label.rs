@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, Result};
 use super::frame::Frame;
-use super::label_values::{Cells, LabelTally, Seen, fitted, is_labelled, transformed, values, width_of};
+use super::known::Known;
+use super::label_values::{
+    Cells, LabelTally, Seen, fitted, is_labelled, nothing, strangers, transformed, values, want_of, width_of,
+};
 use super::nodes::Nodes;
 use super::report::LabelReport;
 use super::split;
@@ -20,6 +23,21 @@ pub struct FittedLabel {
     pub transforms: Vec<FittedTransform>,
 }
 
+/// A label as a graph that a model was trained on has it, for the nodes of new tables.
+pub struct KnownLabel<'a> {
+    fitted: &'a FittedLabel,
+    /// Of every node of the new tables, whether or not it has a label.
+    parts: Vec<u8>,
+}
+
+impl<'a> KnownLabel<'a> {
+    /// Label `position` of type `ty`, whose nodes are `nodes` now.
+    pub fn of(known: Known<'a>, ty: usize, position: usize, nodes: &Nodes) -> Result<Self> {
+        let parts = known.parts(ty, position, nodes)?;
+        Ok(KnownLabel { fitted: &known.labels(ty)[position], parts })
+    }
+}
+
 /// `width` numbers and one part per node. Class: index, -1 unlabelled. Target: NaN unlabelled. Several classes: 0 or 1 for each.
 pub struct Labelled {
     pub values: Vec<f32>,
@@ -30,7 +48,7 @@ pub struct Labelled {
     pub fitted: FittedLabel,
 }
 
-/// Computes a label and its split from the columns of all nodes. `known`: as an earlier build learned it.
+/// Computes a label and its split from the columns of all nodes. What is `known` is not learned, nor split, and may have no column.
 #[allow(clippy::too_many_arguments)]
 pub fn build(
     ty: &NodeType,
@@ -39,32 +57,46 @@ pub fn build(
     frame: &Frame,
     tables: &Tables,
     seed: u64,
-    known: Option<&FittedLabel>,
+    known: Option<KnownLabel>,
     report: &mut LabelReport,
 ) -> Result<Labelled> {
     let cells = Cells { owner: &ty.name, label, column: &label.column };
-    let fitted = match known {
-        Some(known) => known.clone(),
+    let fitted = match &known {
+        Some(known) => known.fitted.clone(),
         None => {
             let mut seen = Seen::default();
             seen.see(cells, frame)?;
             FittedLabel { name: label.name.clone(), classes: seen.classes(), transforms: fitted(cells)? }
         }
     };
-    let numbers = values(cells, frame, &fitted.classes)?;
+    let is_known = known.is_some();
     let width = width_of(label.kind, fitted.classes.len());
+    let is_absent = is_known && frame.column(cells.column, want_of(label)).is_err();
+    let numbers = match is_absent {
+        true => nothing(label.kind).repeat(frame.len * width),
+        false => values(cells, frame, &fitted.classes)?,
+    };
+    if is_known && !is_absent {
+        report.see_strangers(strangers(cells, frame, &fitted.classes)?);
+    }
     let classes = (label.kind == LabelKind::Class).then_some(numbers.as_slice());
-    let mut parts = split::parts(ty, label, nodes, frame, tables, seed, classes)?;
+    let mut parts = match known {
+        Some(known) => known.parts,
+        None => split::parts(ty, label, nodes, frame, tables, seed, classes)?,
+    };
     for (part, row) in parts.iter_mut().zip(numbers.chunks_exact(width.max(1))) {
         if !is_labelled(label.kind, row) {
             *part = Part::None as u8;
         }
     }
-    let numbers = transformed(cells, frame, numbers, &fitted.transforms)?;
+    let numbers = match is_absent {
+        true => numbers,
+        false => transformed(cells, frame, numbers, &fitted.transforms)?,
+    };
     let mut tally = LabelTally::new(label.kind, fitted.classes.len());
     tally.see(&numbers, &parts);
     let facts = tally.facts(&label.name, &fitted.classes);
-    check(cells, &tally, &fitted.classes, known.is_some(), report)?;
+    check(cells, &tally, &fitted.classes, is_known, report)?;
     let width = (label.kind == LabelKind::Classes).then_some(width);
     Ok(Labelled { values: numbers, width, parts, facts, fitted })
 }
@@ -82,10 +114,10 @@ pub fn check(
     report.unlabelled = tally.rows - tally.labelled();
     report.parts = tally.parts;
     report.classes = classes.len() as u64;
-    report.never_trained = tally.never_trained().map(|class| classes[class].clone()).collect();
     if is_known {
         return Ok(());
     }
+    report.never_trained = tally.never_trained().map(|class| classes[class].clone()).collect();
     if tally.labelled() == 0 {
         return Err(BuildError::NoLabels { ty, label, column: cells.column.to_string() });
     }

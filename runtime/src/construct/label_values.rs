@@ -8,6 +8,7 @@ use gsl_tables::{FloatList, MISSING, TextColumn, TextList, Values, Want};
 use super::error::{BuildError, Result};
 use super::exact::Exact;
 use super::frame::Frame;
+use super::known::Strangers;
 use super::transform::{FittedTransform, sort_as_numbers_or_texts, used_texts, words};
 use super::value::{Located, Numbers, Value, load};
 
@@ -33,6 +34,14 @@ pub fn want_of(label: &Label) -> Want {
         (LabelKind::Classes, Several::Numbers) => Want::FloatList,
         (LabelKind::Classes, Several::Names) => Want::TextList,
         (LabelKind::Float, _) => Want::Float,
+    }
+}
+
+/// The number of a row that is not labelled.
+pub fn nothing(kind: LabelKind) -> [f32; 1] {
+    match kind {
+        LabelKind::Class => [-1.0],
+        LabelKind::Float | LabelKind::Classes => [f32::NAN],
     }
 }
 
@@ -147,6 +156,46 @@ pub fn values(cells: Cells, frame: &Frame, classes: &[String]) -> Result<Vec<f32
             Ok((0..frame.len).map(target).collect())
         }
     }
+}
+
+/// Classes that the cells of a frame name and that are none of `classes`.
+pub fn strangers(cells: Cells, frame: &Frame, classes: &[String]) -> Result<Strangers> {
+    let Cells { label, column, .. } = cells;
+    let sorted = sorted(classes);
+    let mut found_here = Strangers::default();
+    let mut is_strange = |name: &str| {
+        let strange = found(&sorted, name).is_none();
+        if strange {
+            found_here.add(name);
+        }
+        strange
+    };
+    let rows = match (&frame.column(column, want_of(label))?.values, &label.several) {
+        (Values::Text(text), several) => {
+            let used = text.used();
+            let of_cell = |code: usize| {
+                let cell = text.values.get(code as u32);
+                used[code]
+                    && match several {
+                        Several::Parted(separator) => {
+                            words(cell, separator).fold(false, |any, word| is_strange(word) | any)
+                        }
+                        _ => is_strange(cell),
+                    }
+            };
+            let by_code: Vec<bool> = (0..text.values.len()).map(of_cell).collect();
+            text.codes.iter().filter(|&&code| code != MISSING && by_code[code as usize]).count()
+        }
+        (Values::TextList(list), _) => {
+            let used: BTreeSet<u32> = list.codes.iter().copied().collect();
+            let strange: BTreeSet<u32> =
+                used.into_iter().filter(|&code| is_strange(list.values.get(code))).collect();
+            (0..list.len()).filter(|&row| list.row(row).iter().any(|code| strange.contains(code))).count()
+        }
+        _ => 0,
+    };
+    found_here.rows = rows as u64;
+    Ok(found_here)
 }
 
 fn class_indices(text: &TextColumn, classes: &[String]) -> Vec<f32> {

@@ -37,6 +37,7 @@ mod exact;
 mod index;
 mod keys;
 mod keysort;
+mod known;
 mod label;
 mod label_values;
 mod lowered;
@@ -78,6 +79,8 @@ pub use transform::FittedTransform;
 
 use crate::graph::piece::Piece;
 use crate::graph::{Graph, LAYOUT_VERSION};
+use known::Known;
+use label::KnownLabel;
 use nodes::{Alignment, Nodes, Numbered};
 use report::{LabelReport, NodeReport, SourceReport, StageTime};
 use rows::{FeatureDone, NodeRows};
@@ -112,29 +115,53 @@ pub fn construct_or_reuse(
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<(Graph, BuildReport, bool)> {
+    reuse_or_build(plan, base, folder, None, scratch, progress)
+}
+
+/// As [`construct_or_reuse`], for new tables and a model that was trained on another graph: see [`construct_like`].
+pub fn construct_like_or_reuse(
+    plan: &GraphPlan,
+    base: &Path,
+    folder: &Path,
+    trained: &Graph,
+    scratch: &Scratch,
+    progress: Progress,
+) -> Result<(Graph, BuildReport, bool)> {
+    reuse_or_build(plan, base, folder, Some(Known::new(trained)), scratch, progress)
+}
+
+fn reuse_or_build(
+    plan: &GraphPlan,
+    base: &Path,
+    folder: &Path,
+    known: Option<Known>,
+    scratch: &Scratch,
+    progress: Progress,
+) -> Result<(Graph, BuildReport, bool)> {
     progress("fingerprint", 0, 1);
-    let inputs = Inputs::of(plan, base)?;
-    let path = graph_path(plan, folder, &inputs.key);
-    if let Ok(graph) = Graph::open(&path)
-        && graph.meta().content_key == inputs.key
-        && graph.quick_verify().is_ok()
-    {
+    let inputs = Inputs::of(plan, base, known)?;
+    let path = graph_path(&plan.name, folder, &inputs.key);
+    if let Some(graph) = Graph::open(&path).ok().filter(|graph| is_whole(graph, &inputs.key)) {
         let report = graph.report().clone();
         return Ok((graph, report, true));
     }
     [folder, &scratch.folder].into_iter().for_each(scratch::sweep);
-    let report = build(plan, base, &path, inputs, None, Some(folder), scratch, progress)?;
+    let report = build(plan, base, &path, inputs, known, Some(folder), scratch, progress)?;
     Ok((Graph::open(&path)?, report, false))
 }
 
+fn is_whole(graph: &Graph, content_key: &str) -> bool {
+    graph.meta().content_key == content_key && graph.quick_verify().is_ok()
+}
+
 /// Where [`construct_or_reuse`] keeps a graph: one file for each content.
-pub fn graph_path(plan: &GraphPlan, folder: &Path, content_key: &str) -> PathBuf {
-    folder.join(format!("{}-{}.h5", plan.name, &content_key[..16.min(content_key.len())]))
+pub fn graph_path(graph: &str, folder: &Path, content_key: &str) -> PathBuf {
+    folder.join(format!("{graph}-{}.h5", &content_key[..16.min(content_key.len())]))
 }
 
 /// A hash of the plan, of the names and contents of all its tables, of its language models, and of the layout's version.
 pub fn content_key(plan: &GraphPlan, base: &Path) -> Result<String> {
-    Ok(Inputs::of(plan, base)?.key)
+    Ok(Inputs::of(plan, base, None)?.key)
 }
 
 /// What a graph is made of, as it is now.
@@ -145,14 +172,19 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn of(plan: &GraphPlan, base: &Path) -> Result<Self> {
+    fn of(plan: &GraphPlan, base: &Path, known: Option<Known>) -> Result<Self> {
         let prints = tables::fingerprints(plan, base)?;
-        let key = key_of(plan, &prints, &Models::new(base))?;
+        let key = key_of(plan, &prints, &Models::new(base), known)?;
         Ok(Self { prints, key })
     }
 }
 
-fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)], models: &Models) -> Result<String> {
+fn key_of(
+    plan: &GraphPlan,
+    prints: &[(Source, Fingerprint)],
+    models: &Models,
+    known: Option<Known>,
+) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&LAYOUT_VERSION.to_le_bytes());
     hasher.update(&serde_json::to_vec(plan).unwrap_or_default());
@@ -163,6 +195,9 @@ fn key_of(plan: &GraphPlan, prints: &[(Source, Fingerprint)], models: &Models) -
     let features = features.chain(plan.edges.iter().flat_map(|edge| &edge.features));
     for print in models.prints(features)? {
         hasher.update(print.as_bytes());
+    }
+    if let Some(known) = known {
+        hasher.update(b"like").update(known.key().as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }
@@ -187,20 +222,22 @@ pub fn construct(
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    build(plan, base, file, Inputs::of(plan, base)?, None, None, scratch, progress)
+    build(plan, base, file, Inputs::of(plan, base, None)?, None, None, scratch, progress)
 }
 
-/// Builds a graph of new tables with what another graph has learned: the same statistics, vocabularies and classes. Labels may be
-/// absent from the rows; a class that is not known counts as unlabelled.
+/// Builds a graph of new tables with what the graph `trained` has learned: the same statistics, vocabularies, classes and relations; `plan`
+/// is that graph's but for the tables. Labels may be absent, rows or columns; a class that is not known counts as unlabelled, and is
+/// counted. A labelled node tests, unless `trained` has one of its key that trained or validated.
 pub fn construct_like(
     plan: &GraphPlan,
     base: &Path,
     file: &Path,
-    fitted: &FittedGraph,
+    trained: &Graph,
     scratch: &Scratch,
     progress: Progress,
 ) -> Result<BuildReport> {
-    build(plan, base, file, Inputs::of(plan, base)?, Some(fitted), None, scratch, progress)
+    let known = Some(Known::new(trained));
+    build(plan, base, file, Inputs::of(plan, base, known)?, known, None, scratch, progress)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -209,7 +246,7 @@ fn build(
     base: &Path,
     file: &Path,
     inputs: Inputs,
-    known: Option<&FittedGraph>,
+    known: Option<Known>,
     cache: Option<&Path>,
     scratch: &Scratch,
     progress: Progress,
@@ -233,7 +270,7 @@ struct Builder<'a> {
     plan: &'a GraphPlan,
     tables: Tables,
     prints: Vec<(Source, Fingerprint)>,
-    known: Option<&'a FittedGraph>,
+    known: Option<Known<'a>>,
     scratch: &'a Scratch,
     stages: Stages,
     started: Instant,
@@ -263,7 +300,7 @@ impl<'a> Builder<'a> {
         plan: &'a GraphPlan,
         base: &Path,
         Inputs { prints, key }: Inputs,
-        known: Option<&'a FittedGraph>,
+        known: Option<Known<'a>>,
         cache: Option<&Path>,
         scratch: &'a Scratch,
     ) -> Result<Self> {
@@ -419,11 +456,15 @@ impl<'a> Builder<'a> {
             self.fitted.labels.push(Vec::new());
             return Ok(None);
         }
-        let known = self.known.map(|known| known.labels.get(index));
-        let depends = json!([self.labels_depend_on(index), known]);
+        let known = self.known;
+        let like = known.map(|known| (known.key(), known.labels(index)));
+        let depends = json!([self.labels_depend_on(index), like]);
         let (tables, nodes, seed) = (&self.tables, &self.nodes[index], self.plan.seed);
         let done: LabelsDone = self.stages.run(&format!("labels/{}", ty.name), &depends, || {
-            let columns = nodes::label_columns(ty);
+            let columns = match known {
+                Some(_) => nodes::present_label_columns(ty, tables),
+                None => nodes::label_columns(ty),
+            };
             let mut frame =
                 nodes::whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
             if ty.labels.iter().any(Label::is_count) {
@@ -432,7 +473,7 @@ impl<'a> Builder<'a> {
             let mut done = LabelsDone { facts: Vec::new(), fitted: Vec::new(), reports: Vec::new() };
             let mut arrays = Vec::new();
             for (position, one) in ty.labels.iter().enumerate() {
-                let known = known.flatten().and_then(|known| known.get(position));
+                let known = known.map(|known| KnownLabel::of(known, index, position, nodes)).transpose()?;
                 let mut report = LabelReport::default();
                 let built = label::build(ty, one, nodes, &frame, tables, seed, known, &mut report)?;
                 arrays.push((format!("{}/value", one.name), Piece::of(&built.values, built.width)));
@@ -482,7 +523,7 @@ impl<'a> Builder<'a> {
         depends: &serde_json::Value,
         index: usize,
     ) -> Result<serde_json::Value> {
-        let known = self.known.and_then(|known| known.nodes.get(index)?.get(at));
+        let known = self.known.and_then(|known| known.features(index).get(at));
         let models = self.tables.models.prints([&ty.features[at]])?;
         Ok(json!([depends, ty.features[at], known, models]))
     }
@@ -508,7 +549,7 @@ impl<'a> Builder<'a> {
         depends: &serde_json::Value,
         computed: &[situate::Computed],
     ) -> Result<()> {
-        let known = self.known.and_then(|known| known.nodes.get(index));
+        let known = self.known.map(|known| known.features(index));
         let mut unknown = Vec::new();
         for &at in wanted {
             if !self.knows_feature(ty, at, depends, index)? {
@@ -562,16 +603,13 @@ impl<'a> Builder<'a> {
         for (index, edge) in self.plan.edges.iter().enumerate() {
             let done = (2 * self.plan.nodes.len() + index) as u64;
             progress(edges::name_of(edge), done, steps);
-            let known = self.known.and_then(|known| {
-                let labels = known.edge_labels.get(index).map_or(&[][..], Vec::as_slice);
-                Some(edges::Known { features: known.edges.get(index)?, labels })
-            });
+            let known = self.known.map(|known| known.edges(index));
             let models = self.tables.models.prints(&edge.features)?;
             let depends = json!([self.edges_depend_on(edge), known, models]);
             let (plan, tables, nodes, scratch) = (self.plan, &self.tables, &self.nodes, &self.beside_keys());
             let related: edges::Related =
                 self.stages.run(&format!("edges/{}", edges::name_of(edge)), &depends, || {
-                    edges::build(plan, index, tables, nodes, known, scratch)
+                    edges::build(plan, index, tables, nodes, known.as_ref(), scratch)
                 })?;
             let first = self.facts.relations.len();
             for facts in related.facts {
@@ -614,10 +652,15 @@ impl<'a> Builder<'a> {
                     label.never_trained.join(", ")
                 ));
             }
-            let judged = |label: &&LabelReport| !label.name.starts_with('(');
+            let judged = |label: &&LabelReport| self.known.is_none() && !label.name.starts_with('(');
             for label in node.labels.iter().filter(judged).filter(|l| l.parts[Part::Valid as usize] == 0) {
                 self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
             }
+            self.report.warnings.extend(node.labels.iter().filter_map(|label| label.warning(&node.name)));
+        }
+        for relation in &self.report.relations {
+            let labels = relation.labels.iter();
+            self.report.warnings.extend(labels.filter_map(|label| label.warning(&relation.name)));
         }
         for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
             let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));

@@ -499,6 +499,15 @@ pub fn label_columns(ty: &NodeType) -> Vec<(String, Want)> {
     columns
 }
 
+/// The columns of the labels of a type that its tables have.
+pub fn present_label_columns(ty: &NodeType, tables: &Tables) -> Vec<(String, Want)> {
+    let has = |column: &str| ty.sources.iter().any(|source| tables.get(source).has(column));
+    let mut columns = Vec::new();
+    let present = ty.labels.iter().filter(|label| has(&label.column));
+    present.for_each(|label| add(&mut columns, &label.column, label_values::want_of(label)));
+    columns
+}
+
 /// Columns of all nodes, from whichever tables have them.
 pub fn whole_frame(
     ty: &NodeType,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::known::Strangers;
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BuildReport {
     pub graph: String,
@@ -84,6 +86,28 @@ pub struct LabelReport {
     pub parts: [u64; 4],
     /// Classes that the test part has and the training part lacks.
     pub never_trained: Vec<String>,
+    /// Of new tables for a trained model: rows with a class that the model does not know, and the first of those classes.
+    #[serde(default)]
+    pub unknown: u64,
+    #[serde(default)]
+    pub unknown_classes: Vec<String>,
+}
+
+impl LabelReport {
+    pub(super) fn see_strangers(&mut self, found: Strangers) {
+        self.unknown = found.rows;
+        self.unknown_classes = found.first.into_iter().collect();
+    }
+
+    /// Says how many rows have classes that the model does not know, if any.
+    pub fn warning(&self, owner: &str) -> Option<String> {
+        let rows = match self.unknown {
+            0 => return None,
+            1 => "one row has a class that was never trained, which counts as none".to_string(),
+            count => format!("{count} rows have classes that were never trained, which count as none"),
+        };
+        Some(format!("label `{}` of `{owner}`: {rows}: {}", self.name, self.unknown_classes.join(", ")))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! next stage, so that no neighbourhood is computed twice. Ranks share the nodes and exchange rows after every stage.
 
 pub mod evaluate;
+pub mod moved;
 
 use crate::comm::{CommError, Communicator};
 use crate::exec::{Context, Env, ExecError, Executor, Goal};

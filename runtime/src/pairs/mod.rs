@@ -79,10 +79,15 @@ impl<'a> Edges<'a> {
         }
     }
 
-    /// All of them, by relation and position.
-    pub fn all(&self) -> Vec<Edge> {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.offsets().last().copied().unwrap_or(0)
+    }
+
+    /// Those of these numbers, by relation and position.
+    pub fn some(&self, numbers: std::ops::Range<u64>) -> Vec<Edge> {
         let offsets = self.offsets();
-        (0..offsets[offsets.len() - 1]).map(|number| self.edge(&offsets, number)).collect()
+        numbers.map(|number| self.edge(&offsets, number)).collect()
     }
 
     /// The code of the part that an edge is in.

@@ -13,7 +13,7 @@ mod relations;
 use std::path::{Path, PathBuf};
 
 use gsl_plan::plan::{Plan, Write, WriteFormat, WriteWhat};
-use gsl_tables::{OutputColumn, TableError, write_csv, write_npy, write_parquet};
+use gsl_tables::{CsvWriter, NpyWriter, OutputColumn, TableError, TableWriter};
 
 use crate::graph::Graph;
 use crate::infer::{Computed, InferError, Inference};
@@ -137,20 +137,68 @@ impl TableFile {
         name.into()
     }
 
-    /// One table; of a matrix the last column, and beside it the others.
+    /// One table of all its columns.
     fn write(&self, columns: &[OutputColumn], rows: usize) -> Result<Written, WriteError> {
+        let mut table = self.open(rows)?;
+        table.put(columns)?;
+        table.finish()
+    }
+
+    /// A table of so many rows, to be written batch by batch.
+    fn open(&self, rows: usize) -> Result<OpenTable, WriteError> {
         let path = self.extended(self.format.name());
         let mut written = vec![(path.clone(), rows as u64)];
-        match (self.format, columns.split_last()) {
-            (WriteFormat::Parquet, _) => write_parquet(&path, columns)?,
-            (WriteFormat::Csv, _) | (WriteFormat::Npy, None) => write_csv(&path, columns)?,
-            (WriteFormat::Npy, Some((matrix, others))) => {
-                write_npy(&path, matrix)?;
+        let writer = match self.format {
+            WriteFormat::Parquet => Writer::Parquet(TableWriter::create(&path)?),
+            WriteFormat::Csv => Writer::Csv(CsvWriter::create(&path)?),
+            WriteFormat::Npy => {
                 let beside = self.extended("ids.csv");
-                write_csv(&beside, others)?;
-                written.push((beside, rows as u64));
+                written.push((beside.clone(), rows as u64));
+                Writer::Npy(NpyWriter::create(&path, rows)?, CsvWriter::create(&beside)?)
+            }
+        };
+        Ok(OpenTable { writer, written })
+    }
+}
+
+/// A table that is being written: no file of it has its name before [`OpenTable::finish`].
+struct OpenTable {
+    writer: Writer,
+    written: Written,
+}
+
+enum Writer {
+    Parquet(TableWriter),
+    Csv(CsvWriter),
+    /// The last column, and the others.
+    Npy(NpyWriter, CsvWriter),
+}
+
+impl OpenTable {
+    /// The next rows; the first batch, which may have none, names the columns.
+    fn put(&mut self, columns: &[OutputColumn]) -> Result<(), WriteError> {
+        match &mut self.writer {
+            Writer::Parquet(writer) => writer.write(columns)?,
+            Writer::Csv(writer) => writer.write(columns)?,
+            Writer::Npy(matrix, others) => {
+                if let Some((last, rest)) = columns.split_last() {
+                    matrix.write(last)?;
+                    others.write(rest)?;
+                }
             }
         }
-        Ok(written)
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Written, WriteError> {
+        match self.writer {
+            Writer::Parquet(writer) => writer.finish()?,
+            Writer::Csv(writer) => writer.finish()?,
+            Writer::Npy(matrix, others) => {
+                matrix.finish()?;
+                others.finish()?;
+            }
+        }
+        Ok(self.written)
     }
 }

@@ -4,8 +4,11 @@ use gsl_tables::{Bitmap, Output, OutputColumn};
 
 use super::columns::{KeyColumn, end_names, named, part_name};
 use super::predicted::Predicted;
-use super::{Results, TableFile, WriteError, Written};
+use super::{OpenTable, Results, TableFile, WriteError, Written};
 use crate::pairs::{Best, Edge, Edges};
+
+/// Edges that are predicted and written at once.
+const BATCH: u64 = 1 << 14;
 
 /// Of an edge that no row of its table tells of.
 const NO_ROW: u32 = u32::MAX;
@@ -36,31 +39,41 @@ impl Pairs {
 }
 
 impl Results<'_> {
-    /// Columns: both ends, of a family the relation, the row of the edge's table, `part`, what is predicted.
+    /// Columns: both ends, of a family the relation, the row of the edge's table, `part`, what is predicted. So many edges are held at
+    /// once, whatever their number.
     pub(super) fn of_edges(&mut self, index: usize, file: &TableFile) -> Result<Written, WriteError> {
+        let Some(edges) = Edges::of(self.graph, &self.plan.predicts[index]) else { return Ok(Vec::new()) };
+        let count = edges.count();
+        let mut table = file.open(count as usize)?;
+        for first in (0..count.max(1)).step_by(BATCH as usize) {
+            self.some_edges(index, edges.some(first..(first + BATCH).min(count)), &mut table)?;
+        }
+        table.finish()
+    }
+
+    fn some_edges(&mut self, index: usize, some: Vec<Edge>, table: &mut OpenTable) -> Result<(), WriteError> {
         let (plan, graph, known) = (self.plan, self.graph, self.known());
         let predict = &plan.predicts[index];
         let (Some(edges), Some(pairs), Some(scoring)) =
             (Edges::of(graph, predict), &predict.pairs, self.inference.scoring(index))
         else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let all = edges.all();
-        let scores = scoring.scores(known, &all)?;
+        let scores = scoring.scores(known, &some)?;
         let predicted = Predicted::of(&predict.task, &scores);
         let stored =
             |edge: &Edge| graph.stored_rows(pairs.relations[edge.kind as usize])[edge.position as usize];
-        let rows: Vec<i64> = all.iter().map(|edge| i64::from(stored(edge))).collect();
+        let rows: Vec<i64> = some.iter().map(|edge| i64::from(stored(edge))).collect();
         let mut has_row = Bitmap::new();
-        all.iter().for_each(|edge| has_row.push(stored(edge) != NO_ROW));
-        let parts: Vec<&str> = all.iter().map(|edge| part_name(edges.part_of(edge))).collect();
+        some.iter().for_each(|edge| has_row.push(stored(edge) != NO_ROW));
+        let parts: Vec<&str> = some.iter().map(|edge| part_name(edges.part_of(edge))).collect();
         let mut columns = vec![
             OutputColumn { validity: Some(&has_row), ..OutputColumn::new("row", Output::Int(&rows)) },
             OutputColumn::new("part", Output::Text(&parts)),
         ];
         let texts = predicted.texts();
         columns.extend(predicted.columns(&texts));
-        self.with_ends(index, &Pairs::of_edges(&all), &columns, file)
+        self.put_with_ends(index, &Pairs::of_edges(&some), &columns, table)
     }
 
     /// Columns: both ends, of a family the relation, `rank` from 1, `score`.
@@ -83,7 +96,7 @@ impl Results<'_> {
         self.with_ends(index, &Pairs::of_best(&found), &columns, file)
     }
 
-    /// Names of both ends and of the relation go before the columns.
+    /// One table of all its columns, as [`Results::put_with_ends`] puts them.
     pub(super) fn with_ends(
         &self,
         index: usize,
@@ -91,7 +104,20 @@ impl Results<'_> {
         columns: &[OutputColumn],
         file: &TableFile,
     ) -> Result<Written, WriteError> {
-        let Some(pairs) = &self.plan.predicts[index].pairs else { return Ok(Vec::new()) };
+        let mut table = file.open(named_pairs.src.len())?;
+        self.put_with_ends(index, named_pairs, columns, &mut table)?;
+        table.finish()
+    }
+
+    /// Names of both ends and of the relation go before the columns.
+    fn put_with_ends(
+        &self,
+        index: usize,
+        named_pairs: &Pairs,
+        columns: &[OutputColumn],
+        table: &mut OpenTable,
+    ) -> Result<(), WriteError> {
+        let Some(pairs) = &self.plan.predicts[index].pairs else { return Ok(()) };
         let keys = |ty: u32, nodes: &[u32]| KeyColumn::of(self.graph.keys(ty), nodes.iter().copied());
         let (src, dst) = (keys(pairs.src, &named_pairs.src), keys(pairs.dst, &named_pairs.dst));
         let relations = &self.plan.facts.relations;
@@ -104,6 +130,6 @@ impl Results<'_> {
             names.push(column.clone());
             ids.push(Output::Text(&of_relation));
         }
-        file.write(&named(&mut names, &ids, columns), named_pairs.src.len())
+        table.put(&named(&mut names, &ids, columns))
     }
 }

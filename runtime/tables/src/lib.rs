@@ -36,12 +36,12 @@ mod suggest;
 pub use column::{
     Bitmap, Column, ColumnInfo, ColumnKind, FloatList, Header, MISSING, TextColumn, TextList, Values, Want,
 };
-pub use csv_out::write_csv;
+pub use csv_out::{CsvWriter, write_csv};
 pub use error::{Problem, Result, TableError};
 pub use fingerprint::{FileStamp, Fingerprint};
 pub use format::{Compression, Dialect, Format};
 pub use intern::{Interner, TextValues};
-pub use npy_out::write_npy;
+pub use npy_out::{NpyWriter, write_npy};
 pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
 pub use parse::{civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};
 pub use replace::{Replacement, replace_file};

@@ -1,43 +1,95 @@
 //! A column of numbers to a NumPy file, version 1.0: little-endian, row by row.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Problem, Result, TableError};
 use crate::parquet_out::{Output, OutputColumn};
-use crate::replace::replace_file;
+use crate::replace::Replacement;
 
 const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
 /// The data begin at a multiple of this.
 const ALIGNED: usize = 64;
 
-/// Writes rows × width of a list, or rows of numbers; whole or not at all. Texts are refused.
-pub fn write_npy(path: &Path, column: &OutputColumn) -> Result<()> {
-    let rows = column.len();
-    let written = replace_file(path, |file| {
-        let mut out = BufWriter::new(file);
+/// A NumPy file being written batch by batch. It has its name only after [`NpyWriter::finish`].
+pub struct NpyWriter {
+    path: PathBuf,
+    replacement: Replacement,
+    out: BufWriter<File>,
+    rows: usize,
+    /// Rows that are still to come; none before the first batch.
+    left: Option<usize>,
+}
+
+impl NpyWriter {
+    /// For so many rows in all, which the header says.
+    pub fn create(path: &Path, rows: usize) -> Result<Self> {
+        let failed = |error| TableError::new(path, Problem::Io(error));
+        let replacement = Replacement::of(path).map_err(failed)?;
+        let out = BufWriter::new(File::create(replacement.temporary()).map_err(failed)?);
+        Ok(Self { path: path.to_path_buf(), replacement, out, rows, left: None })
+    }
+
+    /// Writes rows × width of a list, or rows of numbers; the first batch says which. Texts are refused.
+    pub fn write(&mut self, column: &OutputColumn) -> Result<()> {
+        let left = self.left.unwrap_or(self.rows);
+        let Some(left) = left.checked_sub(column.len()) else { return Err(self.uneven(column.len())) };
+        let written = self.put(column);
+        self.left = Some(left);
+        written.map_err(|error| self.failed(error))
+    }
+
+    fn put(&mut self, column: &OutputColumn) -> std::io::Result<()> {
+        let (rows, out, begins) = (self.rows, &mut self.out, self.left.is_none());
+        let begin = |out: &mut BufWriter<File>, kind: &str, shape: String| match begins {
+            true => out.write_all(&header(kind, &shape)),
+            false => Ok(()),
+        };
         match column.values {
             Output::FloatList { width, values } => {
-                out.write_all(&header("<f4", &format!("({rows}, {width})")))?;
-                put(&mut out, values, |x| x.to_le_bytes())?;
+                begin(out, "<f4", format!("({rows}, {width})"))?;
+                put(out, values, |x| x.to_le_bytes())
             }
             Output::Float32(values) => {
-                out.write_all(&header("<f4", &format!("({rows},)")))?;
-                put(&mut out, values, |x| x.to_le_bytes())?;
+                begin(out, "<f4", format!("({rows},)"))?;
+                put(out, values, |x| x.to_le_bytes())
             }
             Output::Float(values) => {
-                out.write_all(&header("<f8", &format!("({rows},)")))?;
-                put(&mut out, values, |x| x.to_le_bytes())?;
+                begin(out, "<f8", format!("({rows},)"))?;
+                put(out, values, |x| x.to_le_bytes())
             }
             Output::Int(values) => {
-                out.write_all(&header("<i8", &format!("({rows},)")))?;
-                put(&mut out, values, |x| x.to_le_bytes())?;
+                begin(out, "<i8", format!("({rows},)"))?;
+                put(out, values, |x| x.to_le_bytes())
             }
-            _ => return Err(std::io::Error::other(format!("`{}` holds no numbers", column.name))),
+            _ => Err(std::io::Error::other(format!("`{}` holds no numbers", column.name))),
         }
-        out.flush()
-    });
-    written.map_err(|error: std::io::Error| TableError::new(path, Problem::Io(error)))
+    }
+
+    pub fn finish(self) -> Result<()> {
+        if self.left.unwrap_or(self.rows) > 0 {
+            return Err(self.uneven(self.rows - self.left.unwrap_or(self.rows)));
+        }
+        let Self { path, replacement, mut out, .. } = self;
+        let written = out.flush().and_then(|()| replacement.commit());
+        written.map_err(|error| TableError::new(&path, Problem::Io(error)))
+    }
+
+    fn uneven(&self, found: usize) -> TableError {
+        TableError::new(&self.path, Problem::LengthMismatch { found, expected: self.rows })
+    }
+
+    fn failed(&self, error: std::io::Error) -> TableError {
+        TableError::new(&self.path, Problem::Io(error))
+    }
+}
+
+/// Writes one column of numbers, whole or not at all.
+pub fn write_npy(path: &Path, column: &OutputColumn) -> Result<()> {
+    let mut writer = NpyWriter::create(path, column.len())?;
+    writer.write(column)?;
+    writer.finish()
 }
 
 fn put<T: Copy, const N: usize>(
@@ -80,6 +132,22 @@ mod tests {
                 .contains("'<f4', 'fortran_order': False, 'shape': (2, 3)")
         );
         assert_eq!(bytes[start + 4..start + 8], (-2.5f32).to_le_bytes());
+    }
+
+    #[test]
+    fn batches_give_what_the_whole_gives() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, cut) = (folder.path().join("whole.npy"), folder.path().join("cut.npy"));
+        write_npy(&whole, &OutputColumn::new("x", Output::Float(&[1.0, 2.0, 3.0]))).unwrap();
+        let mut writer = NpyWriter::create(&cut, 3).unwrap();
+        writer.write(&OutputColumn::new("x", Output::Float(&[1.0, 2.0]))).unwrap();
+        writer.write(&OutputColumn::new("x", Output::Float(&[3.0]))).unwrap();
+        assert!(writer.write(&OutputColumn::new("x", Output::Float(&[4.0]))).is_err());
+        writer.finish().unwrap();
+        assert_eq!(std::fs::read(&whole).unwrap(), std::fs::read(&cut).unwrap());
+        let few = NpyWriter::create(&cut, 3).unwrap();
+        assert!(few.finish().is_err());
+        assert_eq!(std::fs::read(&whole).unwrap(), std::fs::read(&cut).unwrap(), "the old file stays");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::merge::{relation_name, show_edge};
 use super::parallel::POLICIES;
 use super::structure::{self, RowsOf};
 use super::table::{Table, can_be_key, is_a};
-use super::{Resolver, leak, lost_names};
+use super::{Resolver, leak, lost_names, old};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
 use crate::world::{ColumnHeader, ColumnKind};
@@ -38,7 +38,8 @@ impl Resolver<'_, '_> {
             return;
         }
         self.no_joins(source);
-        let table = Table::open(self.cx, self.env, source);
+        let old = old::of_edges(self.cx.world.trained(), relation.name());
+        let table = Table::open(self.cx, self.env, source).like(old);
         if let Relation::Column(column) = &edge.path.rel {
             self.family_column(&table, column);
         }

@@ -8,6 +8,7 @@ pub mod label;
 pub mod leak;
 mod many;
 pub mod merge;
+mod old;
 mod parallel;
 pub mod source;
 mod structure;
@@ -256,7 +257,8 @@ impl<'w> Resolver<'_, 'w> {
             self.check_tableless(node);
             return;
         }
-        let table = Table::open(self.cx, self.env, source);
+        let old = old::of_nodes(self.cx.world.trained(), &node.name.text);
+        let table = Table::open(self.cx, self.env, source).like(old);
         self.check_joins(node, source);
         let or_key = or_key.filter(|name| table.headers.iter().any(|h| h.column(&name.text).is_some()));
         let key = key_ident(&node.body).or(or_key.cloned());
@@ -467,7 +469,10 @@ impl<'w> Resolver<'_, 'w> {
         labels: &mut [CheckedLabel],
         body: &[SchemaStmt],
     ) {
-        let rule = self.columns(table, rows).split(split);
+        let rule = match old::split_of_nodes(self.cx.world.trained(), rows, &split.label.text) {
+            Some(old) => Some(old),
+            None => self.columns(table, rows).split(split),
+        };
         let declared = |s: &SchemaStmt| matches!(s, SchemaStmt::Label(l) if l.name.text == split.label.text);
         match labels.iter_mut().find(|l| l.label.name == split.label.text) {
             Some(label) if label.label.split.is_some() => {
@@ -498,9 +503,11 @@ pub fn link_split(
     setting: &Setting,
 ) -> Option<graph::Split> {
     let edge = &plan.edges[edge];
+    let relation = edge.relation.name();
     let name = |text: &String| Ident { text: text.clone(), span: setting.name.span };
     let ends = [name(&edge.src_column), name(&edge.dst_column)];
-    let table = Table::of(cx, std::slice::from_ref(&edge.source), setting.span);
+    let old = old::of_edges(cx.world.trained(), relation);
+    let table = Table::of(cx, std::slice::from_ref(&edge.source), setting.span).like(old);
     let rows = RowsOf::Edges { parallel: edge.parallel, time: edge.time.as_deref(), ends: &ends };
     let around = Around { rows, relations: &[] };
     let split = Split { label: setting.name.clone(), value: setting.value.clone(), span: setting.span };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gsl_plan::graph::Source;
 
+use super::old::OldColumn;
 use super::source::source_of;
 use crate::diag::{Diagnostic, codes, did_you_mean};
 use crate::sema::cx::{Cx, and_list};
@@ -63,6 +64,19 @@ impl Table {
             }
         }
         self.sources.push(source);
+    }
+
+    /// Reads the columns as those of an older table of the same declaration, of which these are new rows.
+    pub fn like(mut self, old: Vec<OldColumn>) -> Table {
+        for old in old {
+            let found = self.headers.iter().position(|header| header.column(&old.name).is_some());
+            match (found, self.headers.last_mut()) {
+                (Some(at), _) => old.settle(Arc::make_mut(&mut self.headers[at])),
+                (None, Some(last)) if !old.needed => Arc::make_mut(last).columns.push(old.header()),
+                _ => {}
+            }
+        }
+        self
     }
 
     pub fn is_complete(&self) -> bool {

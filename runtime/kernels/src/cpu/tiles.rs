@@ -254,9 +254,10 @@ mod tests {
             let columns: Vec<u32> = (0..many).rev().collect();
             let named: Vec<u32> = (0..ROWS).flat_map(|_| 0..many).collect();
             let indptr: Vec<u32> = (0..=ROWS as u32).map(|row| row * many).collect();
+            let ends = [0, many];
             let tiles = |column| Tiles {
                 rows: &[0, 3],
-                ends: &[0, many],
+                ends: &ends,
                 columns: &columns,
                 indptr: &indptr,
                 column,
