@@ -1,6 +1,7 @@
 //! The execution plan: all that the compiler and the runtime share. Plain data, a verifier, a printer.
 
 pub mod build;
+pub mod external;
 pub mod graph;
 pub mod interpret;
 pub mod metric;
@@ -9,6 +10,7 @@ pub mod plan;
 pub mod print;
 pub mod program;
 pub mod schedule;
+pub mod symbol;
 pub mod trainer;
 pub mod verify;
 pub mod verify_schedule;
