@@ -10,6 +10,8 @@ use gsl_plan::graph::{GraphPlan, Part};
 use gsl_plan::plan::Plan;
 use gsl_runtime::comm::Solo;
 use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
+use gsl_runtime::exec::rehearse;
+use gsl_runtime::extend::Extensions;
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::{Computed, Inference, Wanted};
@@ -57,7 +59,7 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         let graph =
             build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &args.file, &events)?;
         tell_graph(&graph, &events);
-        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
@@ -71,7 +73,7 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
                 fit(job, args, &events, &place, (start.as_ref(), None))?.params
             }
         };
-        let (mut inference, computed) = infer(&plan, graphs, &params, &events)?;
+        let (mut inference, computed) = infer(&plan, graphs, &params, &args.file.extensions, &events)?;
         let tested = test(&plan, graphs, &mut inference, &params, &computed, &events)?;
         let written = match goal {
             Goal::Train => Vec::new(),
@@ -121,7 +123,7 @@ impl Prepared {
             &args.file,
             &Events::default(),
         )?;
-        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan = plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })
@@ -159,7 +161,7 @@ impl Prepared {
 
 /// Every mistake of the file at once.
 pub fn check(source: &SourceText, args: &FileArgs, color: bool) -> Result<Checked, Failure> {
-    let world = FileWorld::new(&source.folder());
+    let world = FileWorld::with(&source.folder(), &args.extensions);
     let overrides = overrides(&args.set)?;
     let (checked, diagnostics) = gsl_compiler::check(&source.text, &source.name(), &world, &overrides);
     source.report(&diagnostics, color)?;
@@ -291,7 +293,7 @@ pub fn plan(
     experiment: &Experiment,
     graph: &Graph,
     seed: Option<u64>,
-    source: &SourceText,
+    (source, extensions): (&SourceText, &Extensions),
     color: bool,
 ) -> Result<Plan, Failure> {
     let mut plan = match gsl_compiler::plan(checked, experiment, graph.facts()) {
@@ -302,6 +304,7 @@ pub fn plan(
         }
     };
     plan.seed = seed.unwrap_or(plan.seed);
+    rehearse(&plan, extensions).map_err(Failure::new)?;
     Ok(plan)
 }
 
@@ -346,8 +349,9 @@ fn fit(
         ..Options::default()
     };
     let checkpoints = place.checkpoints();
+    let extensions = &args.file.extensions;
     let (view, messages) = (graphs.whole, graphs.messages);
-    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, start, judge, options };
+    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, start, judge, extensions, options };
     train(job).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
@@ -394,10 +398,11 @@ fn infer(
     plan: &Plan,
     graphs: Graphs,
     params: &Params,
+    extensions: &Extensions,
     events: &Events,
 ) -> Result<(Inference, Computed), Failure> {
     events.stage("infer", || {
-        let mut inference = Inference::new(plan, graphs.messages).map_err(Failure::new)?;
+        let mut inference = Inference::new(plan, graphs.messages, extensions).map_err(Failure::new)?;
         let computed = inference.compute(plan, graphs.messages, params, &Solo, Wanted::All);
         Ok((inference, computed.map_err(Failure::new)?))
     })

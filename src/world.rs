@@ -1,7 +1,10 @@
 //! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
 
-use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, TextModel, World, WorldError};
+use gsl_compiler::world::{
+    ColumnHeader, ColumnKind, Header, Registration, RustKind, TextModel, World, WorldError,
+};
 use gsl_plan::graph::Source;
+use gsl_runtime::extend::{Extension, Extensions};
 use gsl_runtime::text::{Refusal, look};
 use gsl_tables::{ColumnInfo, Problem, TableError};
 use std::path::{Path, PathBuf};
@@ -9,11 +12,18 @@ use std::path::{Path, PathBuf};
 /// Answers from files, relative to one folder.
 pub struct FileWorld {
     base: PathBuf,
+    registered: Vec<Registration>,
 }
 
 impl FileWorld {
     pub fn new(base: &Path) -> Self {
-        FileWorld { base: base.to_path_buf() }
+        FileWorld { base: base.to_path_buf(), registered: Vec::new() }
+    }
+
+    /// In a program that adds something in Rust.
+    pub fn with(base: &Path, extensions: &Extensions) -> Self {
+        let registered = extensions.all().map(|(name, extension)| registration(name, extension)).collect();
+        FileWorld { registered, ..FileWorld::new(base) }
     }
 }
 
@@ -51,12 +61,28 @@ impl World for FileWorld {
         }))
     }
 
+    fn registered(&self) -> &[Registration] {
+        &self.registered
+    }
+
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         std::fs::read_to_string(self.base.join(path)).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => WorldError::NotFound { path: path.into(), help: None },
             _ => WorldError::Unreadable { path: path.into(), reason: e.to_string() },
         })
     }
+}
+
+fn registration(name: &str, extension: &Extension) -> Registration {
+    let (kind, higher_is_better) = match extension {
+        Extension::Module(_) => (RustKind::Module, true),
+        Extension::Loss(_) => (RustKind::Loss, true),
+        Extension::LinkLoss(_) => (RustKind::LinkLoss, true),
+        Extension::Metric(metric) => (RustKind::Metric, metric.higher_is_better()),
+        Extension::LinkMetric(metric) => (RustKind::LinkMetric, metric.higher_is_better()),
+        Extension::Negatives(_) => (RustKind::Negatives, true),
+    };
+    Registration { kind, name: name.to_owned(), higher_is_better }
 }
 
 fn refused(folder: &str, refusal: Refusal) -> WorldError {

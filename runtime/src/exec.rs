@@ -9,11 +9,13 @@ mod diagnose;
 mod external;
 mod prepare;
 mod profile;
+mod rehearse;
 mod run;
 mod translate;
 
 pub use diagnose::{Cause, Diagnosis, Source};
 pub use profile::{Profile, StepTime};
+pub use rehearse::rehearse;
 
 use crate::extend::Extensions;
 use crate::sample::Block;
@@ -129,11 +131,19 @@ pub struct Executor {
 }
 
 impl Executor {
+    /// As [`Executor::with`], for schedules that call nothing from outside.
+    ///
+    /// # Errors
+    /// If the schedule is not well formed.
+    pub fn new(schedule: &Schedule, signature: &Signature) -> Result<Self, ExecError> {
+        Executor::with(schedule, signature, &Extensions::default())
+    }
+
     /// Translates and checks every kernel.
     ///
     /// # Errors
     /// If the schedule is not well formed, or calls what is not registered.
-    pub fn new(
+    pub fn with(
         schedule: &Schedule,
         signature: &Signature,
         extensions: &Extensions,

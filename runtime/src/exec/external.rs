@@ -134,7 +134,7 @@ fn fill(argument: &Argument, start: usize, end: usize) -> Vec<f32> {
 }
 
 /// A panic becomes an error, so that no rank waits for another that is gone.
-fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(found) => found,
         Err(panic) => {

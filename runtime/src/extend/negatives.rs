@@ -68,7 +68,7 @@ pub struct Group<'a> {
     pub links: &'a [Link],
     /// How many nodes are wanted.
     pub count: u32,
-    /// What keys the draws: `key.below_at(place, n)` is a number below n, `key.uniform_at(place)` one in [0, 1).
+    /// What keys the draws: `key.below_at(place, n)` is a number below n, `key.uniform_f64_at(place)` one in [0, 1).
     pub key: Key,
 }
 

@@ -6,6 +6,7 @@
 pub mod evaluate;
 
 use crate::comm::{CommError, Communicator};
+use crate::extend::Extensions;
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
 use crate::pairs::Scoring;
 use crate::sample::{Block, SampleError, Sampler, sample_key};
@@ -61,6 +62,7 @@ pub struct Inference {
     stages: Vec<Ready>,
     scorings: Vec<Scoring>,
     block: Block,
+    extensions: Extensions,
 }
 
 struct Ready {
@@ -109,20 +111,20 @@ pub enum Wanted<'a> {
 }
 
 impl Inference {
-    pub fn new(plan: &Plan, view: &dyn GraphView) -> Result<Self, InferError> {
+    pub fn new(plan: &Plan, view: &dyn GraphView, extensions: &Extensions) -> Result<Self, InferError> {
         let signature = plan.signature();
         let ready = |stage: &Stage| {
             let fanouts = vec![Fanout::All; stage.exec.hops.len()];
             Ok(Ready {
-                executor: Executor::new(&stage.exec.schedule, &signature)?,
+                executor: Executor::with(&stage.exec.schedule, &signature, extensions)?,
                 sampler: Sampler::new(view, &stage.exec.hops, &fanouts)?,
                 stage: stage.clone(),
             })
         };
         let stages = plan.infer.iter().map(ready).collect::<Result<Vec<_>, InferError>>()?;
-        let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer));
+        let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer, extensions));
         let scorings = scorings.collect::<Result<Vec<_>, InferError>>()?;
-        Ok(Inference { stages, scorings, block: Block::new() })
+        Ok(Inference { stages, scorings, block: Block::new(), extensions: extensions.clone() })
     }
 
     /// Scores of the pairs of a prediction.

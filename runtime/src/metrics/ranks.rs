@@ -23,6 +23,10 @@ impl RankRows {
         self.rows.push((rank, candidates));
     }
 
+    pub fn rows(&self) -> &[(f64, f64)] {
+        &self.rows
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }

@@ -44,7 +44,7 @@ impl<'a> Rank<'a> {
         Ok(Rank {
             executor: executor(job, comm, &plan.train)?,
             sampler: sampler(job, &plan.train)?,
-            maker: HeadMaker::new(plan, &plan.train),
+            maker: HeadMaker::new(plan, &plan.train).with_negatives(plan, job.messages, job.extensions)?,
             pairs: Vec::new(),
             block: Block::new(),
             standing: None,
@@ -121,7 +121,7 @@ impl<'a> Rank<'a> {
         self.pairs.clear();
         for batch in edges {
             self.maker.add(&batch.own, &mut head, &mut self.pairs);
-            self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head);
+            self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head)?;
             self.maker.exclude(&batch.own.edges, &batch.all, &mut head.excluded);
         }
         let key = sample_key(seed, u64::from(at.epoch));
@@ -229,7 +229,7 @@ impl<'a> Rank<'a> {
 }
 
 fn executor(job: Job, comm: &dyn Communicator, train: &Executable) -> Result<Executor, TrainError> {
-    let mut executor = Executor::new(&train.schedule, &job.plan.signature())?;
+    let mut executor = Executor::with(&train.schedule, &job.plan.signature(), job.extensions)?;
     executor.set_profiling(comm.is_root());
     Ok(executor)
 }
