@@ -59,7 +59,8 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         let graph =
             build(&experiment.graph_plan(checked.graph_of(experiment)), &source, &args.file, &events)?;
         tell_graph(&graph, &events);
-        let mut plan = plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
+        let mut plan =
+            plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
@@ -123,7 +124,8 @@ impl Prepared {
             &args.file,
             &Events::default(),
         )?;
-        let mut plan = plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
+        let mut plan =
+            plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })
@@ -351,7 +353,18 @@ fn fit(
     let checkpoints = place.checkpoints();
     let extensions = &args.file.extensions;
     let (view, messages) = (graphs.whole, graphs.messages);
-    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, start, judge, extensions, options };
+    let job = Job {
+        plan,
+        hash,
+        view,
+        messages,
+        events,
+        checkpoints: &checkpoints,
+        start,
+        judge,
+        extensions,
+        options,
+    };
     train(job).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")

@@ -21,8 +21,8 @@ use crate::extend::Extensions;
 use crate::sample::Block;
 use crate::store::{Gradient, Params};
 use crate::view::{GraphView, Matrix};
-use gsl_plan::program::{Domain, Role, Signature};
 use gsl_plan::external::RowFunction;
+use gsl_plan::program::{Domain, Role, Signature};
 use gsl_plan::schedule::{BufferId, Schedule, StepKind};
 use std::fmt;
 use std::sync::Arc;
@@ -98,7 +98,9 @@ impl fmt::Display for ExecError {
                     "step `{step}`: seed {row} has label {label}, which is none of the {classes} classes"
                 )
             }
-            ExecError::Unregistered { name } => write!(f, "no function `{name}` is registered in this program"),
+            ExecError::Unregistered { name } => {
+                write!(f, "no function `{name}` is registered in this program")
+            }
             ExecError::Function { name, why } => write!(f, "`rust(\"{name}\")` gave no result: {why}"),
         }
     }
@@ -268,6 +270,12 @@ fn functions(
         _ => Ok(None),
     };
     schedule.steps.iter().map(|step| of(&step.kind)).collect()
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("schedule", &self.schedule).finish_non_exhaustive()
+    }
 }
 
 fn add(sum: &mut [f32], terms: &[f32]) {

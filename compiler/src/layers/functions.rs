@@ -334,9 +334,13 @@ impl Checker<'_, '_> {
             return Typed::bad(span);
         };
         if !args.iter().any(|arg| arg.deps.has_rows()) {
-            let d = Diagnostic::new(codes::LAYER_WRONG_KIND, format!("`{name}` is applied to nothing with rows"))
-                .at(span, "the same for every row")
-                .help(format!("give it a value on nodes or edges: `rust(\"{name}\", …)({}, …)`", self.input_name()));
+            let d =
+                Diagnostic::new(codes::LAYER_WRONG_KIND, format!("`{name}` is applied to nothing with rows"))
+                    .at(span, "the same for every row")
+                    .help(format!(
+                        "give it a value on nodes or edges: `rust(\"{name}\", …)({}, …)`",
+                        self.input_name()
+                    ));
             return self.bad(span, d);
         }
         if let Some(bad) = self.edges_among_nodes(span, RUST, &args) {

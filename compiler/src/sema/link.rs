@@ -349,9 +349,7 @@ impl ExperimentCx<'_, '_> {
             "adversarial" => LinkLoss::Adversarial { temperature: positive(self, "temperature")? },
             "contrastive" => LinkLoss::Contrastive { temperature: positive(self, "temperature")? },
             "bpr" => LinkLoss::Bpr,
-            RUST => {
-                LinkLoss::Rust(symbol(&self.registered(setting, RustKind::LinkLoss, &args, &expr)?))
-            }
+            RUST => LinkLoss::Rust(symbol(&self.registered(setting, RustKind::LinkLoss, &args, &expr)?)),
             _ => LinkLoss::Margin { margin: positive(self, "margin")? },
         };
         lines.push(self.line(1, "loss", &loss.show(), setting));

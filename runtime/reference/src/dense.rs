@@ -115,7 +115,8 @@ impl Graph {
         let mut out = vec![0.0; rows * width];
         with_call(&operands, rows, &shape, |call| function.forward(call, &mut out))?;
         let y = self.matrix(out, rows, width);
-        let (of_y, ghosts) = (y.ghost(), operands.iter().map(|given| given.matrix.ghost()).collect::<Vec<_>>());
+        let (of_y, ghosts) =
+            (y.ghost(), operands.iter().map(|given| given.matrix.ghost()).collect::<Vec<_>>());
         let tape = self.tape.get_or_insert_with(OwnedTape::default);
         tape.add_backward_op(move |gradients| {
             let g = gradients.get_or_alloc_mut(&of_y)?.to_vec();

@@ -327,7 +327,8 @@ impl Machine<'_> {
 
     fn external(&mut self, name: &str, value: &Value, rows: usize) -> Result1 {
         let function = (self.inputs.external)(name);
-        let function = function.ok_or_else(|| ReferenceError(format!("no function `{name}` is registered")))?;
+        let function =
+            function.ok_or_else(|| ReferenceError(format!("no function `{name}` is registered")))?;
         let operands = value.args.iter().map(|arg| Given {
             matrix: self.values[arg.index()].clone(),
             shape: self.shapes[arg.index()].clone(),

@@ -46,7 +46,10 @@ fn try_one(call: &ExternalCall, extensions: &Extensions) -> Result<(), ExecError
         let right = found.len() == data.len() && found.iter().zip(&data).all(|(g, x)| g.len() == x.len());
         if right { Ok(()) } else { Err("its gradients have other shapes than its operands".to_owned()) }
     });
-    fits.map_err(|why| ExecError::Function { name: name(), why: format!("{why}; it was given {}", shapes(call)) })
+    fits.map_err(|why| ExecError::Function {
+        name: name(),
+        why: format!("{why}; it was given {}", shapes(call)),
+    })
 }
 
 /// `rows of 8, a weight of 8 x 4`

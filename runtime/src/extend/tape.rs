@@ -133,7 +133,9 @@ impl<'a> Operands<'a> {
     pub fn blocks(&self, i: usize) -> Taped<(usize, usize, usize)> {
         let argument = self.argument(i);
         assert!(!argument.shared, "operand {i} is a weight, without rows");
-        let [a, b] = argument.shape else { panic!("a row of operand {i} has the shape {:?}", argument.shape) };
+        let [a, b] = argument.shape else {
+            panic!("a row of operand {i} has the shape {:?}", argument.shape)
+        };
         self.three(i, (self.call.rows, *a, *b))
     }
 
@@ -309,7 +311,10 @@ mod tests {
                     sum(&data)
                 };
                 let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                assert!((difference - f64::from(*slope)).abs() < 2e-3, "{operand} {at}: {difference} {slope}");
+                assert!(
+                    (difference - f64::from(*slope)).abs() < 2e-3,
+                    "{operand} {at}: {difference} {slope}"
+                );
             }
         }
     }

@@ -6,8 +6,8 @@
 pub mod evaluate;
 
 use crate::comm::{CommError, Communicator};
-use crate::extend::Extensions;
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
+use crate::extend::Extensions;
 use crate::pairs::Scoring;
 use crate::sample::{Block, SampleError, Sampler, sample_key};
 use crate::store::Params;

@@ -21,7 +21,8 @@ pub struct OwnMetrics {
 
 impl fmt::Debug for OwnMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.of_rows.iter().map(|(name, _)| name).chain(self.of_links.iter().map(|(name, _)| name));
+        let names =
+            self.of_rows.iter().map(|(name, _)| name).chain(self.of_links.iter().map(|(name, _)| name));
         f.debug_list().entries(names).finish()
     }
 }
@@ -51,7 +52,9 @@ impl OwnMetrics {
         }
         self.labels.extend(label);
         match self.unit {
-            Some((std, mean)) => self.scores.extend(scores.iter().map(|s| (f64::from(*s) * std + mean) as f32)),
+            Some((std, mean)) => {
+                self.scores.extend(scores.iter().map(|s| (f64::from(*s) * std + mean) as f32))
+            }
             None => self.scores.extend(scores),
         }
     }

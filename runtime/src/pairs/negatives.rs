@@ -84,7 +84,9 @@ impl Drawing<'_> {
         let count = self.rule.drawn;
         let drawn = own.draw(&Group { links: &links, count, key });
         match drawn.iter().find(|node| **node >= nodes) {
-            Some(node) => Err(format!("it drew node {node}, and the nodes are numbered from 0 to {}", nodes - 1)),
+            Some(node) => {
+                Err(format!("it drew node {node}, and the nodes are numbered from 0 to {}", nodes - 1))
+            }
             None if drawn.len() != count as usize => {
                 Err(format!("it drew {} nodes, and {count} are wanted", drawn.len()))
             }
