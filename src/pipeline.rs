@@ -7,7 +7,7 @@ use crate::world::FileWorld;
 use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::{GraphPlan, Part};
-use gsl_plan::plan::Plan;
+use gsl_plan::plan::{Plan, Predict};
 use gsl_runtime::comm::Solo;
 use gsl_runtime::construct::{Scratch, construct_or_reuse, default_memory};
 use gsl_runtime::exec::rehearse;
@@ -15,7 +15,7 @@ use gsl_runtime::extend::Extensions;
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::{Computed, Inference, Wanted};
-use gsl_runtime::metrics::{Judged, Times, intervals};
+use gsl_runtime::metrics::{Judged, RelationScore, Times, intervals};
 use gsl_runtime::report::event::{Position, peak_memory};
 use gsl_runtime::report::jsonl::JsonLines;
 use gsl_runtime::report::progress::Progress;
@@ -429,6 +429,8 @@ pub struct Tested {
     pub intervals: BTreeMap<String, [f64; 2]>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub by_class: BTreeMap<String, Vec<Option<f64>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_relation: BTreeMap<String, RelationScore>,
     pub rows: u64,
 }
 
@@ -444,15 +446,16 @@ fn test(
         judge(inference, plan, graphs.whole, params, computed, &Solo, (Part::Test, &[])).map_err(Failure::new)
     })?;
     let tested = plan.predicts.iter().zip(judged).filter(|(_, judged)| judged.rows() > 0);
-    Ok(tested.map(|(predict, judged)| tell_test(predict, &judged, plan.seed, events)).collect())
+    Ok(tested.map(|(predict, judged)| tell_test(plan, predict, &judged, events)).collect())
 }
 
-fn tell_test(predict: &gsl_plan::plan::Predict, judged: &Judged, seed: u64, events: &Events) -> Tested {
+fn tell_test(plan: &Plan, predict: &Predict, judged: &Judged, events: &Events) -> Tested {
     let tested = Tested {
         predict: predict.name.clone(),
         metrics: judged.named(&predict.metrics),
-        intervals: intervals(judged, &predict.metrics, seed),
+        intervals: intervals(judged, &predict.metrics, plan.seed),
         by_class: judged.named_by_class(predict),
+        by_relation: by_relation(plan, predict, judged),
         rows: judged.rows() as u64,
     };
     let told = tested.clone();
@@ -462,9 +465,19 @@ fn tell_test(predict: &gsl_plan::plan::Predict, judged: &Judged, seed: u64, even
         metrics: told.metrics,
         intervals: told.intervals,
         by_class: told.by_class,
+        by_relation: told.by_relation,
         sums: judged.sums(Times::Once),
     });
     tested
+}
+
+/// The metrics of each relation, where there are several.
+fn by_relation(plan: &Plan, predict: &Predict, judged: &Judged) -> BTreeMap<String, RelationScore> {
+    let Some(pairs) = predict.pairs.as_ref().filter(|pairs| pairs.relations.len() > 1) else {
+        return BTreeMap::new();
+    };
+    let name = |kind: u32| plan.facts.relations[pairs.relations[kind as usize] as usize].name.clone();
+    judged.by_relation(&predict.metrics).into_iter().map(|(kind, score)| (name(kind), score)).collect()
 }
 
 fn write(results: Results, events: &Events) -> Result<Vec<PathBuf>, Failure> {

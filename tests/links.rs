@@ -12,6 +12,7 @@ graph shop {
     node item from "items.csv" { key id; feature size = standardize(size) }
     edge buyer -bought-> item from "bought.csv" (buyer, item) {
         reverse bought_by
+        feature missed = candidates(missed, separator: ";")
         label stars : float = stars
         label mood  : class = mood
         split stars = random(train: 70%, valid: 15%, test: 15%)
@@ -25,7 +26,7 @@ graph shop {
 fn shop(experiments: &str) -> Folder {
     const GROUPS: usize = 8;
     let (mut buyers, mut items) = (String::from("id\n"), String::from("id,size\n"));
-    let mut bought = String::from("buyer,item,stars,mood\n");
+    let mut bought = String::from("buyer,item,stars,mood,missed\n");
     let mut facts = String::from("src,dst,kind\n");
     let mut state = 99u64;
     let mut draw = |n: usize| {
@@ -38,7 +39,15 @@ fn shop(experiments: &str) -> Folder {
         for _ in 0..6 {
             let other = draw(240 / GROUPS) * GROUPS + i % GROUPS;
             let stars = (i % GROUPS) as f64 / 2.0 + draw(10) as f64 / 20.0;
-            let _ = writeln!(bought, "b{i},i{other},{stars},m{}", i % GROUPS % 3);
+            let mut missed = Vec::new();
+            while missed.len() < 6 {
+                let item = draw(240);
+                if item % GROUPS != i % GROUPS {
+                    missed.push(format!("i{item}"));
+                }
+            }
+            let missed = missed.join(";");
+            let _ = writeln!(bought, "b{i},i{other},{stars},m{},{missed}", i % GROUPS % 3);
         }
         for fact in 0..12 {
             let relation = fact % 3;
@@ -110,6 +119,62 @@ fn relations_of_a_family_are_learned_with_every_decoder() {
         // At random 0.05, since 101 candidates are ranked.
         assert!(mrr > 0.1, "{decode}: {mrr}");
     }
+}
+
+#[test]
+fn relations_are_judged_one_by_one() {
+    let folder = shop(
+        "experiment facts on shop {
+    encode item = embedding(16)
+    gnn = none
+    predict link item -[kind]-> item { evaluate = mrr, hits(3) against all, filtered }
+    epochs = 5
+}",
+    );
+    let ran = folder.gsc(&["run", "shop.gsl", "--json", "--quiet"]).ok();
+    let summary: serde_json::Value = serde_json::from_str(&ran.out).expect("a JSON summary");
+    let test = &summary["test"][0];
+    let by_relation = test["by_relation"].as_object().expect("numbers by relation");
+    assert_eq!(by_relation.keys().collect::<Vec<_>>(), ["r0", "r1", "r2"]);
+    let rows = |of: &serde_json::Value| of["rows"].as_f64().expect("rows");
+    for name in ["mrr", "hits_3"] {
+        let number = |of: &serde_json::Value| of["metrics"][name].as_f64().expect("a metric");
+        let sum: f64 = by_relation.values().map(|of| rows(of) * number(of)).sum();
+        assert!((sum / rows(test) - number(test)).abs() < 1e-9, "{name}: {summary}");
+    }
+    let report = std::fs::read_to_string(folder.at("out/facts/report.html")).expect("a report");
+    assert!(report.contains("By relation"));
+}
+
+#[test]
+fn given_candidates_are_hard_negatives_and_rivals() {
+    let experiment = |negatives: &str| {
+        format!(
+            "experiment links on shop {{
+    encode buyer = embedding(16)
+    encode item = embedding(16)
+    gnn = none
+    predict link buyer -bought-> item {{
+        negatives = {negatives}, corrupt: destination
+        evaluate  = mrr against candidates(missed)
+    }}
+    batch = 128
+    epochs = 30
+    optimizer = adam(lr: 0.02), embeddings: sparse_adam(lr: 0.03)
+}}"
+        )
+    };
+    for negatives in ["hard(missed, 4)", "hard(missed, 2), uniform(4)"] {
+        let mrr = metric(&shop(&experiment(negatives)), &[], 0, "mrr");
+        // Of seven in no order 0.37; all six are of other groups.
+        assert!(mrr > 0.7, "{negatives}: {mrr}");
+    }
+    let few = shop(&experiment("hard(missed, 4)"));
+    few.write("bought.csv", "buyer,item,stars,mood,missed\nb1,i2,1,m0,i999\n");
+    let ran = few.gsc(&["run", "shop.gsl"]);
+    let said = ran.err;
+    assert_ne!(ran.code, 0);
+    assert!(said.contains("i999"), "{said}");
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn facts(plan: &GraphPlan) -> GraphFacts {
                 reverse_of,
                 declared_by: i,
                 features: features.clone(),
+                labels: edge.labels.iter().map(label).collect(),
                 ..RelationFacts::default()
             };
             facts.relations.push(relation(name, edge.src, edge.dst, None));
@@ -76,7 +77,7 @@ fn checked(source: &str) -> Checked {
 
 fn plan(checked: &Checked, name: &str) -> Plan {
     let experiment = checked.experiment(name).unwrap_or_else(|| panic!("no experiment {name}"));
-    let facts = facts(&checked.graph_of(experiment).plan);
+    let facts = facts(&experiment.graph_plan(checked.graph_of(experiment)));
     match gsl_compiler::lower(checked, experiment, &facts, &LowerOptions::default()) {
         Ok(lowered) => lowered.plan,
         Err(wrong) => panic!("{name}: {}", render(&wrong, "test.gsl", "", false)),

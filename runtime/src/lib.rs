@@ -9,6 +9,7 @@ pub mod extend;
 pub mod graph;
 pub mod infer;
 pub mod inspect;
+pub mod members;
 pub mod metrics;
 pub mod pairs;
 pub mod report;

@@ -55,6 +55,9 @@ pub trait GraphView: Sync {
     /// Of every edge of a relation that is no reverse as many nodes of the destination type, `u32::MAX` behind the last.
     fn edge_candidates(&self, rel: u32, candidates: u32) -> (usize, &[u32]);
 
+    /// The small graph that each node of type `ty` is in, by its id in the type of small graphs.
+    fn membership(&self, ty: u32) -> Option<&[u32]>;
+
     /// Of a reverse relation: the forward relation, and the CSC position there of each edge.
     fn forward(&self, rel: u32) -> Option<(u32, &[u32])>;
 }

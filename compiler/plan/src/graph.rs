@@ -18,6 +18,13 @@ pub struct GraphPlan {
     pub graphs: Option<usize>,
 }
 
+impl GraphPlan {
+    /// Node types whose nodes are in small graphs.
+    pub fn member_types(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len()).filter(|ty| self.nodes[*ty].graph.is_some())
+    }
+}
+
 /// Nodes of one type, one row of the (joined) sources each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeType {

@@ -4,6 +4,7 @@ pub mod build;
 pub mod external;
 pub mod graph;
 pub mod interpret;
+pub mod members;
 pub mod metric;
 pub mod pairs;
 pub mod plan;

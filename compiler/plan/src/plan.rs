@@ -1,6 +1,7 @@
 //! The plan as a whole: what `gsc train` needs and nothing else, besides the graph.
 
 use crate::graph::{GraphFacts, GraphPlan, Source};
+use crate::members::Members;
 pub use crate::metric::{Average, Metric};
 use crate::pairs::Pairs;
 use crate::program::{Program, Signature};
@@ -23,6 +24,9 @@ pub struct Plan {
     /// Node types and relations that the graph does not have, numbered behind its own.
     #[serde(default)]
     pub virtuals: Virtuals,
+    /// Where small graphs are predicted.
+    #[serde(default)]
+    pub members: Option<Members>,
     pub train: Executable,
     /// Layer-wise inference: the encoder, then one stage per layer, then the decoders.
     pub infer: Vec<Stage>,
@@ -47,7 +51,7 @@ impl Plan {
     }
 }
 
-/// Types of rows and edges between them that only a batch has: see [`crate::pairs`].
+/// Types of rows and edges between them that only a batch has: see [`crate::pairs`] and [`crate::members`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Virtuals {
     /// For each type, how many rows can be told apart; 0 where every row of a batch is its own.
@@ -170,6 +174,11 @@ pub enum Task {
         mean: f64,
         std: f64,
     },
+    /// The target is a stored feature of the rows, as it is.
+    Reconstruction {
+        feature: u32,
+        width: usize,
+    },
     /// Edges are ranked above pairs that are none.
     Links,
 }
@@ -179,7 +188,7 @@ impl Task {
     pub fn classes(&self) -> &[String] {
         match self {
             Task::Classification { classes } | Task::MultiLabel { classes } => classes.as_slice(),
-            Task::Regression { .. } | Task::Links => &[],
+            Task::Regression { .. } | Task::Reconstruction { .. } | Task::Links => &[],
         }
     }
 
@@ -187,7 +196,7 @@ impl Task {
     pub fn label_width(&self) -> usize {
         match self {
             Task::MultiLabel { classes } => classes.len(),
-            Task::Classification { .. } | Task::Regression { .. } | Task::Links => 1,
+            _ => 1,
         }
     }
 }

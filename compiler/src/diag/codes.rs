@@ -110,12 +110,14 @@ codes! {
 
     // Answers among the inputs.
     LEAK_LABEL_AS_FEATURE = Error leak label_as_feature "a label used as a feature";
+    LEAK_RECONSTRUCTED     = Error leak reconstructed     "a feature that is reconstructed, given as an input";
     LEAK_STOP_ON_TEST     = Error leak stop_on_test     "a choice made on the test part";
 
     // Models.
     MODEL_EXPRESSION   = Error model expression   "something that is no model";
     MODEL_NEEDS_GRAPH  = Error model needs_graph  "a layer where there are no neighbours";
     MODEL_NEEDS_PAIRS  = Error model needs_pairs  "a decoder of pairs where there are none";
+    MODEL_READOUT      = Error model readout      "a readout that does not make the row of a graph from its nodes";
     MODEL_NO_NEIGHBORS = Error model no_neighbors "layers on a node type that no edge reaches";
     MODEL_NO_FEATURES  = Error model no_features  "features of a type that has none";
     MODEL_WIDTHS       = Error model widths       "rows of different widths where one is needed";
@@ -139,10 +141,7 @@ codes! {
     EXPERIMENT_DATA        = Error experiment data        "data that do not let the experiment run";
 
     // What the language can say and this version cannot run.
-    NOT_YET_GRAPH_PREDICTION  = Error not_yet graph_prediction  "prediction on whole graphs";
-    NOT_YET_RECONSTRUCT       = Error not_yet reconstruct       "reconstruction of features";
     NOT_YET_TIME              = Error not_yet time              "temporal graphs";
-    NOT_YET_MANY              = Error not_yet many              "graphs of many small graphs";
     NOT_YET_TEXT              = Error not_yet text              "training of language models";
     NOT_YET_NEIGHBOR_FEATURES = Error not_yet neighbor_features "features built from neighbours";
     NOT_YET_EDGE_ENCODER      = Error not_yet edge_encoder      "encoders of edge features";

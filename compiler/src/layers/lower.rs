@@ -28,6 +28,18 @@ pub fn needs(layer: &Declared, scope: &Scope) -> bool {
         || (layer.decl.kind == LayerKind::Layer && body.reads().0)
 }
 
+/// The features of edges that a layer or decoder reads.
+pub fn edge_features(layer: &Declared, scope: &Scope) -> Vec<String> {
+    let (body, _) = check_body(layer, scope, &mut Vec::new());
+    body.edge_features.iter().map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether what a layer gives depends on the node's own row, besides those of its neighbours.
+pub fn reads_itself(layer: &Declared, scope: &Scope) -> bool {
+    let (body, _) = check_body(layer, scope, &mut Vec::new());
+    body.reads().1
+}
+
 /// The node types whose rows, one hop further out, a layer reads to compute `wanted`; sorted.
 pub fn inputs_needed(facts: &GraphFacts, layer: &Declared, scope: &Scope, wanted: &[u32]) -> Vec<u32> {
     let (body, _) = check_body(layer, scope, &mut Vec::new());

@@ -25,7 +25,9 @@ pub use args::{Arg, Declared, ParamType, Scope, call_args, evaluate, param_type}
 pub use check::check_layer;
 pub use cx::{Activation, LowerCx, Mode, glorot};
 pub use functions::FUNCTIONS;
-pub use lower::{inputs_needed, lower_decoder, lower_layer, lower_module, needs};
+pub use lower::{
+    edge_features, inputs_needed, lower_decoder, lower_layer, lower_module, needs, reads_itself,
+};
 
 use crate::syntax::ast::Span;
 

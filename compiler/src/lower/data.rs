@@ -5,8 +5,10 @@ use gsl_plan::pairs::Pairs;
 use gsl_plan::plan::{Monitor, Predict, Task, Trainer};
 
 use super::Wrong;
+use super::reconstruct::feature_of;
 use crate::diag::{Diagnostic, codes};
 use crate::sema::metric::two_classes;
+use crate::sema::reconstruct::label_name;
 use crate::sema::{self, CheckedGraph, ClassWeights, Experiment, Loss, Over, Target};
 use crate::syntax::ast::Span;
 
@@ -26,7 +28,10 @@ pub fn predicts(
         };
         match check(predict, stated(predict, graph), &known) {
             Some(diagnostic) => wrong.push(diagnostic),
-            None => found.push(one(predict, &known, pairs.clone())),
+            None => match one(predict, facts, &known, pairs.clone()) {
+                Some(one) => found.push(one),
+                None => wrong.push(no_values(predict)),
+            },
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
@@ -42,6 +47,10 @@ fn label_facts(
         (Target::Node { ty, label }, _) => {
             let name = &graph.labels[ty][label].label.name;
             facts.nodes.get(ty)?.labels.iter().find(|l| l.name == *name).cloned()
+        }
+        (Target::Feature { ty, .. }, _) => {
+            let name = label_name(&predict.reconstruct.as_ref()?.feature);
+            facts.nodes.get(ty)?.labels.iter().find(|l| l.name == name).cloned()
         }
         (_, Some(pairs)) => Some(super::pairs::label_facts(facts, pairs)),
         _ => None,
@@ -114,21 +123,35 @@ fn wrong_metric(predict: &sema::Predict, classes: usize) -> Option<Diagnostic> {
     Some(Diagnostic::new(codes::EXPERIMENT_METRIC_TASK, message).at(predict.span, "").help(help))
 }
 
-fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Predict {
+/// None for a feature without values.
+fn one(
+    predict: &sema::Predict,
+    facts: &GraphFacts,
+    known: &LabelFacts,
+    pairs: Option<Pairs>,
+) -> Option<Predict> {
     let classes = || known.classes.clone();
     let task = match predict.kind {
         _ if predict.link.is_some() => Task::Links,
+        _ if predict.reconstruct.is_some() => {
+            let (feature, width) = feature_of(predict, facts, pairs.as_ref())?;
+            Task::Reconstruction { feature, width }
+        }
         LabelKind::Class => Task::Classification { classes: classes() },
         LabelKind::Classes => Task::MultiLabel { classes: classes() },
         LabelKind::Float => Task::Regression { mean: known.mean, std: spread(known) },
     };
     let (ty, label) = match (predict.target, &pairs) {
         (Target::Node { ty, label }, _) => (ty as u32, label as u32),
+        (Target::Feature { ty, .. }, _) => {
+            let at = facts.nodes[ty].labels.iter().position(|label| label.name == known.name)?;
+            (ty as u32, at as u32)
+        }
         (_, Some(pairs)) => (pairs.ty, pairs.label),
         _ => (0, 0),
     };
     let (class_weights, positive_weights) = weights(predict, known);
-    Predict {
+    Some(Predict {
         name: predict.name.clone(),
         ty,
         label,
@@ -141,7 +164,14 @@ fn one(predict: &sema::Predict, known: &LabelFacts, pairs: Option<Pairs>) -> Pre
         metrics: predict.metrics.clone(),
         loss: predict.loss.show(),
         weight: predict.weight as f32,
-    }
+    })
+}
+
+fn no_values(predict: &sema::Predict) -> Diagnostic {
+    let message = format!("`{}` has no values in the built graph", predict.name);
+    Diagnostic::new(codes::EXPERIMENT_DATA, message)
+        .at(predict.span, "all its rows are missing")
+        .help("look at the column that the feature reads")
 }
 
 /// Weights of the classes, and of several classes those of the rows that have them.

@@ -15,14 +15,18 @@ impl<'a> Lowering<'a> {
     pub fn encode_at(&self, cx: &mut LowerCx<'a>, reach: u32, hop: u32) -> Result<Rows, Wrong> {
         let mut rows = Rows::new();
         for ty in &self.types[reach as usize] {
-            let node = &self.facts.nodes[*ty as usize];
-            let checked = &self.experiment.encoders[*ty as usize];
-            let prefix = format!("encode.{}", node.name);
-            let mut encode =
-                Encode { lowering: self, cx, ty: *ty, hop, span: checked.span, names: Names::new(prefix) };
-            rows.insert(*ty, encode.encoder(&checked.encoder)?);
+            rows.insert(*ty, self.encode_type(cx, *ty, hop)?);
         }
         Ok(rows)
+    }
+
+    /// Rows of one type.
+    pub fn encode_type(&self, cx: &mut LowerCx<'a>, ty: u32, hop: u32) -> Result<ValueId, Wrong> {
+        let node = &self.facts.nodes[ty as usize];
+        let checked = &self.experiment.encoders[ty as usize];
+        let names = Names::new(format!("encode.{}", node.name));
+        let mut encode = Encode { lowering: self, cx, ty, hop, span: checked.span, names };
+        encode.encoder(&checked.encoder)
     }
 }
 

@@ -20,7 +20,7 @@ impl<'a> Lowering<'a> {
     pub fn decode(&self, cx: &mut LowerCx<'a>, rows: &Rows) -> Result<Vec<Scores>, Wrong> {
         let mut found = Vec::new();
         for (i, predict) in self.experiment.predicts.iter().enumerate() {
-            let scores = match &self.pairs[i] {
+            let scores = match &self.around.pairs[i] {
                 None => Scores { own: self.node_scores(cx, i, rows)?, negatives: Vec::new() },
                 Some(pairs) => {
                     let out = self.outputs(i);
@@ -36,11 +36,16 @@ impl<'a> Lowering<'a> {
         Ok(found)
     }
 
-    /// Scores of nodes, from rows at hop 0 or further out.
+    /// Scores of nodes, from rows at hop 0 or further out; of small graphs, from rows of their nodes at hop 1.
     pub fn node_scores(&self, cx: &mut LowerCx<'a>, index: usize, rows: &Rows) -> Result<ValueId, Wrong> {
         let predict = &self.experiment.predicts[index];
-        let ty = predict.target.types(&self.graph.plan)[0] as u32;
-        let x = cx.builder.prefix(rows[&ty], 0).map_err(fault(predict.span))?;
+        let x = match (&self.around.members, &predict.readout) {
+            (Some(members), Some(_)) => self.readout(cx, predict, members, rows)?,
+            _ => {
+                let ty = predict.target.types(&self.graph.plan)[0] as u32;
+                cx.builder.prefix(rows[&ty], 0).map_err(fault(predict.span))?
+            }
+        };
         let prefix = format!("predict.{}", predict.name);
         let mut names = if calls(&predict.decode) == 1 { Names::bare(prefix) } else { Names::new(prefix) };
         let out = self.outputs(index);
@@ -61,7 +66,8 @@ impl<'a> Lowering<'a> {
             return Err(vec![wrong_width(predict, width, out)]);
         }
         cx.builder.at(format!("scores of {}", predict.name), None);
-        let shape: &[usize] = if predict.kind == LabelKind::Float { &[] } else { &[out] };
+        let is_row = predict.kind != LabelKind::Float || predict.reconstruct.is_some();
+        let shape: &[usize] = if is_row { &[out] } else { &[] };
         cx.builder.reshape(scores, shape).map_err(fault(predict.span))
     }
 }
@@ -69,6 +75,7 @@ impl<'a> Lowering<'a> {
 fn wrong_width(predict: &Predict, width: usize, out: usize) -> Diagnostic {
     let wanted = match predict.kind {
         LabelKind::Class | LabelKind::Classes => format!("has {out} classes"),
+        LabelKind::Float if predict.reconstruct.is_some() => format!("has {out} numbers"),
         LabelKind::Float => "is one number".to_owned(),
     };
     let message =

@@ -52,6 +52,7 @@ impl<'a> Lowering<'a> {
         let weight = builder.push(Op::SeedWeight { predict: predict_index }, &[], seeds, &shape)?;
         let scale = builder.op(Op::LossScale { predict: predict_index }, &[])?;
         let each = match &predict.loss {
+            _ if predict.reconstruct.is_some() => self.feature_error(cx, index, scores.own)?,
             Loss::Link(loss) => link_loss(cx, *loss, scores.own, &scores.negatives)?,
             loss => {
                 let label = Op::Label { label: label_number(predict, index) };
@@ -112,10 +113,8 @@ pub fn each_loss(b: &mut Builder, loss: &Loss, kind: LabelKind, scores: ValueId,
         (Loss::Mae, _) => size(b, scores, target),
         (Loss::Huber { delta }, _) => huber(b, *delta as f32, scores, target),
         (Loss::Rust(name), _) => {
-            let (rows, shape) = match kind {
-                LabelKind::Classes => (b.domain(scores), b.shape(scores).to_vec()),
-                LabelKind::Class | LabelKind::Float => (b.domain(scores), Vec::new()),
-            };
+            let shape = if kind == LabelKind::Class { Vec::new() } else { b.shape(scores).to_vec() };
+            let rows = b.domain(scores);
             let op = Op::External { name: name.as_str().to_owned() };
             b.push(op, &[scores, target], rows, &shape)
         }

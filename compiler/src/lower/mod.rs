@@ -9,8 +9,10 @@ mod encode;
 mod head;
 mod link;
 mod loss;
+mod members;
 mod pairs;
 mod parts;
+mod reconstruct;
 mod rows;
 mod stages;
 mod steps;
@@ -19,6 +21,7 @@ mod write;
 use std::collections::BTreeSet;
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, LabelKind};
+use gsl_plan::members::Members;
 use gsl_plan::pairs::{Against, Pairs};
 use gsl_plan::plan::{self, Executable, Fanout, Plan, Scorer, Stage, Virtuals};
 use gsl_plan::program::{Program, Signature};
@@ -27,6 +30,7 @@ use gsl_plan::verify::VerifyError;
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode};
 use crate::passes::{Costs, Options, PassError, Snapshot, compile};
+use crate::sema::reconstruct::label_name;
 use crate::sema::{Checked, CheckedGraph, Experiment, Target};
 use crate::syntax::ast::Span;
 use steps::{Step, hops_of};
@@ -60,10 +64,14 @@ pub fn lower(
     options: &LowerOptions,
 ) -> Result<Lowered, Wrong> {
     let graph = checked.graph_of(experiment);
-    let (pairs, virtuals) = pairs::pairs(experiment, graph, facts)?;
+    let mut virtuals = Virtuals::default();
+    let members = members::members(experiment, graph, facts, &mut virtuals);
+    let pairs = pairs::pairs(experiment, graph, facts, &mut virtuals)?;
     let predicts = data::predicts(experiment, graph, facts, &pairs)?;
     let mut trainer = data::trainer(experiment, &predicts)?;
-    let lowering = Lowering::new(checked, experiment, graph, facts, pairs, virtuals);
+    let known = members::with_members(facts, members.as_ref());
+    let around = Around { pairs, members, virtuals };
+    let lowering = Lowering::new(checked, experiment, graph, &known, around);
     let mut cx = lowering.cx(Mode::Train, Vec::new());
     lowering.train(&mut cx)?;
     let params = cx.params;
@@ -71,7 +79,7 @@ pub fn lower(
     let (stages, scorers, params) = lowering.infer(params)?;
     parts::freeze(experiment, &params, &mut trainer)?;
     let starts = parts::starts(checked, experiment, &params)?;
-    let signature = signature(facts, &lowering.virtuals, &params);
+    let signature = signature(facts, &lowering.around.virtuals, &params);
     let mut compiler = Compiler { signature: &signature, options, passes: Vec::new() };
     for stage in trainer.stages.iter_mut().filter(|stage| !stage.frozen.is_empty()) {
         stage.train = Some(compiler.train_stage(&train, &lowering, stage)?);
@@ -92,7 +100,8 @@ pub fn lower(
             .map(|stage| compiler.stage(stage, &lowering))
             .collect::<Result<Vec<_>, _>>()?,
         scorers,
-        virtuals: lowering.virtuals.clone(),
+        virtuals: lowering.around.virtuals.clone(),
+        members: lowering.around.members.clone(),
         params,
         predicts,
         sampler: plan::Sampler { fanouts: lowering.fanouts() },
@@ -109,13 +118,20 @@ struct Lowering<'a> {
     checked: &'a Checked,
     experiment: &'a Experiment,
     graph: &'a CheckedGraph,
+    /// What is known of the graph; members of small graphs among its relations, behind its own.
     facts: &'a GraphFacts,
     /// The gnn, spread into one list.
     steps: Vec<Step<'a>>,
     /// `types[h]`: node types whose rows are needed h hops from the nodes that decoders read.
     types: Vec<BTreeSet<u32>>,
+    around: Around,
+}
+
+/// What a batch has in front of the neighbourhoods of nodes.
+struct Around {
     /// By prediction.
     pairs: Vec<Option<Pairs>>,
+    members: Option<Members>,
     virtuals: Virtuals,
 }
 
@@ -125,12 +141,11 @@ impl<'a> Lowering<'a> {
         experiment: &'a Experiment,
         graph: &'a CheckedGraph,
         facts: &'a GraphFacts,
-        pairs: Vec<Option<Pairs>>,
-        virtuals: Virtuals,
+        around: Around,
     ) -> Self {
         let steps = steps::spread(&experiment.gnn);
         let types = Vec::new();
-        let mut lowering = Lowering { checked, experiment, graph, facts, steps, types, pairs, virtuals };
+        let mut lowering = Lowering { checked, experiment, graph, facts, steps, types, around };
         lowering.types = lowering.needed();
         lowering
     }
@@ -158,9 +173,14 @@ impl<'a> Lowering<'a> {
         self.types.len() as u32 - 1
     }
 
-    /// The hop of the nodes that decoders read: pairs stand one hop before their ends.
+    /// The hop of the nodes that decoders read: pairs stand one hop before their ends, small graphs before their nodes.
     fn base(&self) -> u32 {
-        u32::from(self.pairs.iter().any(Option::is_some))
+        u32::from(self.around.members.is_some() || self.around.pairs.iter().any(Option::is_some))
+    }
+
+    /// Relations that the graph has.
+    fn own_relations(&self) -> usize {
+        self.facts.relations.len() - self.around.members.as_ref().map_or(0, |m| m.relations.len())
     }
 
     fn fanouts(&self) -> Vec<Fanout> {
@@ -170,7 +190,8 @@ impl<'a> Lowering<'a> {
 
     fn cx(&self, mode: Mode, params: Vec<plan::Param>) -> LowerCx<'a> {
         let mut cx = LowerCx::with_params(self.facts, mode, params);
-        cx.builder.signature.relations.extend(&self.virtuals.relations);
+        let known = cx.builder.signature.relations.len() - self.own_relations();
+        cx.builder.signature.relations.extend(&self.around.virtuals.relations[known..]);
         cx
     }
 
@@ -194,31 +215,37 @@ impl<'a> Lowering<'a> {
         for (index, predict) in self.experiment.predicts.iter().enumerate() {
             let all = self.label_of(index).parts[1].max(1) as f64;
             let rows = trainer.batch.map_or(all, |b| all.min(f64::from(b)));
-            predict.target.types(&self.graph.plan).into_iter().for_each(|ty| add(ty, rows));
+            let each = self.rows_of_each(index);
+            predict.target.types(&self.graph.plan).into_iter().for_each(|ty| add(ty, rows * each));
         }
         let costs = Costs::estimate(self.facts, &self.experiment.training.fanouts, &seeds, &self.relations());
         self.with_pairs(costs)
     }
 
-    /// The estimate with the pairs of a batch in front.
+    /// The estimate with the pairs and small graphs of a batch in front.
     fn with_pairs(&self, costs: Costs) -> Costs {
         if self.base() == 0 {
             return costs;
         }
         let batch = self.experiment.training.trainer.batch.map_or(1e5, f64::from);
-        let negatives =
-            self.pairs.iter().flatten().flat_map(|p| &p.links).map(|l| f64::from(l.negatives.width()));
-        costs.behind(
-            self.virtuals.types.len(),
-            self.virtuals.relations.len(),
+        let pairs = self.around.pairs.iter().flatten();
+        let negatives = pairs.flat_map(|p| &p.links).map(|l| f64::from(l.negatives.width()));
+        let virtuals = &self.around.virtuals;
+        let mut costs = costs.behind(
+            virtuals.types.len(),
+            self.own_relations() + virtuals.relations.len() - self.facts.relations.len(),
             batch,
             negatives.fold(1.0, f64::max),
-        )
+        );
+        if let Some(members) = &self.around.members {
+            self.count_members(&mut costs, members, batch);
+        }
+        costs
     }
 
     /// Relations from nodes to pairs whose edges come in tiles: groups of pairs share what they are told apart from.
     fn tiled(&self, evaluation: bool) -> Vec<u32> {
-        let links = self.pairs.iter().flatten().flat_map(|pairs| &pairs.links);
+        let links = self.around.pairs.iter().flatten().flat_map(|pairs| &pairs.links);
         let shared = links.filter(|links| match evaluation {
             true => links.protocol.against == Against::All,
             false => links.negatives.in_tiles(),
@@ -228,10 +255,16 @@ impl<'a> Lowering<'a> {
 
     /// What is known of the label of a prediction.
     fn label_of(&self, index: usize) -> LabelFacts {
-        match (&self.pairs[index], self.experiment.predicts[index].target) {
+        match (&self.around.pairs[index], self.experiment.predicts[index].target) {
             (Some(pairs), _) => pairs::label_facts(self.facts, pairs),
             (None, Target::Node { ty, label }) => {
                 self.facts.nodes[ty].labels.get(label).cloned().unwrap_or_default()
+            }
+            (None, Target::Feature { ty, .. }) => {
+                let name =
+                    self.experiment.predicts[index].reconstruct.as_ref().map(|of| label_name(&of.feature));
+                let labels = &self.facts.nodes[ty].labels;
+                labels.iter().find(|label| Some(&label.name) == name.as_ref()).cloned().unwrap_or_default()
             }
             _ => LabelFacts::default(),
         }
@@ -239,6 +272,9 @@ impl<'a> Lowering<'a> {
 
     /// Scores of a prediction: one for each class, or one.
     fn outputs(&self, index: usize) -> usize {
+        if let Some((_, width)) = self.feature_of(index) {
+            return width;
+        }
         match self.experiment.predicts[index].kind {
             LabelKind::Class | LabelKind::Classes => self.label_of(index).classes.len(),
             LabelKind::Float => 1,

@@ -11,22 +11,22 @@ use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows, lower_decoder};
 use crate::sema::link::LINK;
 use crate::sema::model::Model;
+use crate::sema::reconstruct::label_name;
 use crate::sema::{CheckedGraph, Experiment, Predict, Target};
 
-/// The pairs of each prediction, and what they add to the types and relations of the graph.
+/// The pairs of each prediction; what they add to the types and relations of the graph goes behind `virtuals`.
 pub fn pairs(
     experiment: &Experiment,
     graph: &CheckedGraph,
     facts: &GraphFacts,
-) -> Result<(Vec<Option<Pairs>>, Virtuals), Wrong> {
-    let mut virtuals = Virtuals::default();
-    let mut add = Add { facts, virtuals: &mut virtuals };
+    virtuals: &mut Virtuals,
+) -> Result<Vec<Option<Pairs>>, Wrong> {
+    let mut add = Add { facts, virtuals };
     let of = |predict: &Predict| match predict.target.edge() {
         Some(edge) => add.pairs(predict, edge, graph).map(Some),
         None => Ok(None),
     };
-    let found = experiment.predicts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    Ok((found, virtuals))
+    experiment.predicts.iter().map(of).collect()
 }
 
 struct Add<'a> {
@@ -39,11 +39,12 @@ impl Add<'_> {
         let declared = &graph.plan.edges[edge];
         let (src, dst) = (declared.src as u32, declared.dst as u32);
         let relations = relations_of(self.facts, edge);
-        let name = match predict.target {
-            Target::Edge { label, .. } => declared.labels[label].name.as_str(),
-            _ => LINK,
+        let name = match (predict.target, &predict.reconstruct) {
+            (Target::Edge { label, .. }, _) => declared.labels[label].name.clone(),
+            (_, Some(of)) => label_name(&of.feature),
+            _ => LINK.to_owned(),
         };
-        let label = relations.first().and_then(|r| label_at(self.facts, *r, name));
+        let label = relations.first().and_then(|r| label_at(self.facts, *r, &name));
         let Some(label) = label else { return Err(vec![super::data::no_facts(predict)]) };
         let (ty, kind) = (self.ty(0), self.ty(relations.len()));
         let links = predict.link.as_ref().map(|link| Links {
@@ -189,7 +190,7 @@ impl<'a> Lowering<'a> {
     /// The program that scores pairs by the rows that inference has computed: one for each prediction of pairs.
     pub fn scorer(&self, cx: &mut LowerCx<'a>, index: usize, widths: &[(u32, usize)]) -> Result<(), Wrong> {
         let predict = &self.experiment.predicts[index];
-        let Some(pairs) = &self.pairs[index] else { return Ok(()) };
+        let Some(pairs) = &self.around.pairs[index] else { return Ok(()) };
         let mut rows = Rows::new();
         for (ty, width) in widths {
             let domain = Domain::Nodes { ty: *ty, hop: 1 };

@@ -12,7 +12,7 @@ use super::steps::{State, Step, at_hop};
 use super::{Lowering, RawStage, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Mode, Rows};
-use crate::sema::Target;
+use crate::sema::{Predict, Target};
 use crate::syntax::ast::Span;
 
 /// Stages, scorers by prediction, parameters.
@@ -31,7 +31,8 @@ impl<'a> Lowering<'a> {
         for (i, steps) in rest.iter().enumerate() {
             infer.layer(i + 1, steps)?;
         }
-        infer.decoders()?;
+        infer.decoders("decode", 0, |predict| predict.readout.is_none())?;
+        infer.decoders("readout", 1, |predict| predict.readout.is_some())?;
         let scorers = infer.scorers()?;
         if infer.params.len() != trained {
             let message = "internal error in lowering: inference has parameters that training has not";
@@ -91,14 +92,15 @@ impl<'l, 'a> Infer<'l, 'a> {
         self.finish(cx, state, format!("gnn.{number}"), reads)
     }
 
-    fn decoders(&mut self) -> Result<(), Wrong> {
+    /// Scores of nodes, or of small graphs from rows of their nodes one hop out.
+    fn decoders(&mut self, name: &str, hop: u32, of: impl Fn(&Predict) -> bool) -> Result<(), Wrong> {
         let mut cx = self.cx();
         let reads: Vec<u32> = self.layout.keys().copied().collect();
-        let state = self.read(&mut cx, 0)?;
+        let state = self.read(&mut cx, hop)?;
         let predicts = &self.lowering.experiment.predicts;
         let mut types: Vec<(u32, usize)> = Vec::new();
-        for (i, predict) in predicts.iter().enumerate() {
-            let Target::Node { ty, .. } = predict.target else { continue };
+        for (i, predict) in predicts.iter().enumerate().filter(|(_, predict)| of(predict)) {
+            let (Target::Node { ty, .. } | Target::Feature { ty, .. }) = predict.target else { continue };
             let value = self.lowering.node_scores(&mut cx, i, &state.rows)?;
             cx.builder.output(Role::Scores(i), value);
             let width = cx.builder.value(value).width();
@@ -111,10 +113,9 @@ impl<'l, 'a> Infer<'l, 'a> {
             true => self.params = cx.params,
             false => {
                 let own = types.iter().map(|(_, width)| *width).collect();
-                self.push(
-                    cx,
-                    RawStage { name: "decode".to_owned(), types, own, reads, program: Program::default() },
-                );
+                let stage =
+                    RawStage { name: name.to_owned(), types, own, reads, program: Program::default() };
+                self.push(cx, stage);
             }
         }
         Ok(())
@@ -125,7 +126,7 @@ impl<'l, 'a> Infer<'l, 'a> {
         let width = |(ty, pieces): (&u32, &Vec<Vec<usize>>)| (*ty, pieces.iter().flatten().product());
         let widths: Vec<(u32, usize)> = self.layout.iter().map(width).collect();
         let mut found = Vec::new();
-        for (i, pairs) in self.lowering.pairs.iter().enumerate() {
+        for (i, pairs) in self.lowering.around.pairs.iter().enumerate() {
             if pairs.is_some() {
                 let mut cx = self.cx();
                 self.lowering.scorer(&mut cx, i, &widths)?;

@@ -31,12 +31,12 @@ impl Lowering<'_> {
     }
 
     fn reads_edges(&self, scorers: &[Scorer], predict: usize) -> bool {
-        let rows = self.pairs[predict].as_ref().map(|pairs| pairs.ty);
+        let rows = self.around.pairs[predict].as_ref().map(|pairs| pairs.ty);
         has(scorers, predict, |op, ty| matches!(op, Op::Feature { .. }) && Some(ty) == rows)
     }
 
     fn has_relation_rows(&self, scorers: &[Scorer], predict: usize) -> bool {
-        let kinds = self.pairs[predict].as_ref().map(|pairs| pairs.kinds.ty);
+        let kinds = self.around.pairs[predict].as_ref().map(|pairs| pairs.kinds.ty);
         has(scorers, predict, |op, ty| matches!(op, Op::Embedding { .. }) && Some(ty) == kinds)
     }
 }

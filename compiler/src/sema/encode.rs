@@ -6,6 +6,7 @@ use gsl_plan::graph::NodeType;
 
 use super::compose::{COMBINATORS, Composer};
 use super::model::{Encoder, Model};
+use super::reconstruct::{Hidden, give_away};
 use crate::diag::{Diagnostic, codes, did_you_mean};
 use crate::layers::Activation;
 use crate::syntax::ast::*;
@@ -18,6 +19,8 @@ pub struct EncodeCx<'a, 'b, 'w> {
     pub node: &'a NodeType,
     /// Features and labels of the type whose mistakes have been reported.
     pub lost: &'a BTreeSet<String>,
+    /// Features that an encoder may not read.
+    pub hidden: &'a [Hidden],
 }
 
 impl EncodeCx<'_, '_, '_> {
@@ -49,6 +52,10 @@ impl EncodeCx<'_, '_, '_> {
 
     fn named(&mut self, name: &str, expr: &Expr) -> Option<Encoder> {
         if let Some(index) = self.node.features.iter().position(|f| f.name == name) {
+            if let Some(hidden) = self.hidden.iter().find(|hidden| hidden.name == name) {
+                self.composer.cx.report(give_away(hidden, expr.span));
+                return None;
+            }
             return Some(Encoder::Feature { index, name: name.to_owned() });
         }
         match name {
@@ -101,13 +108,23 @@ impl EncodeCx<'_, '_, '_> {
     }
 
     fn features(&mut self, span: Span) -> Option<Encoder> {
-        if !self.node.features.is_empty() {
-            return Some(Encoder::Features(span));
+        let all = self.node.features.iter().enumerate();
+        let seen = all.filter(|(_, feature)| !self.hidden.iter().any(|hidden| hidden.name == feature.name));
+        let mut seen: Vec<Encoder> =
+            seen.map(|(index, feature)| Encoder::Feature { index, name: feature.name.clone() }).collect();
+        match seen.len() {
+            0 => {}
+            1 if self.node.features.len() > 1 => return seen.pop(),
+            n if n == self.node.features.len() => return Some(Encoder::Features(span)),
+            _ => return Some(Encoder::Concat(seen)),
         }
         if !self.lost.is_empty() {
             return None;
         }
-        let message = format!("`{}` has no features", self.node.name);
+        let message = match self.node.features.is_empty() {
+            true => format!("`{}` has no features", self.node.name),
+            false => format!("all features of `{}` are reconstructed", self.node.name),
+        };
         let help = format!("give each node a trained row: `encode {} = embedding(64)`", self.node.name);
         self.composer.cx.error_help(codes::MODEL_NO_FEATURES, message, span, "of nothing", help);
         None

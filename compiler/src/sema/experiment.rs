@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gsl_plan::graph::{GraphPlan, Label, LabelKind};
+use gsl_plan::graph::{GraphPlan, Label, LabelKind, Split};
 use gsl_plan::plan;
 
 use super::body::{Body, Place, Sourced};
@@ -10,16 +10,18 @@ use super::compose::Composer;
 use super::cx::Cx;
 use super::encode::EncodeCx;
 use super::explain::{Line, Origin};
-use super::graph::{CheckedGraph, GRAPH};
+use super::graph::CheckedGraph;
+use super::graph::leak::Allowed;
 use super::library::Library;
 use super::link::LINK;
 use super::model::{Encoder, Model};
-use super::predict::Predict;
+use super::predict::{Predict, Target};
 use super::prelude::Prelude;
+use super::reconstruct::{Hidden, label_name};
 use super::stages::Start;
 use super::trainer::Training;
 use crate::diag::{Diagnostic, codes};
-use crate::syntax::ast::{EncodeTarget, Expr, Setting, Span, TargetKind};
+use crate::syntax::ast::{EncodeTarget, Expr, Setting, Span};
 
 /// A checked experiment, complete but for what only the data knows.
 #[derive(Debug, Clone)]
@@ -44,21 +46,46 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// The graph as this experiment wants it built: edges whose links are predicted have parts.
+    /// The graph as this experiment wants it built: edges whose links are predicted have parts, and so have rows whose
+    /// features are reconstructed.
     pub fn graph_plan(&self, graph: &CheckedGraph) -> GraphPlan {
         let mut plan = graph.plan.clone();
         for predict in &self.predicts {
-            let (Some(edge), Some(link)) = (predict.target.edge(), &predict.link) else { continue };
-            plan.edges[edge].labels.push(Label {
-                name: LINK.to_owned(),
-                column: String::new(),
-                kind: LabelKind::Float,
-                transforms: Vec::new(),
-                several: gsl_plan::graph::Several::Numbers,
-                split: link.split.clone(),
-            });
+            let parts = match (&predict.link, &predict.reconstruct) {
+                (Some(link), _) => parts_of(LINK.to_owned(), &link.split),
+                (_, Some(of)) => parts_of(label_name(&of.feature), &of.split),
+                _ => continue,
+            };
+            let labels = match predict.target {
+                Target::Feature { ty, .. } => &mut plan.nodes[ty].labels,
+                Target::Link { edge } | Target::EdgeFeature { edge, .. } => &mut plan.edges[edge].labels,
+                _ => continue,
+            };
+            if !labels.iter().any(|label| label.name == parts.name) {
+                labels.push(parts);
+            }
         }
         plan
+    }
+}
+
+/// A label of every row, which says its part.
+pub fn parts_of(name: String, split: &Option<Split>) -> Label {
+    Label {
+        name,
+        column: String::new(),
+        kind: LabelKind::Float,
+        transforms: Vec::new(),
+        several: gsl_plan::graph::Several::Numbers,
+        split: split.clone(),
+    }
+}
+
+impl Experiment {
+    /// Whether small graphs have rows of their own: features, or an encoder that is written.
+    pub fn graphs_have_rows(&self, graph: &CheckedGraph) -> bool {
+        let of = |ty: usize| !self.encoders[ty].is_default || !graph.plan.nodes[ty].features.is_empty();
+        graph.plan.graphs.is_some_and(of)
     }
 }
 
@@ -91,6 +118,8 @@ pub struct ExperimentCx<'a, 'w> {
     pub graph: &'a CheckedGraph,
     pub body: &'a Body,
     pub defaults: &'a Body,
+    /// Leaks that the file allows.
+    pub allowed: &'a Allowed,
     pub gnn_span: Option<Span>,
     /// Names of `param`s that `--set` overrode.
     pub set: &'a [String],
@@ -199,22 +228,12 @@ impl ExperimentCx<'_, '_> {
 
     /// Graphs that can be built and inspected, and on which no experiment runs yet.
     fn graph_runs(&mut self, experiment: Span) {
-        let predicts_graph = self
-            .body
-            .predicts
-            .iter()
-            .any(|p| matches!(&p.target.kind, TargetKind::Field { owner, .. } if owner.text == GRAPH));
         if self.graph.has_time() {
             let message =
                 "experiments on graphs with `time` do not run yet: sampling would look into the future";
             let help =
                 "derive a graph whose nodes and edges have no `time`, and split `by` the column instead";
             self.cx.error_help(codes::NOT_YET_TIME, message, experiment, "on a graph with times", help);
-        }
-        if self.graph.plan.graphs.is_some() && !predicts_graph {
-            let message = "experiments on graphs of many small graphs do not run yet";
-            let help = "leave `many by` out: all small graphs together are one graph";
-            self.cx.error_help(codes::NOT_YET_MANY, message, experiment, "on many graphs", help);
         }
     }
 
@@ -323,12 +342,23 @@ impl ExperimentCx<'_, '_> {
                 self.cx.unknown(codes::NAMES_NODE, "node type", &name.text, name.span, known.iter().copied());
             }
         }
-        let reached = self.reached(predicts, hops);
+        let mut reached = self.reached(predicts, hops);
+        if let Some(graphs) = self.graphs_with_rows(predicts.unwrap_or(&[])) {
+            reached[graphs] = true;
+        }
         let mut found = Vec::new();
         for (ty, reached) in reached.into_iter().enumerate() {
-            found.push(self.encoder_of(ty, reached, lines));
+            let hidden = self.hidden_of(ty, predicts.unwrap_or(&[]));
+            found.push(self.encoder_of(ty, reached, &hidden, lines));
         }
         found.into_iter().collect()
+    }
+
+    /// The type of small graphs, where one is predicted and they have rows of their own.
+    fn graphs_with_rows(&self, predicts: &[Predict]) -> Option<usize> {
+        let graphs = self.graph.plan.graphs.filter(|_| predicts.iter().any(|p| p.readout.is_some()))?;
+        let node = &self.graph.plan.nodes[graphs];
+        (!node.features.is_empty() || self.body.encode(&node.name).is_some()).then_some(graphs)
     }
 
     /// Node types whose rows a decoder reads.
@@ -353,9 +383,16 @@ impl ExperimentCx<'_, '_> {
         reached
     }
 
-    fn encoder_of(&mut self, ty: usize, reached: bool, lines: &mut Vec<Line>) -> Option<NodeEncoder> {
+    fn encoder_of(
+        &mut self,
+        ty: usize,
+        reached: bool,
+        hidden: &[Hidden],
+        lines: &mut Vec<Line>,
+    ) -> Option<NodeEncoder> {
         let node = &self.graph.plan.nodes[ty];
-        let fallback = if node.features.is_empty() { "featureless" } else { "any" };
+        let seen = node.features.iter().any(|f| !hidden.iter().any(|h| h.name == f.name));
+        let fallback = if seen { "any" } else { "featureless" };
         let mut encode = self.body.encode(&node.name).or_else(|| self.defaults.encode(fallback))?.clone();
         encode.item.value = self.start(encode.item.value, &format!("encode.{}", node.name))?;
         let place = encode.place.clone();
@@ -374,7 +411,7 @@ impl ExperimentCx<'_, '_> {
                 head: false,
                 open: Vec::new(),
             };
-            EncodeCx { composer: &mut composer, node, lost }.encoder(&encode.item.value)
+            EncodeCx { composer: &mut composer, node, lost, hidden }.encoder(&encode.item.value)
         })?;
         if reached {
             let origin = self.origin(&place, encode.item.span, &[&encode.item.value]);

@@ -19,6 +19,7 @@ pub const STD: &[(&str, &str, &str)] = &[
     ("layers", "stdlib/layers.gsl", include_str!("../../../stdlib/layers.gsl")),
     ("modules", "stdlib/modules.gsl", include_str!("../../../stdlib/modules.gsl")),
     ("decoders", "stdlib/decoders.gsl", include_str!("../../../stdlib/decoders.gsl")),
+    ("readouts", "stdlib/readouts.gsl", include_str!("../../../stdlib/readouts.gsl")),
 ];
 
 /// The defaults: their modules are signatures of what is built in, not modules to call.
@@ -52,7 +53,7 @@ struct Module {
 
 impl Module {
     fn is_prelude(&self) -> bool {
-        matches!(self.path.as_str(), "std.modules" | "std.decoders")
+        matches!(self.path.as_str(), "std.modules" | "std.decoders" | "std.readouts")
     }
 }
 
@@ -81,7 +82,7 @@ impl Library {
         self.files.get(module)?.scope.get(name).copied().or_else(|| self.prelude(name))
     }
 
-    /// Modules and decoders of the standard library need no `use`: `linear`, `mlp`, `distmult`.
+    /// Modules, decoders and readouts of the standard library need no `use`: `linear`, `mlp`, `distmult`, `mean`.
     fn prelude(&self, name: &str) -> Option<LayerId> {
         let own = self.files.iter().filter(|m| m.is_prelude()).flat_map(|m| &m.own);
         own.copied().find(|id| self.layers[*id].decl.name.text == name)

@@ -13,6 +13,7 @@ use super::explain::Line;
 use super::graph::link_split;
 use super::graph::merge::show_edge;
 use super::rust::{RUST, symbol};
+use super::split::show_split;
 use super::value::{Value, number_text};
 use crate::diag::{codes, one_of};
 use crate::syntax::ast::*;
@@ -101,7 +102,7 @@ impl ExperimentCx<'_, '_> {
         Some((Link { split: split.flatten(), negatives, sides, protocol }, metrics))
     }
 
-    fn link_split(
+    pub fn link_split(
         &mut self,
         setting: &Sourced<Setting>,
         edge: usize,
@@ -159,7 +160,7 @@ impl ExperimentCx<'_, '_> {
             self.within(setting, |cx| cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "", help));
             return None;
         }
-        lines.push(self.line(1, "negatives", &show_negatives(&found, &sides), setting));
+        lines.push(self.line(1, "negatives", &show_negatives(&found, &sides, edges), setting));
         Some((found, sides))
     }
 
@@ -303,8 +304,8 @@ impl ExperimentCx<'_, '_> {
             });
             return None;
         }
-        let shown: Vec<String> = metrics.iter().map(|m: &Metric| m.name()).collect();
-        lines.push(self.line(1, "evaluate", &format!("{} {}", shown.join(", "), protocol.show()), setting));
+        let shown = format!("{} {}", show_metrics(&metrics), show_protocol(&protocol, edges));
+        lines.push(self.line(1, "evaluate", &shown, setting));
         Some((protocol, metrics))
     }
 
@@ -381,7 +382,45 @@ impl ExperimentCx<'_, '_> {
     }
 }
 
-fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
+/// `mrr, hits(1, 10)`
+fn show_metrics(metrics: &[Metric]) -> String {
+    let mut shown = Vec::new();
+    for metric in metrics {
+        match metric {
+            Metric::Hits(_) => {}
+            other => shown.push(other.function().to_owned()),
+        }
+    }
+    let ranks =
+        metrics.iter().filter_map(|m| if let Metric::Hits(k) = m { Some(k.to_string()) } else { None });
+    let ranks: Vec<String> = ranks.collect();
+    if !ranks.is_empty() {
+        shown.push(format!("hits({})", ranks.join(", ")));
+    }
+    shown.join(", ")
+}
+
+/// `against all, filtered, corrupt: both`
+fn show_protocol(protocol: &Protocol, edges: &Edges) -> String {
+    let against = match protocol.against {
+        Against::Uniform(k) => format!("uniform({k})"),
+        Against::All => "all".to_owned(),
+        Against::Given { candidates } => {
+            format!("candidates({})", edges.plan.candidates[candidates as usize].name)
+        }
+    };
+    let filtered = if protocol.filtered { "filtered" } else { "raw" };
+    format!("against {against}, {filtered}, corrupt: {}", show_sides(&protocol.sides))
+}
+
+fn show_sides(sides: &[Side]) -> &'static str {
+    match sides {
+        [one] => one.name(),
+        _ => "both",
+    }
+}
+
+fn show_negatives(negatives: &Negatives, sides: &[Side], edges: &Edges) -> String {
     let mut shown = Vec::new();
     match (negatives.drawn, negatives.group) {
         (0, _) => {}
@@ -396,8 +435,8 @@ fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
     if negatives.in_batch {
         shown.push(format!("in_batch({})", negatives.group));
     }
-    if let Some((_, n)) = negatives.hard {
-        shown.push(format!("hard({n})"));
+    if let Some((candidates, n)) = negatives.hard {
+        shown.push(format!("hard({}, {n})", edges.plan.candidates[candidates as usize].name));
     }
     if negatives.filtered {
         shown.push("filtered".to_owned());
@@ -405,23 +444,5 @@ fn show_negatives(negatives: &Negatives, sides: &[Side]) -> String {
     if negatives.every_relation {
         shown.push("every_relation".to_owned());
     }
-    let corrupt = match sides {
-        [one] => one.name(),
-        _ => "both",
-    };
-    format!("{}, corrupt: {corrupt}", shown.join(", "))
-}
-
-fn show_split(split: &Split) -> String {
-    match split {
-        Split::Random { train, valid, test, .. } => format!(
-            "random(train: {}, valid: {}, test: {})",
-            number_text(*train),
-            number_text(*valid),
-            number_text(*test)
-        ),
-        Split::Column { column } => format!("column({column})"),
-        Split::By { column, .. } => format!("by {column} (…)"),
-        Split::Files { .. } => "files(…)".to_owned(),
-    }
+    format!("{}, corrupt: {}", shown.join(", "), show_sides(sides))
 }

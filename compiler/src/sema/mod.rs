@@ -12,6 +12,7 @@ mod encode;
 pub mod experiment;
 pub mod explain;
 pub mod graph;
+mod handle;
 pub mod library;
 pub mod link;
 pub mod loss;
@@ -21,7 +22,10 @@ mod monitor;
 mod param;
 pub mod predict;
 mod prelude;
+mod readout;
+pub mod reconstruct;
 pub mod rust;
+mod split;
 pub mod stages;
 pub mod sweep;
 mod trainer;
@@ -88,10 +92,18 @@ pub fn check(cx: &mut Cx, parsed: &Parsed, overrides: &[(String, String)]) -> Ch
     let (params, env) = param::params(cx, file, overrides);
     let library = Library::load(cx, file);
     check_layers(cx, &library, &env);
-    let (graphs, by_name) = graphs(cx, file, &env);
+    let allowed = allowed(cx, file);
+    let (graphs, by_name) = graphs(cx, file, &env, &allowed);
     let set: Vec<String> = params.iter().filter(|p| p.set).map(|p| p.name.clone()).collect();
-    let world =
-        FileWorld { file, library: &library, graphs: &graphs, by_name: &by_name, env: Arc::new(env.clone()) };
+    let (library_of, env_of) = (&library, Arc::new(env.clone()));
+    let world = FileWorld {
+        file,
+        library: library_of,
+        graphs: &graphs,
+        by_name: &by_name,
+        allowed: &allowed,
+        env: env_of,
+    };
     let experiments = world.experiments(cx, &set);
     write_clashes(cx, &experiments);
     let sweeps = world.sweeps(cx, &experiments, &params);
@@ -213,7 +225,12 @@ fn mark_used(cx: &mut Cx, stmt: &LayerStmt) {
     }
 }
 
-fn graphs(cx: &mut Cx, file: &File, env: &Env) -> (Vec<CheckedGraph>, BTreeMap<String, usize>) {
+fn graphs(
+    cx: &mut Cx,
+    file: &File,
+    env: &Env,
+    allowed: &Allowed,
+) -> (Vec<CheckedGraph>, BTreeMap<String, usize>) {
     let declared: Vec<&Graph> = file
         .items
         .iter()
@@ -223,12 +240,11 @@ fn graphs(cx: &mut Cx, file: &File, env: &Env) -> (Vec<CheckedGraph>, BTreeMap<S
         })
         .collect();
     let by_name: Graphs = declared.iter().rev().map(|g| (g.name.text.as_str(), *g)).collect();
-    let allowed = allowed(cx, file);
     let mut found = Vec::new();
     let mut indices = BTreeMap::new();
     for graph in declared {
         let Some(stmts) = merge::flatten(cx, &by_name, graph) else { continue };
-        let checked = graph::resolve(cx, env, prelude::prelude(), graph, &stmts, &allowed);
+        let checked = graph::resolve(cx, env, prelude::prelude(), graph, &stmts, allowed);
         indices.entry(graph.name.text.clone()).or_insert(found.len());
         found.push(checked);
     }
@@ -255,6 +271,7 @@ struct FileWorld<'a> {
     library: &'a Library,
     graphs: &'a [CheckedGraph],
     by_name: &'a BTreeMap<String, usize>,
+    allowed: &'a Allowed,
     env: Arc<Env>,
 }
 
@@ -281,6 +298,7 @@ impl FileWorld<'_> {
                 graph: &self.graphs[index],
                 body: &body,
                 defaults: &defaults,
+                allowed: self.allowed,
                 gnn_span: None,
                 set,
                 experiments: &names,
@@ -322,6 +340,7 @@ impl FileWorld<'_> {
                 graph: &self.graphs[of.graph],
                 body: &body,
                 defaults: &defaults,
+                allowed: self.allowed,
                 gnn_span: None,
                 set: &[],
                 experiments: &names,

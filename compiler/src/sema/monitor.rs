@@ -10,7 +10,7 @@ use super::explain::Line;
 use super::metric::{first_watchable, watched};
 use super::predict::Predict;
 use super::value::{Ty, Value, eval, number_text};
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, codes, one_of};
 use crate::syntax::ast::*;
 
 /// constant + Σ factor · metric, each metric with the place where it is written.
@@ -171,10 +171,9 @@ impl ExperimentCx<'_, '_> {
         let (predict, name) = match names[1..] {
             [] => (0, None),
             [metric] => (0, Some(metric)),
-            [.., label, metric] => {
-                let span = path.segments[path.segments.len() - 2].span;
-                (self.predict_named(label, span, predicts)?, Some(metric))
-            }
+            [label, metric] => (self.predict_named(&[label], &path, predicts)?, Some(metric)),
+            [owner, label, metric] => (self.predict_named(&[owner, label], &path, predicts)?, Some(metric)),
+            _ => return self.not_linear(expr),
         };
         let metric = self.metric_named(name, &path, &predicts[predict])?;
         Some(Formula {
@@ -183,13 +182,27 @@ impl ExperimentCx<'_, '_> {
         })
     }
 
-    fn predict_named(&mut self, label: &str, span: Span, predicts: &[Predict]) -> Option<usize> {
-        let found = predicts.iter().position(|p| label_of(p) == label);
-        if found.is_none() {
-            let known = predicts.iter().map(label_of);
-            self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", label, span, known);
+    /// The prediction that goes by `section`, or by `package.section`.
+    fn predict_named(&mut self, names: &[&str], path: &Path, predicts: &[Predict]) -> Option<usize> {
+        let span = path.segments[names.len()].span;
+        let found: Vec<usize> =
+            (0..predicts.len()).filter(|&i| predicts[i].handle.is_called(names)).collect();
+        match found.as_slice() {
+            [one] => return Some(*one),
+            [] => {
+                let known: Vec<String> = predicts.iter().map(|p| p.handle.shown_among(predicts)).collect();
+                let known = known.iter().map(String::as_str);
+                self.cx.unknown(codes::EXPERIMENT_MONITOR, "prediction", &names.join("."), span, known);
+            }
+            several => {
+                let known: Vec<String> =
+                    several.iter().map(|&i| predicts[i].handle.shown_among(predicts)).collect();
+                let message = format!("several predictions go by `{}`", names.join("."));
+                let help = format!("write {}", one_of(&known.iter().map(String::as_str).collect::<Vec<_>>()));
+                self.cx.error_help(codes::EXPERIMENT_MONITOR, message, span, "which one?", help);
+            }
         }
-        found
+        None
     }
 
     fn metric_named(&mut self, name: Option<&str>, path: &Path, predict: &Predict) -> Option<Metric> {
@@ -311,14 +324,12 @@ fn combine(op: BinaryOp, left: Formula, right: Formula) -> Option<Formula> {
     }
 }
 
-fn label_of(predict: &Predict) -> &str {
-    predict.name.rsplit('.').next().unwrap_or("")
-}
-
+/// As it is written; a name with a point in it (`f0.5_macro`) is no name of the language, that of its function is.
 fn show_metric(predicts: &[Predict], term: &MonitorTerm) -> String {
-    let label = predicts.get(term.predict).map_or("", label_of);
-    match predicts.len() {
-        1 => format!("valid.{}", term.metric.name()),
-        _ => format!("valid.{label}.{}", term.metric.name()),
+    let name = Some(term.metric.name()).filter(|name| !name.contains('.'));
+    let name = name.unwrap_or_else(|| term.metric.function().to_owned());
+    match predicts.get(term.predict).filter(|_| predicts.len() > 1) {
+        None => format!("valid.{name}"),
+        Some(predict) => format!("valid.{}.{name}", predict.handle.shown_among(predicts)),
     }
 }

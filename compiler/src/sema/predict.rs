@@ -7,13 +7,16 @@ use super::body::{PredictBody, Sourced, show_target};
 use super::call::Args;
 use super::compose::Composer;
 use super::cx::nearest_or_all;
-use super::experiment::ExperimentCx;
+use super::experiment::{ExperimentCx, parts_of};
 use super::explain::Line;
+use super::graph::GRAPH;
 use super::graph::label::CheckedLabel;
 use super::graph::merge::show_edge;
+use super::handle::Handle;
 use super::link::{Edges, Link};
 use super::loss::Loss;
-use super::model::Model;
+use super::model::{LayerCall, Model};
+use super::reconstruct::Reconstruct;
 use super::value::{Ty, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
 use crate::syntax::ast::{Target as Written, *};
@@ -24,9 +27,14 @@ pub struct Predict {
     /// `package.section`
     pub name: String,
     pub target: Target,
+    pub handle: Handle,
     /// Of the label; the score of a link is a number.
     pub kind: LabelKind,
     pub link: Option<Link>,
+    /// Of a feature.
+    pub reconstruct: Option<Reconstruct>,
+    /// Of a small graph: the layer that makes its row from those of its nodes.
+    pub readout: Option<LayerCall>,
     /// Ends in a call whose `out` is the number of scores.
     pub decode: Model,
     pub loss: Loss,
@@ -45,22 +53,37 @@ pub enum Target {
     Edge { edge: usize, label: usize },
     /// Whether there is an edge of an edge type.
     Link { edge: usize },
+    /// A stored feature of a node type.
+    Feature { ty: usize, feature: usize },
+    /// A stored feature of an edge type.
+    EdgeFeature { edge: usize, feature: usize },
 }
 
 impl Target {
     /// The edge type whose ends are scored.
     pub fn edge(self) -> Option<usize> {
         match self {
-            Target::Node { .. } => None,
-            Target::Edge { edge, .. } | Target::Link { edge } => Some(edge),
+            Target::Node { .. } | Target::Feature { .. } => None,
+            Target::Edge { edge, .. } | Target::Link { edge } | Target::EdgeFeature { edge, .. } => {
+                Some(edge)
+            }
+        }
+    }
+
+    /// The node type of which a label is predicted, small graphs among them.
+    pub fn node(self) -> Option<usize> {
+        match self {
+            Target::Node { ty, .. } => Some(ty),
+            _ => None,
         }
     }
 
     /// Node types whose rows the decoder reads.
     pub fn types(self, plan: &GraphPlan) -> Vec<usize> {
         match self {
-            Target::Node { ty, .. } => vec![ty],
-            Target::Edge { edge, .. } | Target::Link { edge } => {
+            Target::Node { ty, .. } if plan.graphs == Some(ty) => plan.member_types().collect(),
+            Target::Node { ty, .. } | Target::Feature { ty, .. } => vec![ty],
+            Target::Edge { edge, .. } | Target::Link { edge } | Target::EdgeFeature { edge, .. } => {
                 vec![plan.edges[edge].src, plan.edges[edge].dst]
             }
         }
@@ -68,6 +91,8 @@ impl Target {
 }
 
 const SETTINGS: [&str; 4] = ["decode", "loss", "metrics", "weight"];
+/// Of predictions of small graphs alone.
+const GRAPH_SETTING: &str = "readout";
 /// Settings of link prediction alone.
 const LINK_SETTINGS: [&str; 3] = ["negatives", "evaluate", "split"];
 
@@ -81,6 +106,16 @@ impl ExperimentCx<'_, '_> {
         let get = |name: &str| body.setting(name).or_else(|| default.setting(name)).cloned();
         let mut lines = Vec::new();
         let part = format!("predict.{}", show_target(&body.target));
+        let reconstruct = match target {
+            Target::Feature { .. } | Target::EdgeFeature { .. } => {
+                Some(self.reconstruct(target, &get, &mut lines)?)
+            }
+            _ => None,
+        };
+        let readout = match self.is_graph(target) {
+            true => Some(get(GRAPH_SETTING).and_then(|s| self.readout(&s, &mut lines))?),
+            false => None,
+        };
         let decode = get("decode").and_then(|s| self.started(s, &part));
         let decode = decode.and_then(|s| self.decode(&s, target, &mut lines));
         let (loss, link, metrics) = match target {
@@ -102,8 +137,11 @@ impl ExperimentCx<'_, '_> {
         Some(Predict {
             name: show_target(&body.target),
             target,
+            handle: Handle::of(self.graph, target),
             kind,
             link,
+            reconstruct,
+            readout,
             decode: decode?,
             loss: loss?,
             metrics: metrics?,
@@ -123,7 +161,9 @@ impl ExperimentCx<'_, '_> {
             Target::Edge { edge, label } => {
                 (format!("edge {}", self.graph.relation_names()[edge]), &plan.edges[edge].labels[label])
             }
-            Target::Link { .. } => return LabelKind::Float,
+            Target::Link { .. } | Target::Feature { .. } | Target::EdgeFeature { .. } => {
+                return LabelKind::Float;
+            }
         };
         let (kind, name) = (label.kind, label.name.clone());
         if label.split.is_none() && !self.graph.broken {
@@ -136,6 +176,11 @@ impl ExperimentCx<'_, '_> {
         kind
     }
 
+    /// Whether a target is a label of small graphs.
+    fn is_graph(&self, target: Target) -> bool {
+        matches!(target, Target::Node { ty, .. } if self.graph.plan.graphs == Some(ty))
+    }
+
     /// The prediction in `stdlib/defaults.gsl` that completes one.
     fn default_of(&self, target: Target, kind: LabelKind) -> String {
         let kind = match kind {
@@ -144,8 +189,11 @@ impl ExperimentCx<'_, '_> {
             LabelKind::Float => "float",
         };
         match target {
+            Target::Node { .. } if self.is_graph(target) => format!("{GRAPH}.{kind}"),
             Target::Node { .. } => format!("any.{kind}"),
             Target::Edge { .. } => format!("(any -any-> any).{kind}"),
+            Target::Feature { .. } => "reconstruct any.feature".to_owned(),
+            Target::EdgeFeature { .. } => "reconstruct (any -any-> any).feature".to_owned(),
             Target::Link { edge } => match self.graph.plan.edges[edge].relation {
                 gsl_plan::graph::Relation::Named(_) => "link any -any-> any".to_owned(),
                 gsl_plan::graph::Relation::Column(_) => "link any -[any]-> any".to_owned(),
@@ -155,16 +203,28 @@ impl ExperimentCx<'_, '_> {
 
     fn settings_of(&mut self, body: &PredictBody, target: Target) {
         let is_link = matches!(target, Target::Link { .. });
+        let is_feature = matches!(target, Target::Feature { .. } | Target::EdgeFeature { .. });
         for setting in &body.settings {
             let name = &setting.item.name;
+            if is_feature && name.text == "split" {
+                continue;
+            }
             let of_links = LINK_SETTINGS.contains(&name.text.as_str());
-            if of_links && !is_link {
+            let of_graphs = name.text == GRAPH_SETTING;
+            if of_graphs && !self.is_graph(target) {
+                let message = format!("`{name}` is for small graphs");
+                let help =
+                    "leave it out; it stands in `predict graph.LABEL`, where a graph has `many by COLUMN`";
+                self.cx.error_help(codes::NAMES_SETTING, message, name.span, "no graph is predicted", help);
+            } else if of_links && !is_link {
                 let message = format!("`{name}` is for links");
                 let help = "the split of a label stands in the graph, and its metrics in `metrics`";
                 self.cx.error_help(codes::NAMES_SETTING, message, name.span, "no link is predicted", help);
-            } else if !of_links && !SETTINGS.contains(&name.text.as_str()) {
+            } else if !of_links && !of_graphs && !SETTINGS.contains(&name.text.as_str()) {
                 let what = ("predict", "setting");
-                let known = SETTINGS.into_iter().chain(LINK_SETTINGS.into_iter().filter(|_| is_link));
+                let graphs = self.is_graph(target).then_some(GRAPH_SETTING);
+                let links = LINK_SETTINGS.into_iter().filter(|_| is_link);
+                let known = SETTINGS.into_iter().chain(links).chain(graphs);
                 self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, known);
             }
         }
@@ -177,12 +237,7 @@ impl ExperimentCx<'_, '_> {
             }
             TargetKind::EdgeField { edge, name } => self.edge_field(edge, name),
             TargetKind::Link(edge) => self.edge_type(edge).map(|edge| Target::Link { edge }),
-            TargetKind::Reconstruct(_) => {
-                let message = "reconstruction does not run yet";
-                let help = "declare the column as a label and predict it: `label year : float`";
-                self.cx.error_help(codes::NOT_YET_RECONSTRUCT, message, target.span, "", help);
-                None
-            }
+            TargetKind::Reconstruct(of) => self.feature_target(of),
         }
     }
 
@@ -202,13 +257,18 @@ impl ExperimentCx<'_, '_> {
         found.map(|label| Target::Edge { edge, label })
     }
 
-    /// The label of a target with what its declaration states; none of a link.
+    /// The label of a target with what its declaration states, of a feature a number; none of a link.
     fn checked_label(&self, target: Target, span: Span) -> Option<CheckedLabel> {
+        let plan = &self.graph.plan;
         match target {
             Target::Node { ty, label } => Some(self.graph.labels[ty][label].clone()),
             Target::Edge { edge, label } => {
-                let label = self.graph.plan.edges[edge].labels[label].clone();
+                let label = plan.edges[edge].labels[label].clone();
                 Some(CheckedLabel { label, classes: None, span })
+            }
+            Target::Feature { ty, feature } => Some(number(&plan.nodes[ty].features[feature].name, span)),
+            Target::EdgeFeature { edge, feature } => {
+                Some(number(&plan.edges[edge].features[feature].name, span))
             }
             Target::Link { .. } => None,
         }
@@ -232,20 +292,7 @@ impl ExperimentCx<'_, '_> {
             };
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
         }
-        let found = found?;
-        self.runs(ty, owner.span.to(name.span))?;
-        Some((ty, found))
-    }
-
-    /// Targets that a graph can hold and that no model learns yet.
-    fn runs(&mut self, ty: usize, span: Span) -> Option<()> {
-        if self.graph.plan.graphs != Some(ty) {
-            return Some(());
-        }
-        let message = "prediction on whole graphs does not run yet";
-        let help = "predict a label of the nodes: `predict atom.kind`";
-        self.cx.error_help(codes::NOT_YET_GRAPH_PREDICTION, message, span, "", help);
-        None
+        Some((ty, found?))
     }
 
     fn decode(&mut self, setting: &Sourced<Setting>, target: Target, lines: &mut Vec<Line>) -> Option<Model> {
@@ -266,6 +313,7 @@ impl ExperimentCx<'_, '_> {
             };
             composer.decoder(&expr)
         })?;
+        self.blind(setting, target, &model)?;
         lines.push(self.line(1, "decode", &model.show(), setting));
         Some(model)
     }
@@ -320,6 +368,11 @@ impl ExperimentCx<'_, '_> {
             Some((name.to_owned(), args))
         })
     }
+}
+
+/// A feature as the label that losses and metrics are made for.
+fn number(name: &str, span: Span) -> CheckedLabel {
+    CheckedLabel { label: parts_of(name.to_owned(), &None), classes: None, span }
 }
 
 impl Composer<'_, '_> {

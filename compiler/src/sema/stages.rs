@@ -132,6 +132,7 @@ impl ExperimentCx<'_, '_> {
             library: self.library,
             prelude: self.prelude,
             graph: self.graph,
+            allowed: self.allowed,
             defaults: self.defaults,
             gnn_span: self.gnn_span,
             set: self.set,

@@ -154,10 +154,11 @@ impl ExperimentCx<'_, '_> {
     fn predictions_of(&mut self, item: &WriteItem, made: &Made) -> Option<Vec<usize>> {
         let result = item.what.text.as_str();
         let named = self.named(item)?;
-        let has_result = |target: Target| match result {
-            "predictions" => !matches!(target, Target::Link { .. }),
-            "links" => matches!(target, Target::Link { .. }),
-            _ => target.edge().is_some(),
+        let has_result = |target: Target| match (result, target) {
+            (_, Target::Feature { .. } | Target::EdgeFeature { .. }) => false,
+            ("predictions", target) => !matches!(target, Target::Link { .. }),
+            ("links", target) => matches!(target, Target::Link { .. }),
+            (_, target) => target.edge().is_some(),
         };
         let fits = |predict: &Predict| has_result(predict.target) && named.fits(self.graph, predict);
         let found: Vec<usize> = (0..made.predicts.len()).filter(|&i| fits(&made.predicts[i])).collect();
@@ -262,7 +263,7 @@ impl ExperimentCx<'_, '_> {
                 return None;
             }
         };
-        let table = Table::of(self.cx, &source, written.file.span);
+        let table = Table::of(self.cx, std::slice::from_ref(&source), written.file.span);
         for column in columns {
             table.column_of(self.cx, column)?;
         }
@@ -322,6 +323,12 @@ fn file_name(graph: &CheckedGraph, predicts: &[Predict], what: &WriteWhat) -> St
             (edge_name(graph, edge), plan.edges[edge].labels[label].name.as_str())
         }
         Target::Link { edge } => (edge_name(graph, edge), "link"),
+        Target::Feature { ty, feature } => {
+            (plan.nodes[ty].name.clone(), plan.nodes[ty].features[feature].name.as_str())
+        }
+        Target::EdgeFeature { edge, feature } => {
+            (edge_name(graph, edge), plan.edges[edge].features[feature].name.as_str())
+        }
     };
     match what {
         WriteWhat::Embeddings { ty } => format!("{}.embeddings", plan.nodes[*ty as usize].name),

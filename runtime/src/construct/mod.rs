@@ -63,7 +63,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gsl_plan::graph::{EdgeType, GraphFacts, GraphPlan, NodeType, Part, Source, Split};
+use gsl_plan::graph::{EdgeType, GraphFacts, GraphPlan, Label, NodeType, Part, Source, Split};
 use gsl_tables::Fingerprint;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -424,8 +424,11 @@ impl<'a> Builder<'a> {
         let (tables, nodes, seed) = (&self.tables, &self.nodes[index], self.plan.seed);
         let done: LabelsDone = self.stages.run(&format!("labels/{}", ty.name), &depends, || {
             let columns = nodes::label_columns(ty);
-            let frame =
+            let mut frame =
                 nodes::whole_frame(ty, tables, nodes.len(), alignments.get(tables, nodes)?, &columns)?;
+            if ty.labels.iter().any(Label::is_count) {
+                frame.add_numbers("", vec![1.0; nodes.len()]);
+            }
             let mut done = LabelsDone { facts: Vec::new(), fitted: Vec::new(), reports: Vec::new() };
             let mut arrays = Vec::new();
             for (position, one) in ty.labels.iter().enumerate() {
@@ -611,7 +614,8 @@ impl<'a> Builder<'a> {
                     label.never_trained.join(", ")
                 ));
             }
-            for label in node.labels.iter().filter(|label| label.parts[Part::Valid as usize] == 0) {
+            let judged = |label: &&LabelReport| !label.name.starts_with('(');
+            for label in node.labels.iter().filter(judged).filter(|l| l.parts[Part::Valid as usize] == 0) {
                 self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
             }
         }

@@ -487,7 +487,9 @@ pub fn home_of(ty: &NodeType, tables: &Tables, column: &str) -> usize {
 pub fn label_columns(ty: &NodeType) -> Vec<(String, Want)> {
     let mut columns = Vec::new();
     for one in &ty.labels {
-        add(&mut columns, &one.column, label_values::want_of(one));
+        if !one.is_count() {
+            add(&mut columns, &one.column, label_values::want_of(one));
+        }
         match &one.split {
             Some(Split::Column { column }) => add(&mut columns, column, Want::Text),
             Some(Split::By { column, .. }) => add(&mut columns, column, Want::Auto),

@@ -1,5 +1,7 @@
 //! Metrics of a program's own.
 
+pub use crate::metrics::RankRow;
+
 /// The labelled rows of a part of the split, in the order of their nodes or edges, and what the model says of them.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoredRows<'a> {
@@ -56,8 +58,7 @@ impl<F: Fn(&ScoredRows) -> Option<f64> + Send + Sync> Metric for F {
 /// The links of a part of the split, each by its rank among its candidates; each end that is corrupted is a row.
 #[derive(Debug, Clone, Copy)]
 pub struct RankedLinks<'a> {
-    /// The rank, from 1, ties counting half; and the number of candidates, the right one not counted.
-    pub rows: &'a [(f64, f64)],
+    pub rows: &'a [RankRow],
     /// How often each row counts, if not once.
     pub times: Option<&'a [u32]>,
 }
@@ -67,7 +68,7 @@ impl<'a> RankedLinks<'a> {
     pub fn rows(&self) -> impl Iterator<Item = (f64, f64, f64)> + use<'a> {
         let times = self.times;
         let all = self.rows.iter().enumerate();
-        all.map(move |(at, (rank, candidates))| (*rank, *candidates, times.map_or(1.0, |t| f64::from(t[at]))))
+        all.map(move |(at, row)| (row.rank, row.candidates, times.map_or(1.0, |t| f64::from(t[at]))))
     }
 }
 

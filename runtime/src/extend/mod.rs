@@ -10,7 +10,7 @@ mod negatives;
 #[cfg(feature = "dfdx")]
 pub mod tape;
 
-pub use metric::{LinkMetric, Metric, RankedLinks, ScoredRows};
+pub use metric::{LinkMetric, Metric, RankRow, RankedLinks, ScoredRows};
 pub use negatives::{Ends, Group, Link, Negatives, NegativesOf};
 
 pub use gsl_plan::external::{Argument, Call, RowFunction};

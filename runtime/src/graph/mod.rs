@@ -316,11 +316,6 @@ impl Graph {
         self.nodes[ty as usize].time.as_ref().map(|time| self.mapped.get(time))
     }
 
-    /// The small graph that each node is in, by its id in the type of small graphs.
-    pub fn membership(&self, ty: u32) -> Option<&[u32]> {
-        self.nodes[ty as usize].graph.as_ref().map(|graph| self.mapped.get(graph))
-    }
-
     /// Checks every dataset against its stored hash. Reads the whole file.
     pub fn verify(&self) -> Result<(), GraphError> {
         map::verify(&self.path, &self.mapped)
@@ -392,6 +387,10 @@ impl GraphView for Graph {
 
     fn edge_candidates(&self, rel: u32, candidates: u32) -> (usize, &[u32]) {
         self.candidates(rel, candidates)
+    }
+
+    fn membership(&self, ty: u32) -> Option<&[u32]> {
+        self.nodes[ty as usize].graph.as_ref().map(|graph| self.mapped.get(graph))
     }
 
     fn forward(&self, rel: u32) -> Option<(u32, &[u32])> {

@@ -2,7 +2,7 @@
 
 use super::{Computed, InferError, Inference, Rows, Wanted};
 use crate::comm::Communicator;
-use crate::metrics::Judged;
+use crate::metrics::{Judged, RankRow};
 use crate::pairs::{Edges, Known};
 use crate::store::Params;
 use crate::train::Job;
@@ -59,7 +59,13 @@ fn nodes(view: &dyn GraphView, predict: &Predict, scores: Option<&Rows>, part: P
     let Some(rows) = scores else { return };
     let nodes = 0..view.node_count(predict.ty) as u32;
     for v in nodes.filter(|&v| is_labelled(view, predict, v, part)) {
-        judged.add(label_of(view, predict, v), rows.row(v));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                let target = view.node_feature(predict.ty, feature);
+                judged.compare(rows.row(v), target.row(v as usize));
+            }
+            _ => judged.add(label_of(view, predict, v), rows.row(v)),
+        }
     }
 }
 
@@ -78,14 +84,20 @@ fn pairs(
         return Ok(());
     }
     if predict.task == Task::Links {
-        let ranks = scoring.rank(known, numbers, comm)?;
-        ranks.into_iter().for_each(|(rank, candidates)| judged.add_rank(rank, candidates));
+        let kinds = edges.kinds(numbers);
+        let ranks = scoring.rank(known, numbers, comm)?.into_iter().zip(kinds.iter().cycle());
+        ranks.for_each(|((rank, candidates), &kind)| judged.add_rank(RankRow { rank, candidates, kind }));
         return Ok(());
     }
     let found = edges.find(numbers);
     let scores = scoring.scores(known, &found)?;
     for (at, edge) in found.iter().enumerate() {
-        judged.add(edges.label(edge), scores.row(at as u32));
+        match predict.task {
+            Task::Reconstruction { feature, .. } => {
+                judged.compare(scores.row(at as u32), edges.feature(edge, feature));
+            }
+            _ => judged.add(edges.label(edge), scores.row(at as u32)),
+        }
     }
     Ok(())
 }

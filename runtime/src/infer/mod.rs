@@ -8,8 +8,9 @@ pub mod evaluate;
 use crate::comm::{CommError, Communicator};
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
 use crate::extend::Extensions;
+use crate::members::Members;
 use crate::pairs::Scoring;
-use crate::sample::{Block, SampleError, Sampler, sample_key};
+use crate::sample::{Block, Head, SampleError, Sampler, sample_key};
 use crate::store::Params;
 use crate::train::batches::share;
 use crate::view::{GraphView, Matrix};
@@ -61,6 +62,7 @@ impl From<CommError> for InferError {
 pub struct Inference {
     stages: Vec<Ready>,
     scorings: Vec<Scoring>,
+    members: Option<Members>,
     block: Block,
     extensions: Extensions,
 }
@@ -117,14 +119,15 @@ impl Inference {
             let fanouts = vec![Fanout::All; stage.exec.hops.len()];
             Ok(Ready {
                 executor: Executor::with(&stage.exec.schedule, &signature, extensions)?,
-                sampler: Sampler::new(view, &stage.exec.hops, &fanouts)?,
+                sampler: Sampler::with_virtuals(view, &stage.exec.hops, &fanouts, &plan.virtuals)?,
                 stage: stage.clone(),
             })
         };
         let stages = plan.infer.iter().map(ready).collect::<Result<Vec<_>, InferError>>()?;
         let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer, extensions));
         let scorings = scorings.collect::<Result<Vec<_>, InferError>>()?;
-        Ok(Inference { stages, scorings, block: Block::new(), extensions: extensions.clone() })
+        let (members, extensions) = (Members::of(plan, view), extensions.clone());
+        Ok(Inference { stages, scorings, members, block: Block::new(), extensions })
     }
 
     /// Scores of the pairs of a prediction.
@@ -149,15 +152,37 @@ impl Inference {
         for (i, ready) in self.stages.iter_mut().enumerate() {
             let wanted = if i < last_hop { Wanted::All } else { wanted };
             let decoders = decodes(&ready.stage);
-            let out = ready.run(plan, view, params, comm, &hidden, wanted, &mut self.block)?;
+            let members = self.members.as_ref().filter(|members| members.lead(&ready.stage.exec.hops));
+            let pass = Pass { plan, view, params, comm, members };
+            let out = ready.run(pass, &hidden, wanted, &mut self.block)?;
             if decoders {
-                scores = out.scores;
+                scores.iter_mut().zip(out.scores).for_each(|(all, found)| *all = found.or(all.take()));
             } else {
                 hidden = out.hidden;
                 keep_written(plan, &ready.stage, &hidden, &mut earlier);
             }
         }
         Ok(Computed { scores, embeddings: hidden, earlier })
+    }
+}
+
+/// What all stages read.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    plan: &'a Plan,
+    view: &'a dyn GraphView,
+    params: &'a Params,
+    comm: &'a dyn Communicator,
+    /// Of a readout.
+    members: Option<&'a Members>,
+}
+
+impl Pass<'_> {
+    fn head(&self, seeds: &[(u32, &[u32])]) -> Option<Head> {
+        let members = self.members?;
+        let mut head = Head::default();
+        members.add(seeds, &mut head);
+        Some(head)
     }
 }
 
@@ -184,17 +209,14 @@ struct StageOut {
 }
 
 impl Ready {
-    #[allow(clippy::too_many_arguments)]
     fn run(
         &mut self,
-        plan: &Plan,
-        view: &dyn GraphView,
-        params: &Params,
-        comm: &dyn Communicator,
+        pass: Pass,
         hidden: &[Option<Rows>],
         wanted: Wanted,
         block: &mut Block,
     ) -> Result<StageOut, InferError> {
+        let Pass { plan, view, params, comm, .. } = pass;
         let mut out = self.space(plan, view);
         let inputs: Vec<Option<Matrix>> =
             hidden.iter().map(|rows| rows.as_ref().map(|r| Matrix::new(&r.data, r.width))).collect();
@@ -209,7 +231,8 @@ impl Ready {
                     (*ty, &mine[start.min(mine.len())..(start + CHUNK).min(mine.len())])
                 })
                 .collect();
-            self.sampler.sample(view, &seeds, sample_key(0, 0), block)?;
+            let head = pass.head(&seeds);
+            self.sampler.sample_behind(view, &seeds, head.as_ref(), sample_key(0, 0), block)?;
             let env = Env {
                 view,
                 params,

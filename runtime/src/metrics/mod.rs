@@ -22,12 +22,13 @@ pub use counts::{ClassScore, Confusion, ErrorSums, Sums, Tally};
 pub use interval::intervals;
 pub use numbers::NumberRows;
 use own::OwnMetrics;
-pub use ranks::{RankRows, RankSums};
+pub use ranks::{RankRow, RankRows, RankSums};
 pub use row::argmax;
 pub use several::SeveralRows;
 
 use crate::extend::Extensions;
 use gsl_plan::plan::{Metric, Predict, Task};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Labelled rows, and what a model says of them.
@@ -45,6 +46,14 @@ enum Kept {
     Several(SeveralRows),
     Numbers(NumberRows),
     Links(RankRows),
+}
+
+/// The metrics of one relation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RelationScore {
+    /// Ends of its links that were ranked.
+    pub rows: u64,
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// How often each row counts.
@@ -75,6 +84,7 @@ impl Judged {
             Task::Classification { classes } => Kept::Classes(ClassRows::new(classes.len(), metrics)),
             Task::MultiLabel { classes } => Kept::Several(SeveralRows::new(classes.len(), metrics)),
             Task::Regression { mean, std } => Kept::Numbers(NumberRows::new(*mean, *std)),
+            Task::Reconstruction { width, .. } => Kept::Numbers(NumberRows::wide(*width)),
             Task::Links => Kept::Links(RankRows::new(metrics)),
         };
         Judged { kept, own: OwnMetrics::new(task, metrics, extensions) }
@@ -91,10 +101,19 @@ impl Judged {
         }
     }
 
-    /// Adds a link by its rank among so many candidates.
-    pub fn add_rank(&mut self, rank: f64, candidates: f64) {
+    /// Adds the numbers of a row whose target is a stored feature.
+    pub fn compare(&mut self, scores: &[f32], target: impl IntoIterator<Item = f32>) {
+        let target: Vec<f32> = target.into_iter().collect();
+        self.own.add(&target, scores);
+        if let Kept::Numbers(rows) = &mut self.kept {
+            scores.iter().zip(target).for_each(|(score, target)| rows.add(f64::from(target), *score));
+        }
+    }
+
+    /// Adds one end of a link.
+    pub fn add_rank(&mut self, row: RankRow) {
         if let Kept::Links(rows) = &mut self.kept {
-            rows.add(rank, candidates);
+            rows.add(row);
         }
     }
 
@@ -174,6 +193,16 @@ impl Judged {
         let sums = self.sums(Times::Once);
         let single = metrics.iter().filter(|m| !m.is_by_class());
         single.filter_map(|m| Some((m.name(), self.counted(*m, Times::Once, &sums)?))).collect()
+    }
+
+    /// Of each relation with links, by its number among those of the prediction, the metrics that its rows define.
+    pub fn by_relation(&self, metrics: &[Metric]) -> BTreeMap<u32, RelationScore> {
+        let Kept::Links(rows) = &self.kept else { return BTreeMap::new() };
+        let score = |sums: RankSums| RelationScore {
+            rows: sums.n as u64,
+            metrics: metrics.iter().filter_map(|m| Some((m.name(), sums.metric(*m)?))).collect(),
+        };
+        rows.by_relation().into_iter().map(|(kind, sums)| (kind, score(sums))).collect()
     }
 
     /// By name, those of the metrics of `predict` that are one number for each class.

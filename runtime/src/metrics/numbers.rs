@@ -1,4 +1,4 @@
-//! Rows of a number.
+//! Rows of a number, or of several.
 
 use super::Times;
 use super::counts::ErrorSums;
@@ -8,6 +8,8 @@ use super::counts::ErrorSums;
 pub struct NumberRows {
     mean: f64,
     std: f64,
+    /// Numbers of a row.
+    width: usize,
     /// (prediction, target)
     pairs: Vec<(f64, f64)>,
 }
@@ -15,11 +17,16 @@ pub struct NumberRows {
 impl NumberRows {
     /// Scores are standardised: prediction = score · std + mean.
     pub fn new(mean: f64, std: f64) -> Self {
-        NumberRows { mean, std, pairs: Vec::new() }
+        NumberRows { mean, std, width: 1, pairs: Vec::new() }
+    }
+
+    /// Rows of so many numbers, as they are; metrics are over all of them.
+    pub fn wide(width: usize) -> Self {
+        NumberRows { mean: 0.0, std: 1.0, width: width.max(1), pairs: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
-        self.pairs.len()
+        self.pairs.len() / self.width
     }
 
     pub fn is_empty(&self) -> bool {
@@ -31,7 +38,8 @@ impl NumberRows {
     }
 
     pub fn errors(&self, times: Times) -> ErrorSums {
-        let counted = || self.pairs.iter().enumerate().map(|(row, pair)| (pair, times.of(row) as f64));
+        let counted =
+            || self.pairs.iter().enumerate().map(|(at, pair)| (pair, times.of(at / self.width) as f64));
         let mut sums = ErrorSums::default();
         let mut total = 0.0;
         for (&(prediction, target), count) in counted() {

@@ -1,6 +1,6 @@
 //! Metrics of the program's own, which look at whole rows.
 
-use super::Times;
+use super::{RankRow, Times};
 use crate::extend::{Extensions, LinkMetric, RankedLinks, ScoredRows};
 use gsl_plan::plan::{Metric, Task};
 use gsl_plan::symbol::Symbol;
@@ -30,8 +30,10 @@ impl fmt::Debug for OwnMetrics {
 impl OwnMetrics {
     pub fn new(task: &Task, metrics: &[Metric], extensions: &Extensions) -> Self {
         let mut own = OwnMetrics { label_width: task.label_width(), ..OwnMetrics::default() };
-        if let Task::Regression { mean, std } = task {
-            own.unit = Some((*std, *mean));
+        match task {
+            Task::Regression { mean, std } => own.unit = Some((*std, *mean)),
+            Task::Reconstruction { width, .. } => own.label_width = *width,
+            _ => {}
         }
         for metric in metrics {
             let Metric::Rust { name, .. } = metric else { continue };
@@ -65,7 +67,7 @@ impl OwnMetrics {
     }
 
     /// The metric of the rows, or of links by their ranks.
-    pub fn value(&self, name: Symbol, ranks: &[(f64, f64)], times: Times) -> Option<f64> {
+    pub fn value(&self, name: Symbol, ranks: &[RankRow], times: Times) -> Option<f64> {
         let times = if let Times::Each(times) = times { Some(times) } else { None };
         if let Some((_, metric)) = self.of_links.iter().find(|(of, _)| *of == name) {
             return if ranks.is_empty() { None } else { metric.value(&RankedLinks { rows: ranks, times }) };

@@ -3,12 +3,23 @@
 use super::Times;
 use gsl_plan::plan::Metric;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One end of a link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RankRow {
+    /// From 1, ties counting half.
+    pub rank: f64,
+    /// The right one not counted.
+    pub candidates: f64,
+    /// The link's relation, by its number among those of the prediction.
+    pub kind: u32,
+}
 
 /// Ranks, in the order of the edges, one side after the other.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RankRows {
-    /// The rank, from 1, ties counting half; and the number of candidates, the right one not counted.
-    rows: Vec<(f64, f64)>,
+    rows: Vec<RankRow>,
     /// The k of the metrics `hits(k)`.
     hits: Vec<u32>,
 }
@@ -19,11 +30,11 @@ impl RankRows {
         RankRows { rows: Vec::new(), hits: metrics.iter().filter_map(k).collect() }
     }
 
-    pub fn add(&mut self, rank: f64, candidates: f64) {
-        self.rows.push((rank, candidates));
+    pub fn add(&mut self, row: RankRow) {
+        self.rows.push(row);
     }
 
-    pub fn rows(&self) -> &[(f64, f64)] {
+    pub fn rows(&self) -> &[RankRow] {
         &self.rows
     }
 
@@ -36,12 +47,24 @@ impl RankRows {
     }
 
     pub fn sums(&self, times: Times) -> RankSums {
-        let mut sums =
-            RankSums { hits: self.hits.iter().map(|k| (*k, 0.0)).collect(), ..RankSums::default() };
-        for (at, (rank, candidates)) in self.rows.iter().enumerate() {
-            sums.add(times.of(at) as f64, *rank, *candidates);
+        let mut sums = self.no_sums();
+        for (at, row) in self.rows.iter().enumerate() {
+            sums.add(times.of(at) as f64, row);
         }
         sums
+    }
+
+    /// Of each relation that has rows.
+    pub fn by_relation(&self) -> BTreeMap<u32, RankSums> {
+        let mut found = BTreeMap::new();
+        for row in &self.rows {
+            found.entry(row.kind).or_insert_with(|| self.no_sums()).add(1.0, row);
+        }
+        found
+    }
+
+    fn no_sums(&self) -> RankSums {
+        RankSums { hits: self.hits.iter().map(|k| (*k, 0.0)).collect(), ..RankSums::default() }
     }
 }
 
@@ -60,7 +83,7 @@ pub struct RankSums {
 }
 
 impl RankSums {
-    fn add(&mut self, times: f64, rank: f64, candidates: f64) {
+    fn add(&mut self, times: f64, &RankRow { rank, candidates, .. }: &RankRow) {
         self.n += times;
         self.reciprocal += times / rank;
         self.rank += times * rank;
@@ -91,7 +114,8 @@ mod tests {
     #[test]
     fn by_hand() {
         let mut rows = RankRows::new(&[Metric::Mrr, Metric::Hits(1), Metric::Hits(10)]);
-        [1.0, 2.0, 11.0].into_iter().for_each(|rank| rows.add(rank, 10.0));
+        let kinds = [(1.0, 3), (2.0, 0), (11.0, 3)];
+        kinds.into_iter().for_each(|(rank, kind)| rows.add(RankRow { rank, candidates: 10.0, kind }));
         let sums = rows.sums(Times::Once);
         let near = |metric, x: f64| assert!((sums.metric(metric).unwrap() - x).abs() < 1e-12);
         near(Metric::Mrr, (1.0 + 0.5 + 1.0 / 11.0) / 3.0);
@@ -99,5 +123,9 @@ mod tests {
         near(Metric::Hits(10), 2.0 / 3.0);
         near(Metric::Amri, 1.0 - 2.0 * 11.0 / 30.0);
         assert_eq!(sums.metric(Metric::Accuracy), None);
+        let by_relation = rows.by_relation();
+        assert_eq!(by_relation.keys().copied().collect::<Vec<_>>(), [0, 3]);
+        assert_eq!(by_relation[&0].metric(Metric::Mrr), Some(0.5));
+        assert_eq!(by_relation[&3].metric(Metric::MeanRank), Some(6.0));
     }
 }

@@ -86,11 +86,9 @@ impl HeadMaker {
         let pairs = batch.edges.pairs;
         let ids = batch.own.iter().map(|edge| edge.position as u32).collect();
         head.rows.push((pairs.ty, ids));
-        let one_each = |rel: u32, src: Vec<u32>| HeadEdges {
-            rel,
-            indptr: (0..=src.len() as u32).collect(),
-            src,
-            tiles: None,
+        let one_each = |rel: u32, src: Vec<u32>| {
+            let indptr = (0..=src.len() as u32).collect();
+            HeadEdges { indptr, src, ..HeadEdges::empty(rel) }
         };
         head.edges.push(one_each(pairs.from, batch.own.iter().map(|edge| edge.src).collect()));
         head.edges.push(one_each(pairs.to, batch.own.iter().map(|edge| edge.dst).collect()));
@@ -159,10 +157,6 @@ fn finite(y: f32) -> f32 {
 /// Rows of a feature of the pairs' edges.
 fn features(batch: &PairBatch, feature: u32, width: usize) -> Vec<f32> {
     let mut rows = Vec::with_capacity(batch.own.len() * width);
-    for edge in &batch.own {
-        let matrix = batch.edges.view.edge_feature(batch.edges.pairs.relations[edge.kind as usize], feature);
-        let row = matrix.rows.map_or(edge.position as usize, |rows| rows[edge.position as usize] as usize);
-        rows.extend(matrix.stored.row(row));
-    }
+    batch.own.iter().for_each(|edge| rows.extend(batch.edges.feature(edge, feature)));
     rows
 }

@@ -112,6 +112,13 @@ impl<'a> Edges<'a> {
         numbers.iter().map(kind).collect()
     }
 
+    /// A stored feature of an edge.
+    pub fn feature(&self, edge: &Edge, feature: u32) -> Vec<f32> {
+        let matrix = self.view.edge_feature(self.pairs.relations[edge.kind as usize], feature);
+        let at = edge.position as usize;
+        matrix.stored.row(matrix.rows.map_or(at, |rows| rows[at] as usize))
+    }
+
     /// What the label of an edge is: one number, or of several classes one for each; NaN of a pair that is no edge.
     pub fn label(&self, edge: &Edge) -> &'a [f32] {
         let width = self.task.label_width();

@@ -29,7 +29,7 @@ impl Drawing<'_> {
     /// # Errors
     /// Why what was drawn by a sampler of the program's own cannot be used.
     pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> Result<HeadEdges, String> {
-        let mut edges = HeadEdges { rel: corrupted.rel, indptr: vec![0], ..HeadEdges::default() };
+        let mut edges = HeadEdges::empty(corrupted.rel);
         let size = self.rule.group.max(1) as usize;
         let side = corrupted.side;
         let mut tiles = TileEdges { rows: vec![0], ends: vec![0], ..TileEdges::default() };

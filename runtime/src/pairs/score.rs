@@ -212,10 +212,9 @@ impl Scoring {
             column: (0..pairs.len()).flat_map(|_| 0..width).collect(),
         };
         let edges = HeadEdges {
-            rel: judged.corrupted.rel,
             indptr: (0..=pairs.len() as u32).map(|row| row * width).collect(),
-            src: Vec::new(),
             tiles: Some(tiles),
+            ..HeadEdges::empty(judged.corrupted.rel)
         };
         self.run(judged.known, pairs, vec![edges])?;
         let source = judged.corrupted.side == Side::Source;
@@ -240,7 +239,7 @@ impl Scoring {
         candidates: &dyn Fn(usize, &Edge) -> Vec<u32>,
         found: &mut [Place],
     ) -> Result<(), InferError> {
-        let mut edges = HeadEdges { rel: judged.corrupted.rel, indptr: vec![0], ..HeadEdges::default() };
+        let mut edges = HeadEdges::empty(judged.corrupted.rel);
         for (at, pair) in pairs.iter().enumerate() {
             let fits = |node: &u32| judged.counts(pair, *node);
             edges.src.extend(candidates(at, pair).into_iter().filter(fits));

@@ -1,7 +1,7 @@
 //! The events of a run.
 
 use crate::inspect::Inspection;
-use crate::metrics::Sums;
+use crate::metrics::{RelationScore, Sums};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -93,6 +93,9 @@ pub enum Event {
         /// Metrics that are one number for each class.
         #[serde(default)]
         by_class: BTreeMap<String, Vec<Option<f64>>>,
+        /// Of links of several relations: each relation by name.
+        #[serde(default)]
+        by_relation: BTreeMap<String, RelationScore>,
         sums: Sums,
     },
     /// Time by step of the schedule, in the order of the steps.

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::svg::{Points, Series, line_chart};
-use crate::metrics::{ClassScore, Confusion, Sums};
+use crate::metrics::{ClassScore, Confusion, RelationScore, Sums};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -61,7 +61,10 @@ fn summary(page: &mut String, events: &[Event]) {
 
 fn test(page: &mut String, events: &[Event]) {
     for event in events {
-        let Event::Tested { predict, classes, metrics, intervals, by_class, sums } = event else { continue };
+        let Event::Tested { predict, classes, metrics, intervals, by_class, by_relation, sums } = event
+        else {
+            continue;
+        };
         let _ = write!(page, "<h2>Test: {}</h2><p class=big>", escape(predict));
         for (name, value) in metrics {
             let _ = write!(page, "<span><b>{value:.4}</b> {}", escape(name));
@@ -73,10 +76,25 @@ fn test(page: &mut String, events: &[Event]) {
         let sure = if intervals.is_empty() { "" } else { " Small numbers: the 95% interval." };
         let _ = write!(page, "</p><p>{} labelled rows of the test part.{sure}</p>", group(sums.rows()));
         per_class(page, classes, &sums.by_class(), by_class);
+        per_relation(page, by_relation);
         if let Sums::Classes(confusion) = sums {
             confusion_matrix(page, classes, confusion);
         }
     }
+}
+
+/// Relations, those with the most links first.
+fn per_relation(page: &mut String, scores: &BTreeMap<String, RelationScore>) {
+    let mut sorted: Vec<(&String, &RelationScore)> = scores.iter().collect();
+    sorted.sort_by_key(|(_, score)| std::cmp::Reverse(score.rows));
+    let Some((_, first)) = sorted.first() else { return };
+    let names: Vec<&str> = first.metrics.keys().map(String::as_str).collect();
+    let head: Vec<&str> = ["relation", "ranked ends"].into_iter().chain(names.iter().copied()).collect();
+    let row = |(name, score): &(&String, &RelationScore)| {
+        let of = |metric: &&str| score.metrics.get(*metric).map_or("–".into(), |x| format!("{x:.4}"));
+        [(*name).clone(), group(score.rows)].into_iter().chain(names.iter().map(of)).collect()
+    };
+    table(page, "By relation", &head, &sorted.iter().map(row).collect::<Vec<Vec<String>>>());
 }
 
 fn per_class(
@@ -364,6 +382,10 @@ mod tests {
                 classes: vec!["<x>".into(), "y".into()],
                 metrics: BTreeMap::from([("accuracy".to_string(), 0.5)]),
                 intervals: BTreeMap::from([("accuracy".to_string(), [0.25, 0.75])]),
+                by_relation: BTreeMap::from([(
+                    "of_kind".to_string(),
+                    RelationScore { rows: 4, metrics: BTreeMap::from([("mrr".to_string(), 0.25)]) },
+                )]),
                 by_class: BTreeMap::from([("roc_auc_each".to_string(), vec![Some(0.5), None])]),
                 sums: Sums::Classes(confusion),
             },
@@ -371,6 +393,7 @@ mod tests {
         let page = render(&events);
         assert!(page.contains("&lt;x&gt;") && !page.contains("<x>"));
         assert!(page.contains("<b>0.5000</b> accuracy <small>0.2500 … 0.7500</small>"));
+        assert!(page.contains("of_kind") && page.contains("0.2500"));
         assert!(page.contains("roc_auc_each") && page.contains("<svg"));
     }
 }

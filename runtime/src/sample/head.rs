@@ -26,8 +26,17 @@ pub struct HeadEdges {
     pub indptr: Vec<u32>,
     /// Identifiers of the nodes that they come from.
     pub src: Vec<u32>,
+    /// An edge is known by its source, which no other has; else by its place in the batch.
+    pub by_source: bool,
     /// Where groups of rows share the nodes that lead to them; then `src` is empty, and nodes are those of the columns.
     pub tiles: Option<TileEdges>,
+}
+
+impl HeadEdges {
+    /// No edges to no rows.
+    pub fn empty(rel: u32) -> Self {
+        HeadEdges { rel, indptr: vec![0], ..HeadEdges::default() }
+    }
 }
 
 /// Edges in tiles: see [`gsl_kernels::Tiles`].
@@ -71,16 +80,17 @@ impl EdgeBlock {
         self.src.clear();
         self.position.clear();
         self.tiles = None;
-        match head.edges.iter().find(|edges| edges.rel == self.rel) {
-            Some(edges) => {
-                self.indptr.extend(&edges.indptr);
-                self.src.extend(&edges.src);
-                self.tiles.clone_from(&edges.tiles);
-            }
-            None => self.indptr.resize(rows + 1, 0),
+        let Some(edges) = head.edges.iter().find(|edges| edges.rel == self.rel) else {
+            return self.indptr.resize(rows + 1, 0);
+        };
+        self.indptr.extend(&edges.indptr);
+        self.src.extend(&edges.src);
+        self.tiles.clone_from(&edges.tiles);
+        let count = self.tiles.as_ref().map_or(self.src.len(), |tiles| tiles.column.len());
+        match edges.by_source {
+            true => self.position.extend(edges.src.iter().map(|&node| u64::from(node))),
+            false => self.position.extend(0..count as u64),
         }
-        let edges = self.tiles.as_ref().map_or(self.src.len(), |tiles| tiles.column.len());
-        self.position.extend(0..edges as u64);
     }
 
     /// Turns identifiers of sources into rows.

@@ -111,7 +111,7 @@ pub fn is_labelled(view: &dyn GraphView, predict: &Predict, v: u32, part: Part) 
     let label = label_of(view, predict, v);
     let known = match predict.task {
         Task::Classification { .. } => label[0] >= 0.0,
-        Task::Regression { .. } | Task::Links => !label[0].is_nan(),
+        Task::Regression { .. } | Task::Reconstruction { .. } | Task::Links => !label[0].is_nan(),
         Task::MultiLabel { .. } => label.iter().any(|y| !y.is_nan()),
     };
     known && view.parts(predict.ty, predict.label)[v as usize] == part as u8

@@ -4,6 +4,7 @@ use super::batches::{Seeds, share};
 use super::{Job, TrainError, weights};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
+use crate::members::Members;
 use crate::pairs::{Edge, Edges, HeadMaker, PairBatch};
 use crate::sample::{Block, Head, Sampler, sample_key};
 use crate::store::{Collected, Params, RowGradient};
@@ -23,6 +24,7 @@ pub struct Rank<'a> {
     /// The seeds of `block`, if it may be used again for them.
     standing: Option<Vec<(u32, Vec<u32>)>>,
     maker: HeadMaker,
+    members: Option<Members>,
     /// What is known of the pairs of `block`.
     pairs: Vec<PairRows>,
     collected: Collected,
@@ -45,6 +47,7 @@ impl<'a> Rank<'a> {
             executor: executor(job, comm, &plan.train)?,
             sampler: sampler(job, &plan.train)?,
             maker: HeadMaker::new(plan, &plan.train).with_negatives(plan, job.messages, job.extensions)?,
+            members: Members::of(plan, job.view),
             pairs: Vec::new(),
             block: Block::new(),
             standing: None,
@@ -108,8 +111,8 @@ impl<'a> Rank<'a> {
         order.by_predict.iter().filter_map(of).collect()
     }
 
-    /// Pairs in front of the neighbourhood of their ends.
-    fn sample_pairs(
+    /// Pairs in front of the neighbourhood of their ends, small graphs in front of that of their nodes.
+    fn sample_behind(
         &mut self,
         at: At,
         seeds: &[(u32, &[u32])],
@@ -124,6 +127,9 @@ impl<'a> Rank<'a> {
             self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head)?;
             self.maker.exclude(&batch.own.edges, &batch.all, &mut head.excluded);
         }
+        if let Some(members) = &self.members {
+            members.add(seeds, &mut head);
+        }
         let key = sample_key(seed, u64::from(at.epoch));
         self.sampler.sample_behind(self.job.messages, seeds, Some(&head), key, &mut self.block)?;
         self.block.transpose(self.executor.transposes());
@@ -131,8 +137,8 @@ impl<'a> Rank<'a> {
     }
 
     fn sample(&mut self, at: At, seeds: &[(u32, &[u32])], edges: &[BatchEdges]) -> Result<(), TrainError> {
-        if !edges.is_empty() {
-            return self.sample_pairs(at, seeds, edges);
+        if !edges.is_empty() || self.members.is_some() {
+            return self.sample_behind(at, seeds, edges);
         }
         let same = |old: &Vec<(u32, Vec<u32>)>| {
             old.len() == seeds.len() && old.iter().zip(seeds).all(|(a, b)| a.0 == b.0 && a.1 == b.1)

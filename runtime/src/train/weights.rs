@@ -20,7 +20,7 @@ pub fn push(view: &dyn GraphView, predict: &Predict, v: u32, out: &mut Vec<f32>)
 pub fn push_label(predict: &Predict, label: &[f32], out: &mut Vec<f32>) {
     match predict.task {
         Task::Classification { .. } => out.push(weight_of(&predict.class_weights, label[0] as usize)),
-        Task::Regression { .. } | Task::Links => out.push(1.0),
+        Task::Regression { .. } | Task::Reconstruction { .. } | Task::Links => out.push(1.0),
         Task::MultiLabel { .. } => several(predict, label, out),
     }
 }
@@ -36,8 +36,8 @@ pub fn share(view: &dyn GraphView, predict: &Predict, v: u32) -> f64 {
 /// What a row that trains and has this label adds to that sum.
 pub fn share_of(predict: &Predict, label: &[f32]) -> f64 {
     match predict.task {
-        Task::MultiLabel { .. } | Task::Regression { .. } | Task::Links => 1.0,
         Task::Classification { .. } => f64::from(weight_of(&predict.class_weights, label[0] as usize)),
+        _ => 1.0,
     }
 }
 

@@ -18,6 +18,8 @@ struct MemoryNodes {
     features: Vec<Kept>,
     labels: Vec<(Vec<f32>, Vec<u8>)>,
     degree: Vec<f32>,
+    /// The small graph of each node.
+    graph: Option<Vec<u32>>,
 }
 
 /// A relation in CSC form.
@@ -96,6 +98,13 @@ impl MemoryGraph {
         let parts = relation.rows.iter().map(|&row| parts[row as usize]).collect();
         relation.labels.push((values, parts));
         (relation.labels.len() - 1) as u32
+    }
+
+    /// Says of every node of type `ty` which small graph it is in.
+    pub fn set_membership(&mut self, ty: u32, graphs: Vec<u32>) {
+        let nodes = &mut self.nodes[ty as usize];
+        assert_eq!(graphs.len(), nodes.count, "one graph for each node");
+        nodes.graph = Some(graphs);
     }
 
     /// Rounds all features as a graph file with this storage does.
@@ -196,6 +205,10 @@ impl GraphView for MemoryGraph {
 
     fn edge_candidates(&self, _rel: u32, _candidates: u32) -> (usize, &[u32]) {
         (0, &[])
+    }
+
+    fn membership(&self, ty: u32) -> Option<&[u32]> {
+        self.nodes[ty as usize].graph.as_deref()
     }
 
     fn forward(&self, _rel: u32) -> Option<(u32, &[u32])> {

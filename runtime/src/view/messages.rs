@@ -159,6 +159,10 @@ impl GraphView for Messages<'_> {
         self.whole.edge_candidates(rel, candidates)
     }
 
+    fn membership(&self, ty: u32) -> Option<&[u32]> {
+        self.whole.membership(ty)
+    }
+
     fn forward(&self, rel: u32) -> Option<(u32, &[u32])> {
         self.whole.forward(rel)
     }

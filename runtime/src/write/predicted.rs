@@ -33,7 +33,7 @@ impl<'a> Predicted<'a> {
             Task::Regression { mean, std } => {
                 Predicted::Numbers(scores.data.iter().map(|x| f64::from(*x) * std + mean).collect())
             }
-            Task::Links => Predicted::Scores(&scores.data),
+            Task::Links | Task::Reconstruction { .. } => Predicted::Scores(&scores.data),
         }
     }
 

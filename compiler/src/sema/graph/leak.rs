@@ -34,7 +34,7 @@ impl Allowed {
         }
     }
 
-    fn has(&self, label: &str) -> bool {
+    pub fn has(&self, label: &str) -> bool {
         self.labels.contains(label)
     }
 }

@@ -500,9 +500,25 @@ pub fn link_split(
     let edge = &plan.edges[edge];
     let name = |text: &String| Ident { text: text.clone(), span: setting.name.span };
     let ends = [name(&edge.src_column), name(&edge.dst_column)];
-    let table = Table::of(cx, &edge.source, setting.span);
+    let table = Table::of(cx, std::slice::from_ref(&edge.source), setting.span);
     let rows = RowsOf::Edges { parallel: edge.parallel, time: edge.time.as_deref(), ends: &ends };
     let around = Around { rows, relations: &[] };
+    let split = Split { label: setting.name.clone(), value: setting.value.clone(), span: setting.span };
+    FeatureCx { cx, env, prelude, table: &table, around }.split(&split)
+}
+
+/// The split of the nodes of a type whose feature an experiment wants to reconstruct.
+pub fn node_split(
+    cx: &mut Cx,
+    env: &Env,
+    prelude: &Prelude,
+    plan: &GraphPlan,
+    ty: usize,
+    setting: &Setting,
+) -> Option<graph::Split> {
+    let node = &plan.nodes[ty];
+    let table = Table::of(cx, &node.sources, setting.span);
+    let around = Around { rows: RowsOf::Nodes(&node.name), relations: &[] };
     let split = Split { label: setting.name.clone(), value: setting.value.clone(), span: setting.span };
     FeatureCx { cx, env, prelude, table: &table, around }.split(&split)
 }

@@ -32,14 +32,17 @@ impl Table {
         table
     }
 
-    /// The columns of a source whose paths are known.
-    pub fn of(cx: &mut Cx, source: &Source, span: Span) -> Table {
-        let mut table = Table { sources: vec![source.clone()], headers: Vec::new(), complete: true };
-        match cx.header(source) {
-            Ok(header) => table.headers.push(header),
-            Err(error) => {
-                table.complete = false;
-                report(cx, error, span);
+    /// The columns of sources whose paths are known.
+    pub fn of(cx: &mut Cx, sources: &[Source], span: Span) -> Table {
+        let mut table =
+            Table { sources: sources.to_vec(), headers: Vec::new(), complete: !sources.is_empty() };
+        for source in sources {
+            match cx.header(source) {
+                Ok(header) => table.headers.push(header),
+                Err(error) => {
+                    table.complete = false;
+                    report(cx, error, span);
+                }
             }
         }
         table
