@@ -12,6 +12,7 @@ use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::link_split;
 use super::graph::merge::show_edge;
+use super::metric::show_metric;
 use super::rust::{RUST, symbol};
 use super::split::show_split;
 use super::value::{Value, number_text};
@@ -388,7 +389,7 @@ fn show_metrics(metrics: &[Metric]) -> String {
     for metric in metrics {
         match metric {
             Metric::Hits(_) => {}
-            other => shown.push(other.function().to_owned()),
+            other => shown.push(show_metric(*other)),
         }
     }
     let ranks =

@@ -31,8 +31,9 @@ impl<F: Fn(&Operands) -> Rows + Send + Sync> Module for F {
 
 /// A loss of a label.
 pub trait Loss: Send + Sync {
-    /// rows × 1, the loss of each row; of a label of several classes rows × classes. Weights, rows without a label and the mean over the
-    /// batch come afterwards. `scores` are rows × classes, or rows × 1 of a number.
+    /// rows × 1, the loss of each row; of a label of several classes, or of a feature that is reconstructed, one for each number of a
+    /// row. Weights, rows without a label and the mean over the batch come afterwards. `scores` are rows × classes, rows ×
+    /// 1 of a number, rows × width of a feature.
     fn loss(&self, scores: Rows, target: &Target) -> Rows;
 }
 
@@ -194,7 +195,7 @@ impl<'a> Target<'a> {
     }
 
     /// rows × 1: the class by its index, −1 without one, or the standardised number; of several classes rows × classes, a 0
-    /// or 1 for each.
+    /// or 1 for each; of a feature rows × width.
     pub fn values(&self) -> Tensor<(usize, usize), f32, Cpu> {
         let target = self.operands.argument(1);
         self.constant(target.data.to_vec(), target.width())
