@@ -1,6 +1,7 @@
 //! The command line, and nothing but the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gsl_runtime::extend::Extensions;
 use std::path::PathBuf;
 
 /// Graph machine learning from one file: schema, features, model, loss and training.
@@ -46,6 +47,23 @@ pub enum Command {
     /// Turn another tool's configuration into a `.gsl` file, and say what it cannot carry over.
     #[command(subcommand)]
     Import(Import),
+}
+
+impl Command {
+    /// The same command in a program that adds something in Rust.
+    pub fn with(mut self, extensions: &Extensions) -> Self {
+        let place = match &mut self {
+            Command::Run(args) | Command::Train(args) | Command::Infer(args) => &mut args.file.extensions,
+            Command::Sweep(args) => &mut args.run.file.extensions,
+            Command::Check(args) => &mut args.file.extensions,
+            Command::Explain(args) => &mut args.extensions,
+            Command::Build(args) => &mut args.file.extensions,
+            Command::Inspect(args) => &mut args.graph.file.extensions,
+            Command::Fmt(_) | Command::New(_) | Command::Import(_) => return self,
+        };
+        *place = extensions.clone();
+        self
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +114,9 @@ pub struct FileArgs {
     /// One JSON document on standard output instead of text.
     #[arg(long)]
     pub json: bool,
+    /// What the program adds in Rust.
+    #[arg(skip)]
+    pub extensions: Extensions,
 }
 
 /// What building a graph may take.
@@ -225,6 +246,9 @@ pub struct ExplainArgs {
     /// The plan as JSON.
     #[arg(long)]
     pub json: bool,
+    /// What the program adds in Rust.
+    #[arg(skip)]
+    pub extensions: Extensions,
 }
 
 #[derive(Debug, Args)]

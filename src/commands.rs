@@ -109,7 +109,7 @@ fn check(args: &CheckArgs, color: bool) -> Done {
             source.report(&diagnostics, color)?;
             Err(Failure::told())
         })?;
-        let report = gradients::check(&plan, 1).map_err(Failure::new)?;
+        let report = gradients::check(&plan, 1, &args.file.extensions).map_err(Failure::new)?;
         passed &= report.passes();
         say(&gradient_table(&experiment.name, &report))?;
     }
@@ -132,12 +132,12 @@ fn gradient_table(name: &str, report: &gradients::Report) -> String {
     text + &format!(
         "{end} (relative: reference to {:.0e}, finite differences to {:.0e})\n",
         gradients::REFERENCE_TOLERANCE,
-        gradients::DIFFERENCE_TOLERANCE
+        report.params.iter().map(|p| p.allowed).fold(0.0, f64::max)
     )
 }
 
 fn check_json(source: &SourceText, args: &FileArgs) -> Done {
-    let world = FileWorld::new(&source.folder());
+    let world = FileWorld::with(&source.folder(), &args.extensions);
     let overrides = pipeline::overrides(&args.set)?;
     let (_, diagnostics) = gsl_compiler::check(&source.text, &source.name(), &world, &overrides);
     say_json(&diag::json(&diagnostics, &source.name(), &source.text))?;
@@ -161,6 +161,7 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         threads: None,
         building: args.building.clone(),
         json: args.json,
+        extensions: args.extensions.clone(),
     };
     let source = SourceText::read(&file.file)?;
     let checked = pipeline::check(&source, &file, color)?;
@@ -173,7 +174,7 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
     if args.passes {
         return say(&passes(&checked, experiment, &graph, &source, color)?);
     }
-    let plan = pipeline::plan(&checked, experiment, &graph, None, &source, color)?;
+    let plan = pipeline::plan(&checked, experiment, &graph, None, (&source, &file.extensions), color)?;
     if args.json {
         return say_json(&plan);
     }

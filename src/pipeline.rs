@@ -11,6 +11,8 @@ use gsl_plan::graph::{GraphPlan, Part};
 use gsl_plan::plan::{Plan, Predict};
 use gsl_runtime::comm::Solo;
 use gsl_runtime::construct::{Scratch, construct_like_or_reuse, construct_or_reuse, default_memory};
+use gsl_runtime::exec::rehearse;
+use gsl_runtime::extend::Extensions;
 use gsl_runtime::graph::Graph;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::moved::{moved, moved_params};
@@ -104,7 +106,14 @@ impl Pass<'_> {
     /// The plan on a graph that was built of the same declaration.
     fn plan(&self, graph: &Graph) -> Result<Plan, Failure> {
         let (args, source) = (self.args, self.source);
-        let made = plan(self.checked, self.experiment, graph, args.seed, source, self.color)?;
+        let made = plan(
+            self.checked,
+            self.experiment,
+            graph,
+            args.seed,
+            (source, &args.file.extensions),
+            self.color,
+        )?;
         Ok(Plan { graph: graph.plan().clone(), ..made })
     }
 
@@ -155,7 +164,7 @@ impl Pass<'_> {
         place: &Place,
         events: &Events,
     ) -> Result<Outcome, Failure> {
-        let (mut inference, computed) = infer(plan, graphs, params, events)?;
+        let (mut inference, computed) = infer(plan, graphs, params, &self.args.file.extensions, events)?;
         let tested = test(plan, graphs, &mut inference, params, &computed, events)?;
         let (graph, base) = (graphs.whole, &self.source.folder());
         let results = Results { plan, graph, params, computed: &computed, inference: &mut inference, base };
@@ -199,7 +208,8 @@ impl Prepared {
             &args.file,
             &Events::default(),
         )?;
-        let mut plan = plan(&checked, experiment, &graph, args.seed, &source, color)?;
+        let mut plan =
+            plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })
@@ -248,7 +258,7 @@ fn check_like(
     trained: Option<&GraphPlan>,
     color: bool,
 ) -> Result<Checked, Failure> {
-    let world = FileWorld::like(&source.folder(), trained);
+    let world = FileWorld::with(&source.folder(), &args.extensions).like(trained);
     let overrides = overrides(&args.set)?;
     let (checked, diagnostics) = gsl_compiler::check(&source.text, &source.name(), &world, &overrides);
     source.report(&diagnostics, color)?;
@@ -395,7 +405,7 @@ pub fn plan(
     experiment: &Experiment,
     graph: &Graph,
     seed: Option<u64>,
-    source: &SourceText,
+    (source, extensions): (&SourceText, &Extensions),
     color: bool,
 ) -> Result<Plan, Failure> {
     let mut plan = match gsl_compiler::plan(checked, experiment, graph.facts()) {
@@ -406,6 +416,7 @@ pub fn plan(
         }
     };
     plan.seed = seed.unwrap_or(plan.seed);
+    rehearse(&plan, extensions).map_err(Failure::new)?;
     Ok(plan)
 }
 
@@ -452,8 +463,20 @@ fn fit(
         ..Options::default()
     };
     let checkpoints = place.checkpoints();
+    let extensions = &args.file.extensions;
     let (view, messages) = (graphs.whole, graphs.messages);
-    let job = Job { plan, hash, view, messages, events, checkpoints: &checkpoints, start, judge, options };
+    let job = Job {
+        plan,
+        hash,
+        view,
+        messages,
+        events,
+        checkpoints: &checkpoints,
+        start,
+        judge,
+        extensions,
+        options,
+    };
     train(job).map_err(|e| match e {
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
@@ -500,10 +523,11 @@ fn infer(
     plan: &Plan,
     graphs: Graphs,
     params: &Params,
+    extensions: &Extensions,
     events: &Events,
 ) -> Result<(Inference, Computed), Failure> {
     events.stage("infer", || {
-        let mut inference = Inference::new(plan, graphs.messages).map_err(Failure::new)?;
+        let mut inference = Inference::new(plan, graphs.messages, extensions).map_err(Failure::new)?;
         let computed = inference.compute(plan, graphs.messages, params, &Solo, Wanted::All);
         Ok((inference, computed.map_err(Failure::new)?))
     })

@@ -1,7 +1,10 @@
 //! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
 
-use gsl_compiler::world::{ColumnHeader, ColumnKind, Header, TextModel, World, WorldError};
+use gsl_compiler::world::{
+    ColumnHeader, ColumnKind, Header, Registration, RustKind, TextModel, World, WorldError,
+};
 use gsl_plan::graph::{GraphPlan, Source};
+use gsl_runtime::extend::{Extension, Extensions};
 use gsl_runtime::text::{Refusal, look};
 use gsl_tables::{ColumnInfo, Problem, TableError};
 use std::path::{Path, PathBuf};
@@ -10,16 +13,23 @@ use std::path::{Path, PathBuf};
 pub struct FileWorld {
     base: PathBuf,
     trained: Option<GraphPlan>,
+    registered: Vec<Registration>,
 }
 
 impl FileWorld {
     pub fn new(base: &Path) -> Self {
-        FileWorld::like(base, None)
+        FileWorld { base: base.to_path_buf(), trained: None, registered: Vec::new() }
+    }
+
+    /// In a program that adds something in Rust.
+    pub fn with(base: &Path, extensions: &Extensions) -> Self {
+        let registered = extensions.all().map(|(name, extension)| registration(name, extension)).collect();
+        FileWorld { registered, ..FileWorld::new(base) }
     }
 
     /// With the tables of a model that was trained on the graph `trained`, or with new ones for it.
-    pub fn like(base: &Path, trained: Option<&GraphPlan>) -> Self {
-        FileWorld { base: base.to_path_buf(), trained: trained.cloned() }
+    pub fn like(self, trained: Option<&GraphPlan>) -> Self {
+        FileWorld { trained: trained.cloned(), ..self }
     }
 }
 
@@ -61,12 +71,28 @@ impl World for FileWorld {
         self.trained.as_ref()
     }
 
+    fn registered(&self) -> &[Registration] {
+        &self.registered
+    }
+
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         std::fs::read_to_string(self.base.join(path)).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => WorldError::NotFound { path: path.into(), help: None },
             _ => WorldError::Unreadable { path: path.into(), reason: e.to_string() },
         })
     }
+}
+
+fn registration(name: &str, extension: &Extension) -> Registration {
+    let (kind, higher_is_better) = match extension {
+        Extension::Module(_) => (RustKind::Module, true),
+        Extension::Loss(_) => (RustKind::Loss, true),
+        Extension::LinkLoss(_) => (RustKind::LinkLoss, true),
+        Extension::Metric(metric) => (RustKind::Metric, metric.higher_is_better()),
+        Extension::LinkMetric(metric) => (RustKind::LinkMetric, metric.higher_is_better()),
+        Extension::Negatives(_) => (RustKind::Negatives, true),
+    };
+    Registration { kind, name: name.to_owned(), higher_is_better }
 }
 
 fn refused(folder: &str, refusal: Refusal) -> WorldError {

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// Every crate of the workspace, and the crates of the workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("gsc", &["gsl-compiler", "gsl-plan", "gsl-reference", "gsl-runtime", "gsl-tables"]),
     ("gsl-compiler", &["gsl-plan"]),
     ("gsl-plan", &[]),
@@ -20,13 +20,14 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("gsl-reference", &["gsl-plan"]),
     ("billion-tables", &["gsl-kernels", "gsl-tables"]),
     ("debian-tables", &[]),
+    ("library-in-rust", &["gsc"]),
 ];
 
 /// Libraries, by the beginning of their names, that only these crates may depend on.
 const KEEPERS: [(&str, &[&str]); 11] = [
     ("arrow", &["gsl-tables", "billion-tables", "debian-tables"]),
     ("cudarc", &["gsl-kernels"]),
-    ("dfdx", &["gsl-reference"]),
+    ("dfdx", &["gsl-reference", "gsl-runtime", "library-in-rust"]),
     ("gemm", &["gsl-kernels"]),
     ("hdf5", &["gsl-runtime", "gsl-tables"]),
     ("mimalloc", &["gsc"]),

@@ -19,10 +19,50 @@ pub trait World {
     fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
         Err(WorldError::NotFound { path: folder.to_owned(), help: None })
     }
+
     /// The declaration of the graph that a model was trained on, where the tables are new ones for that model. They may lack labels and
     /// what splits them, and where kinds of columns are guessed they are of the kinds that the old ones had.
     fn trained(&self) -> Option<&GraphPlan> {
         None
+    }
+
+    /// What the program has registered.
+    fn registered(&self) -> &[Registration] {
+        &[]
+    }
+}
+
+/// Something that the program has registered, and that a file names by `rust("name")`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Registration {
+    pub kind: RustKind,
+    pub name: String,
+    /// Of a metric: whether more of it is better.
+    pub higher_is_better: bool,
+}
+
+/// What is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum RustKind {
+    Module,
+    Loss,
+    LinkLoss,
+    Metric,
+    LinkMetric,
+    Negatives,
+}
+
+impl RustKind {
+    /// In a message: `no loss of links …`.
+    pub fn name(self) -> &'static str {
+        match self {
+            RustKind::Module => "module",
+            RustKind::Loss => "loss",
+            RustKind::LinkLoss => "loss of links",
+            RustKind::Metric => "metric",
+            RustKind::LinkMetric => "metric of links",
+            RustKind::Negatives => "sampler of negatives",
+        }
     }
 }
 
@@ -141,6 +181,7 @@ pub struct TestWorld {
     pub tables: BTreeMap<String, Header>,
     pub modules: BTreeMap<String, String>,
     pub models: BTreeMap<String, Option<TextModel>>,
+    pub registered: Vec<Registration>,
 }
 
 impl TestWorld {
@@ -168,6 +209,11 @@ impl TestWorld {
         self
     }
 
+    pub fn register(mut self, kind: RustKind, name: &str) -> Self {
+        self.registered.push(Registration { kind, name: name.to_owned(), higher_is_better: true });
+        self
+    }
+
     /// Adds the tables that a source declares in comments: `// table data/a.csv: name text, size int64`.
     pub fn with_tables_of(mut self, source: &str) -> Self {
         for line in source.lines() {
@@ -179,7 +225,8 @@ impl TestWorld {
         self
     }
 
-    /// The tables of `examples/debian` in small, and language models: whole, without a pooler, a tokenizer alone.
+    /// The tables of `examples/debian` in small; language models: whole, without a pooler, a tokenizer alone; and one registration of
+    /// each kind.
     pub fn debian() -> Self {
         Self::new()
             .table(
@@ -193,6 +240,12 @@ impl TestWorld {
             .model("models/minilm", Some(TextModel { width: 384, positions: 512, pooler: true }))
             .model("models/distil", Some(TextModel { width: 768, positions: 512, pooler: false }))
             .model("models/cut", None)
+            .register(RustKind::Module, "gate")
+            .register(RustKind::Loss, "poisson")
+            .register(RustKind::LinkLoss, "gap")
+            .register(RustKind::Metric, "top_two")
+            .register(RustKind::LinkMetric, "first_tenth")
+            .register(RustKind::Negatives, "popular")
     }
 }
 
@@ -242,6 +295,10 @@ impl World for TestWorld {
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         let found = self.modules.get(path).cloned();
         found.ok_or_else(|| WorldError::NotFound { path: path.to_owned(), help: None })
+    }
+
+    fn registered(&self) -> &[Registration] {
+        &self.registered
     }
 
     fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {

@@ -278,3 +278,13 @@ fn stated_formats_reach_the_plan() {
     let formats: Vec<Option<Format>> = plan.edges.iter().map(|edge| edge.source.format.clone()).collect();
     assert_eq!(formats, edges.map(Some));
 }
+
+#[test]
+fn a_program_that_registers_nothing_says_so() {
+    let source = "module Mine = rust(\"mine\")\n";
+    let (_, found) = gsl_compiler::check(source, "test.gsl", &TestWorld::new(), SET);
+    let [only] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(only.code.as_str(), "gsl::names::rust");
+    assert_eq!(only.message, "no module `mine` is registered in this program");
+    assert!(only.help.as_deref().is_some_and(|help| help.contains("docs/rust.md")), "{only:?}");
+}

@@ -6,20 +6,26 @@
 
 mod bind;
 mod diagnose;
+mod external;
 mod prepare;
 mod profile;
+mod rehearse;
 mod run;
 mod translate;
 
 pub use diagnose::{Cause, Diagnosis, Source};
 pub use profile::{Profile, StepTime};
+pub use rehearse::rehearse;
 
+use crate::extend::Extensions;
 use crate::sample::Block;
 use crate::store::{Gradient, Params};
 use crate::view::{GraphView, Matrix};
+use gsl_plan::external::RowFunction;
 use gsl_plan::program::{Domain, Role, Signature};
-use gsl_plan::schedule::{BufferId, Schedule};
+use gsl_plan::schedule::{BufferId, Schedule, StepKind};
 use std::fmt;
+use std::sync::Arc;
 
 /// What one run reads.
 #[derive(Clone, Copy)]
@@ -73,6 +79,10 @@ pub enum ExecError {
     Missing { step: String, what: String },
     /// A label that is no class.
     Label { step: String, row: usize, label: f32, classes: usize },
+    /// A function that the program names, and that nobody registered.
+    Unregistered { name: String },
+    /// A registered function gave no result.
+    Function { name: String, why: String },
 }
 
 impl fmt::Display for ExecError {
@@ -88,6 +98,10 @@ impl fmt::Display for ExecError {
                     "step `{step}`: seed {row} has label {label}, which is none of the {classes} classes"
                 )
             }
+            ExecError::Unregistered { name } => {
+                write!(f, "no function `{name}` is registered in this program")
+            }
+            ExecError::Function { name, why } => write!(f, "`rust(\"{name}\")` gave no result: {why}"),
         }
     }
 }
@@ -104,9 +118,10 @@ pub enum Goal {
 }
 
 /// A schedule made ready, with the memory that it runs in.
-#[derive(Debug)]
 pub struct Executor {
     schedule: Schedule,
+    /// By step: the function from outside that it calls.
+    functions: Vec<Option<Arc<dyn RowFunction>>>,
     signature: Signature,
     steps: Vec<prepare::Prepared>,
     needs: prepare::Needs,
@@ -118,11 +133,23 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Translates and checks every kernel.
+    /// As [`Executor::with`], for schedules that call nothing from outside.
     ///
     /// # Errors
     /// If the schedule is not well formed.
     pub fn new(schedule: &Schedule, signature: &Signature) -> Result<Self, ExecError> {
+        Executor::with(schedule, signature, &Extensions::default())
+    }
+
+    /// Translates and checks every kernel.
+    ///
+    /// # Errors
+    /// If the schedule is not well formed, or calls what is not registered.
+    pub fn with(
+        schedule: &Schedule,
+        signature: &Signature,
+        extensions: &Extensions,
+    ) -> Result<Self, ExecError> {
         let steps = prepare::prepare(schedule, signature)?;
         let needs = prepare::Needs::of(schedule, signature, &steps);
         Ok(Executor {
@@ -130,6 +157,7 @@ impl Executor {
             rows: vec![0; schedule.buffers.len()],
             scratch: bind::Scratch::default(),
             profile: Profile::new(schedule),
+            functions: functions(schedule, extensions)?,
             schedule: schedule.clone(),
             signature: signature.clone(),
             steps,
@@ -226,6 +254,27 @@ impl Executor {
         let buffer = &self.schedule.buffers[id.index()];
         let len = self.rows[id.index()] * buffer.width;
         Matrix::new(&self.slots[buffer.slot as usize][..len], buffer.width)
+    }
+}
+
+/// By step: what it calls.
+fn functions(
+    schedule: &Schedule,
+    extensions: &Extensions,
+) -> Result<Vec<Option<Arc<dyn RowFunction>>>, ExecError> {
+    let of = |kind: &StepKind| match kind {
+        StepKind::External { call, .. } | StepKind::ExternalGrad { call, .. } => {
+            let found = extensions.function(&call.name).cloned();
+            found.ok_or_else(|| ExecError::Unregistered { name: call.name.clone() }).map(Some)
+        }
+        _ => Ok(None),
+    };
+    schedule.steps.iter().map(|step| of(&step.kind)).collect()
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("schedule", &self.schedule).finish_non_exhaustive()
     }
 }
 

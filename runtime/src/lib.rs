@@ -5,6 +5,7 @@ pub use gsl_kernels::random;
 pub mod comm;
 pub mod construct;
 pub mod exec;
+pub mod extend;
 pub mod graph;
 pub mod infer;
 pub mod inspect;

@@ -5,6 +5,7 @@ use gsl_plan::interpret::{Bindings, Edge, Matrix};
 use gsl_plan::plan::Plan;
 use gsl_plan::program::{Domain, Op, Value};
 use gsl_runtime::exec::PairRows;
+use gsl_runtime::extend::Extensions;
 use gsl_runtime::random::Key;
 use gsl_runtime::sample::Block;
 use gsl_runtime::store::Params;
@@ -185,6 +186,7 @@ pub struct World<'a> {
     pub params: &'a Params,
     pub weights: &'a [Vec<f32>],
     pub scales: &'a [f32],
+    pub extensions: &'a Extensions,
 }
 
 impl World<'_> {

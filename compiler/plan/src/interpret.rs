@@ -4,7 +4,10 @@
 //! Decided here: nothing; the operations mean what `program` says. Not for production: it is slow, and stores everything.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
+use crate::external::{Argument, Call, RowFunction};
 use crate::program::*;
 use crate::verify::{VerifyError, matrix, verify};
 
@@ -45,6 +48,16 @@ impl Matrix {
     }
 }
 
+/// A registered function.
+#[derive(Clone)]
+pub struct External(pub Arc<dyn RowFunction>);
+
+impl fmt::Debug for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("External")
+    }
+}
+
 /// An edge by the rows of its ends within the block, and its number in the relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
@@ -79,6 +92,8 @@ pub struct Bindings {
     pub loss_scale: BTreeMap<u32, f64>,
     /// By value of the program: what it is taken to be, so that differences do not follow what stops a gradient.
     pub held: BTreeMap<usize, Matrix>,
+    /// Functions from outside by name; each works in f32.
+    pub external: BTreeMap<String, External>,
     /// Whether dropout at (site, global id, column) keeps the element.
     pub keep: fn(u32, usize, usize) -> bool,
 }
@@ -116,6 +131,7 @@ impl Bindings {
             seed_weights: BTreeMap::new(),
             loss_scale: BTreeMap::new(),
             held: BTreeMap::new(),
+            external: BTreeMap::new(),
             keep: |_, _, _| true,
         }
     }
@@ -203,12 +219,34 @@ impl Step<'_> {
             Op::CrossEntropyGrad { smoothing } => {
                 Ok(self.fill(|r, c| self.cross_entropy_grad(r, c, *smoothing as f64)))
             }
+            Op::External { name } => self.external(name),
+            Op::ExternalGrad { .. } => {
+                Err(VerifyError::new("gradients of functions from outside are not interpreted"))
+            }
             Op::SumRows => {
                 let x = self.arg(0);
                 Ok(self.fill(|_, c| (0..x.rows).map(|r| x.at(r, c)).sum()))
             }
             _ => self.rowwise(),
         }
+    }
+
+    /// Through f32: differences of it are those of f32.
+    fn external(&self, name: &str) -> Result<Matrix, VerifyError> {
+        let function = self.bindings.external.get(name).ok_or_else(|| unbound(format!("`{name}`")))?;
+        let args = &self.value.args;
+        let narrow = |i: usize| self.arg(i).data.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+        let data: Vec<Vec<f32>> = (0..args.len()).map(narrow).collect();
+        let values = args.iter().map(|a| &self.program.values[a.index()]);
+        let arguments: Vec<Argument> = values
+            .zip(&data)
+            .map(|(v, data)| Argument { data, shape: &v.shape, shared: v.domain == Domain::Global })
+            .collect();
+        let call = Call { rows: self.rows, arguments: &arguments, shape: &self.value.shape };
+        let mut out = vec![0.0; self.rows * self.value.width()];
+        function.0.forward(&call, &mut out).map_err(VerifyError::new)?;
+        let width = self.value.width();
+        Ok(self.fill(|r, c| f64::from(out[r * width + c])))
     }
 
     fn fill(&self, value: impl FnMut(usize, usize) -> f64) -> Matrix {

@@ -2,6 +2,7 @@
 
 pub mod alike;
 pub mod build;
+pub mod external;
 pub mod graph;
 pub mod interpret;
 pub mod members;
@@ -11,6 +12,7 @@ pub mod plan;
 pub mod print;
 pub mod program;
 pub mod schedule;
+pub mod symbol;
 pub mod trainer;
 pub mod verify;
 pub mod verify_schedule;

@@ -2,6 +2,7 @@
 //!
 //! Decided here: which metrics there are, their names, and which way is better. How each is computed, the runtime decides.
 
+use crate::symbol::Symbol;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,11 @@ pub enum Metric {
     MeanRank,
     /// 1 - 2 Σ (rank - 1) / Σ candidates: 1 is perfect, 0 random. Berrendorf et al. 2020.
     Amri,
+    /// What the program that runs the plan has registered under this name.
+    Rust {
+        name: Symbol,
+        higher_is_better: bool,
+    },
 }
 
 /// How the numbers of the classes make one.
@@ -107,6 +113,7 @@ impl Metric {
             Metric::Hits(_) => "hits",
             Metric::MeanRank => "mean_rank",
             Metric::Amri => "amri",
+            Metric::Rust { name, .. } => name.as_str(),
         }
     }
 
@@ -130,6 +137,9 @@ impl Metric {
     }
 
     pub fn higher_is_better(self) -> bool {
+        if let Metric::Rust { higher_is_better, .. } = self {
+            return higher_is_better;
+        }
         !matches!(
             self,
             Metric::Loss

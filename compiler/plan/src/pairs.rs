@@ -5,6 +5,7 @@
 //! source to it, one edge of `to` from its destination, and the edges of a [`Corrupted`] side lead from the nodes that
 //! take the place of its source or destination. So the operations of message passing score pairs too.
 
+use crate::symbol::Symbol;
 use serde::{Deserialize, Serialize};
 
 /// What a `predict` of pairs scores.
@@ -85,8 +86,11 @@ impl Side {
 pub struct Negatives {
     /// Pairs of a group; 1: every pair has negatives of its own.
     pub group: u32,
-    /// Nodes drawn for each group, uniformly and with replacement.
+    /// Nodes drawn for each group: uniformly and with replacement, unless `rust` draws them.
     pub drawn: u32,
+    /// What draws them instead, as the program that runs the plan has registered it.
+    #[serde(default)]
+    pub rust: Option<Symbol>,
     /// The same ends of the group's other pairs too.
     pub in_batch: bool,
     /// Of each pair's own candidates, at most so many: (index among the relation's candidates, number).

@@ -94,6 +94,15 @@ pub fn describe(schedule: &Schedule, step: &Step) -> String {
             let to = if *to_src { "src" } else { "dst" };
             write!(s, "tiles of edges({rel})@{hop}: sum to {to} of {g} {x}×{width} {}", out(o, false))
         }
+        StepKind::External { call, out: o } => {
+            let args = list(call.arguments.iter().map(|a| a.operand.to_string()));
+            write!(s, "rust \"{}\" ({args}) {}", call.name, out(o, false))
+        }
+        StepKind::ExternalGrad { call, g, of, out: o } => {
+            let args = list(call.arguments.iter().map(|a| a.operand.to_string()));
+            let of = list(of.iter().map(u32::to_string));
+            write!(s, "rust \"{}\" gradient of {of} ({args}; {g}) {}", call.name, out(o, false))
+        }
         StepKind::Pad { x, out: o, accumulate } => write!(s, "pad {x} {}", out(o, *accumulate)),
         StepKind::Stack { items, out: o } => {
             let items = items.iter().map(|i| i.map_or("0".into(), |i| i.to_string()));

@@ -287,6 +287,18 @@ pub enum Op {
     CrossEntropyGrad {
         smoothing: f32,
     },
+
+    // --- functions from outside -----------------------------------------------------------------------------------
+    /// operands: D×[…] row by row, Global ones shared → D×[s], s stated: the registered function `name`. See [`crate::external`].
+    External {
+        name: String,
+    },
+    /// The operands of an [`Op::External`], then g: D×[s] → the gradients of the operands `of`, one row after another: D×[Σ widths]
+    /// where they are rows, Global×[Σ widths], summed over the rows, where they are shared.
+    ExternalGrad {
+        name: String,
+        of: Vec<u32>,
+    },
 }
 
 /// What the operations need to know of the world: the shape of parameters and the ends of relations.

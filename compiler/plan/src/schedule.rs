@@ -206,6 +206,18 @@ pub enum StepKind {
         smoothing: f32,
         out: BufferId,
     },
+    /// out = the registered function `call`, row by row.
+    External {
+        call: ExternalCall,
+        out: BufferId,
+    },
+    /// out = gradients of the operands `of`, side by side: a row each, or summed over `call.rows` into one row.
+    ExternalGrad {
+        call: ExternalCall,
+        g: Operand,
+        of: Vec<u32>,
+        out: BufferId,
+    },
     /// out[0..n] = x[0..n], the rest of out = 0 (Nodes of a smaller hop into a larger one).
     Pad {
         x: Operand,
@@ -217,6 +229,49 @@ pub enum StepKind {
         items: Vec<Option<Operand>>,
         out: BufferId,
     },
+}
+
+/// A call of a function from outside: see [`crate::external`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExternalCall {
+    pub name: String,
+    /// Where its rows are.
+    pub rows: Domain,
+    pub arguments: Vec<ExternalArgument>,
+    /// The shape of one row of the result.
+    pub shape: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExternalArgument {
+    pub operand: Operand,
+    pub shape: Vec<usize>,
+    /// One row for all rows.
+    pub shared: bool,
+}
+
+impl ExternalArgument {
+    /// Numbers of one row.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl ExternalCall {
+    /// Numbers of one row of the result.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The operands in their order.
+    pub fn operands(&self) -> Vec<Operand> {
+        self.arguments.iter().map(|argument| argument.operand).collect()
+    }
+
+    /// Numbers of one row of the gradients of these arguments, side by side.
+    pub fn width_of(&self, of: &[u32]) -> usize {
+        of.iter().filter_map(|at| self.arguments.get(*at as usize)).map(ExternalArgument::width).sum()
+    }
 }
 
 /// How the row of an input is found from the row, or the edge, at hand.

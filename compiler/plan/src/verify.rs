@@ -120,6 +120,7 @@ fn is_declared(op: &Op) -> bool {
             | DotToSrc
             | Prefix
             | Pad
+            | External { .. }
     )
 }
 
@@ -205,6 +206,10 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
             expect(g.shape.is_empty() && value.shape == y.shape, "a number for each edge, and rows")?;
             expect(ends(g.domain, sig)? == (value.domain, y.domain), "not the ends of the edges")
         }
+        Op::External { .. } => {
+            let rows = rows_of(program, &value.args)?;
+            expect(rows == value.domain, "the result has the rows of the operands")
+        }
         Op::Prefix | Op::Pad => {
             let x = arg(0)?;
             expect(x.shape == value.shape, "rows keep their shape")?;
@@ -217,6 +222,38 @@ fn check_declared(program: &Program, value: &Value, sig: &Signature) -> Result<(
             expect(a == b && nearer, "hops do not fit")
         }
         other => fail(format!("{other:?} has no stated domain")),
+    }
+}
+
+/// The rows of a call of a function from outside: those of its operands, of which at least one is not Global.
+fn rows_of(program: &Program, args: &[ValueId]) -> Result<Domain, VerifyError> {
+    let domains = args.iter().map(|a| program.values[a.index()].domain);
+    let rows = domains.into_iter().try_fold(Domain::Global, join)?;
+    expect(rows != Domain::Global, "a function from outside needs rows")?;
+    Ok(rows)
+}
+
+/// Domain and shape of the gradients of the operands `of` of a function from outside; its result's is the last of `args`.
+fn infer_external_grad(
+    program: &Program,
+    args: &[ValueId],
+    of: &[u32],
+) -> Result<(Domain, Vec<usize>), VerifyError> {
+    let Some((_, operands)) = args.split_last() else { return fail("a gradient of nothing") };
+    let rows = rows_of(program, args)?;
+    let mut width = 0;
+    let mut shared = None;
+    for at in of {
+        let Some(operand) = operands.get(*at as usize) else { return fail(format!("no operand {at}")) };
+        let value = &program.values[operand.index()];
+        width += value.width();
+        let is_shared = value.domain == Domain::Global;
+        expect(*shared.get_or_insert(is_shared) == is_shared, "gradients of rows and of what they share")?;
+    }
+    match shared {
+        Some(true) => Ok((Domain::Global, vec![width])),
+        Some(false) => Ok((rows, vec![width])),
+        None => fail("a gradient of no operand"),
     }
 }
 
@@ -332,6 +369,7 @@ pub fn infer(
             expect(join(x.domain, g.domain)? == x.domain, "logits and gradient")?;
             Ok((x.domain, x.shape.clone()))
         }
+        Op::ExternalGrad { of, .. } => infer_external_grad(program, args, of),
         other => fail(format!("{other:?} states its own domain")),
     }
 }

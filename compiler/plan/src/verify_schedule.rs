@@ -98,6 +98,8 @@ pub fn reads(kind: &StepKind) -> Vec<Operand> {
         Dot { x, y, .. } => vec![*x, *y],
         DotBack { g, x, .. } => vec![*g, *x],
         Pad { x, .. } => vec![*x],
+        External { call, .. } => call.operands(),
+        ExternalGrad { call, g, .. } => [call.operands(), vec![*g]].concat(),
         Stack { items, .. } => items.iter().flatten().copied().collect(),
     }
 }
@@ -115,6 +117,8 @@ pub fn writes(kind: &StepKind) -> Vec<(BufferId, bool)> {
         | CrossEntropyGrad { out, .. }
         | Dot { out, .. }
         | DotBack { out, .. }
+        | External { out, .. }
+        | ExternalGrad { out, .. }
         | Stack { out, .. } => vec![(*out, false)],
         Linear { out, accumulate, .. }
         | LinearT { out, accumulate, .. }
@@ -305,6 +309,19 @@ impl Walk<'_> {
                 self.covers(*g, rows, "the gradient")?;
                 self.loss(*logits, *labels, *classes, rows)
             }
+            StepKind::External { call, out } => {
+                self.call(call)?;
+                let rows = self.out(*out, call.width())?;
+                expect(rows == call.rows, || format!("rows of {} in {rows}", call.rows))
+            }
+            StepKind::ExternalGrad { call, g, of, out } => {
+                self.call(call)?;
+                self.covers(*g, call.rows, "the gradient")?;
+                self.wide(*g, call.width(), "the gradient")?;
+                let known = of.iter().all(|at| (*at as usize) < call.arguments.len());
+                expect(known, || "a gradient of no operand".into())?;
+                self.out(*out, call.width_of(of)).map(|_| ())
+            }
             StepKind::Pad { x, out, .. } => {
                 let Operand::Buffer(from) = x else { return fail("only a buffer is padded") };
                 let (from, to) = (self.buffer(*from)?, self.buffer(*out)?);
@@ -319,6 +336,15 @@ impl Walk<'_> {
                 items.iter().flatten().try_for_each(|i| self.global(*i, each, "an entry"))
             }
         }
+    }
+
+    fn call(&self, call: &ExternalCall) -> Checked {
+        for argument in &call.arguments {
+            let rows = if argument.shared { Domain::Global } else { call.rows };
+            self.covers(argument.operand, rows, "an operand")?;
+            self.wide(argument.operand, argument.width(), "an operand")?;
+        }
+        Ok(())
     }
 
     fn product(

@@ -68,6 +68,7 @@ codes! {
     NAMES_FORMAT         = Error names format         "a table format that does not exist";
     NAMES_LAYER          = Error names layer          "a layer or module that does not exist";
     NAMES_FUNCTION       = Error names function       "a loss, metric, sampler or optimizer that does not exist";
+    NAMES_RUST           = Error names rust           "a module, loss, metric or sampler that the program has not registered";
     NAMES_SETTING        = Error names setting        "a setting that does not exist";
     NAMES_EXPERIMENT     = Error names experiment     "an experiment that does not exist";
 

@@ -43,6 +43,9 @@ pub const FUNCTIONS: [&str; 28] = [
     "identity",
 ];
 
+/// What applies a registered function: `rust("name", dims)(rows and weights)`.
+const RUST: &str = "rust";
+
 /// How deep modules may call modules.
 const DEPTH: usize = 8;
 
@@ -77,6 +80,7 @@ impl Checker<'_, '_> {
         match &callee.kind {
             ExprKind::Name(name) => self.apply(expr.span, name, callee.span, &given),
             ExprKind::Call { callee: module, args: settings } => match (module.as_name(), given.as_slice()) {
+                (Some(RUST), given) => self.rust(expr.span, settings, given),
                 (Some(name), [(None, x)]) => {
                     let x = self.expr(x);
                     self.module(expr.span, name, module.span, settings, x)
@@ -280,17 +284,8 @@ impl Checker<'_, '_> {
             .help("reduce it to one dimension first");
             return self.bad(span, d);
         }
-        let edgy = items.iter().find(|i| i.deps.is_edgy());
-        let nodal = items.iter().find(|i| !i.deps.is_edgy() && i.deps.has(Deps::NODE));
-        if let (false, Some(edge), Some(node)) = (self.bound.edge, edgy, nodal) {
-            let d = Diagnostic::new(
-                codes::LAYER_EDGE_ON_NODE,
-                "`concat` brings a value on edges and a value on nodes together",
-            )
-            .at(edge.span, "one row per edge `[u -> v]`")
-            .at(node.span, "one row per node `[v]`")
-            .help("reduce it over the edges into v: `sum[u -> v] (…)`");
-            return self.bad(span, d);
+        if let Some(bad) = self.edges_among_nodes(span, "concat", &items) {
+            return bad;
         }
         let deps = items.iter().fold(Deps::NONE, |all, i| all | i.deps);
         let one = Dim::number(1);
@@ -305,6 +300,56 @@ impl Checker<'_, '_> {
         };
         let deps = items.iter().fold(Deps::NONE, |all, i| all | i.deps);
         Typed { kind: Kind::Concat(items), deps, shape: vec![width], span }
+    }
+
+    /// Values on edges beside values on nodes, outside of a reduction.
+    fn edges_among_nodes(&mut self, span: Span, what: &str, items: &[Typed]) -> Option<Typed> {
+        let edge = items.iter().find(|i| i.deps.is_edgy()).filter(|_| !self.bound.edge)?;
+        let node = items.iter().find(|i| !i.deps.is_edgy() && i.deps.has(Deps::NODE))?;
+        let text = format!("`{what}` brings a value on edges and a value on nodes together");
+        let d = Diagnostic::new(codes::LAYER_EDGE_ON_NODE, text)
+            .at(edge.span, "one row per edge `[u -> v]`")
+            .at(node.span, "one row per node `[v]`")
+            .help("reduce it over the edges into v: `sum[u -> v] (…)`");
+        Some(self.bad(span, d))
+    }
+
+    /// `rust("gate", heads, out)(x, W)`: the registered function `gate` of the row x and the weight W, whose rows are
+    /// heads x out; without dimensions one number.
+    fn rust(&mut self, span: Span, settings: &[ast::Arg], given: &[Given]) -> Typed {
+        let named = settings.first().filter(|arg| arg.name.is_none()).map(|arg| &arg.value.kind);
+        let Some(ExprKind::Str(name)) = named else {
+            let d = Diagnostic::new(codes::LAYER_MISSING_ARGUMENT, "`rust` of which module?")
+                .at(span, "no name")
+                .help("write the name under which it is registered, and the width of its rows: `rust(\"gate\", out)(x)`");
+            return self.bad(span, d);
+        };
+        let dims: Vec<Option<Dim>> = settings[1..].iter().map(|arg| self.dim(&arg.value)).collect();
+        let args: Vec<Typed> = given.iter().map(|(_, expr)| self.expr(expr)).collect();
+        if let Some((_, expr)) = given.iter().find(|(label, _)| label.is_some()) {
+            self.report(one_too_many(RUST, &[], expr.span));
+            return Typed::bad(span);
+        }
+        let (Some(shape), false) = (dims.into_iter().collect(), args.iter().any(Typed::is_bad)) else {
+            return Typed::bad(span);
+        };
+        if !args.iter().any(|arg| arg.deps.has_rows()) {
+            let d =
+                Diagnostic::new(codes::LAYER_WRONG_KIND, format!("`{name}` is applied to nothing with rows"))
+                    .at(span, "the same for every row")
+                    .help(format!(
+                        "give it a value on nodes or edges: `rust(\"{name}\", …)({}, …)`",
+                        self.input_name()
+                    ));
+            return self.bad(span, d);
+        }
+        if let Some(bad) = self.edges_among_nodes(span, RUST, &args) {
+            return bad;
+        }
+        let deps = args.iter().fold(Deps::NONE, |all, i| all | i.deps);
+        let Some(args) = self.concat_types(args, deps) else { return Typed::bad(span) };
+        let deps = args.iter().fold(Deps::NONE, |all, i| all | i.deps);
+        Typed { kind: Kind::Rust { name: name.clone(), args }, deps, shape, span }
     }
 
     /// Open node types among the parts are those of the one node that the others are on.

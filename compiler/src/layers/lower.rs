@@ -389,6 +389,7 @@ impl<'c, 'g, 'b> Lower<'c, 'g, 'b> {
             Kind::Binary { op, left, right, fits } => self.binary(value, *op, left, right, *fits, env),
             Kind::Product { x, w, shared, spread } => self.product(value, x, w, *shared, *spread, env),
             Kind::Concat(items) => self.concat(items, env),
+            Kind::Rust { name, args } => self.rust(value, name, args, env),
             Kind::Half { second, x } => self.half(*second, x, env),
             Kind::Dropout(p, x) => self.dropout(p, x, env),
             Kind::Reduce { op, over: Over::Relations, body } => self.over_relations(*op, body, env),

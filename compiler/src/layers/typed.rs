@@ -210,6 +210,11 @@ pub(super) enum Kind {
         spread: usize,
     },
     Concat(Vec<Typed>),
+    /// `rust("gate", out)(x, W)`
+    Rust {
+        name: String,
+        args: Vec<Typed>,
+    },
     /// The first or the second half of a row.
     Half {
         second: bool,
@@ -337,7 +342,7 @@ impl Typed {
             | Kind::RowSoftmax { body: x, .. } => vec![x],
             Kind::Binary { left, right, .. } => vec![left, right],
             Kind::Product { x, w, .. } => vec![x, w],
-            Kind::Concat(items) => items.iter().collect(),
+            Kind::Concat(items) | Kind::Rust { args: items, .. } => items.iter().collect(),
             Kind::Module(call) => vec![&call.x],
         }
     }

@@ -192,9 +192,12 @@ fn weights(predict: &sema::Predict, known: &LabelFacts) -> (Vec<f32>, Vec<f32>) 
         },
         Loss::Focal { alpha: Some(alpha), .. } => (vec![(1.0 - alpha) as f32, *alpha as f32], Vec::new()),
         Loss::Focal { weights, .. } => (each(weights, || balance(&known.train_counts)), Vec::new()),
-        Loss::Mse | Loss::Mae | Loss::Huber { .. } | Loss::Shrinkage { .. } | Loss::Link(_) => {
-            Default::default()
-        }
+        Loss::Mse
+        | Loss::Mae
+        | Loss::Huber { .. }
+        | Loss::Shrinkage { .. }
+        | Loss::Link(_)
+        | Loss::Rust(_) => Default::default(),
     }
 }
 

@@ -49,6 +49,7 @@ impl LinkCx<'_, '_> {
             LinkLoss::Contrastive { temperature } => self.contrastive(*temperature as f32),
             LinkLoss::Bpr => self.bpr(),
             LinkLoss::Margin { margin } => self.margin(*margin as f32),
+            LinkLoss::Rust(name) => self.registered(name.as_str()),
         }
     }
 
@@ -119,6 +120,15 @@ impl LinkCx<'_, '_> {
         let margin = self.cx.builder.constant(margin);
         let over = self.cx.builder.add(gap, margin)?;
         let each = self.cx.builder.unary(UnaryOp::Relu, over)?;
+        self.reduce(ReduceOp::Mean, each)
+    }
+
+    /// mean f(p, n)
+    fn registered(&mut self, name: &str) -> Built {
+        let p = self.spread(self.p)?;
+        let edges = self.cx.builder.domain(self.n);
+        let op = Op::External { name: name.to_owned() };
+        let each = self.cx.builder.push(op, &[p, self.n], edges, &[])?;
         self.reduce(ReduceOp::Mean, each)
     }
 

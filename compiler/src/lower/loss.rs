@@ -134,6 +134,12 @@ pub fn each_loss(b: &mut Builder, loss: &Loss, kind: LabelKind, scores: ValueId,
         }
         (Loss::Mae, _) => size(b, scores, target),
         (Loss::Huber { delta }, _) => huber(b, *delta as f32, scores, target),
+        (Loss::Rust(name), _) => {
+            let shape = if kind == LabelKind::Class { Vec::new() } else { b.shape(scores).to_vec() };
+            let rows = b.domain(scores);
+            let op = Op::External { name: name.as_str().to_owned() };
+            b.push(op, &[scores, target], rows, &shape)
+        }
         (Loss::Link(_), _) => Err(VerifyError::new("a loss of links has no target")),
         (Loss::Shrinkage { alpha, gamma }, _) => shrinkage(b, *alpha as f32, *gamma as f32, scores, target),
     }

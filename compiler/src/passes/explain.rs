@@ -76,12 +76,26 @@ impl Estimate<'_> {
                 let rows = self.costs.rows(Domain::Edges { rel: *rel, hop: *hop });
                 self.product(rows, *x, [1, *width, 1], false)
             }
+            External { call, .. } => self.external(call, 1.0),
+            ExternalGrad { call, .. } => self.external(call, 3.0),
             CrossEntropy { classes, out, .. } | CrossEntropyGrad { classes, out, .. } => {
                 let rows = self.rows(*out);
                 let width = *classes as f64;
                 StepCost { rows, flops: 4.0 * rows * width, bytes: 4.0 * rows * (width + 2.0) }
             }
         }
+    }
+
+    /// A function from outside: what it does is not known, so each row of each operand is taken to meet every shared one once.
+    fn external(&self, call: &ExternalCall, times: f64) -> StepCost {
+        let rows = self.costs.rows(call.rows);
+        let width = |shared: bool| {
+            let of = call.arguments.iter().filter(|a| a.shared == shared);
+            of.map(|a| a.width() as f64).sum::<f64>()
+        };
+        let (own, shared) = (width(false), width(true));
+        let bytes = 4.0 * (rows * (own + call.width() as f64) + shared);
+        StepCost { rows, flops: times * rows * (own + 2.0 * shared), bytes: times * bytes }
     }
 
     fn rows(&self, id: BufferId) -> f64 {

@@ -196,6 +196,8 @@ impl Fusion<'_> {
             | Op::Pad
             | Op::CrossEntropy { .. }
             | Op::CrossEntropyGrad { .. }
+            | Op::External { .. }
+            | Op::ExternalGrad { .. }
             | Op::DotToDst
             | Op::DotToSrc => Kind::Whole,
             _ => Kind::Point,
@@ -291,6 +293,9 @@ impl Fusion<'_> {
             if matches!(self.value(i).op, Op::DotToDst | Op::DotToSrc) {
                 self.keep_operand(i, 0, "pairs and candidates");
             }
+            if is_external(&self.value(i).op) {
+                self.keep_external(i);
+            }
         }
         let mut size = vec![0usize; self.kind.len()];
         for i in 0..self.kind.len() {
@@ -304,6 +309,8 @@ impl Fusion<'_> {
                 self.keep_operand(i, 0, &product);
             } else if size[i] > MAX_EDGE_INSTRUCTIONS && !matches!(self.value(i).op, Op::Reshape) {
                 self.keep_edge(i, format!("needs more than {MAX_EDGE_INSTRUCTIONS} instructions"));
+            } else if is_external(&self.value(i).op) {
+                self.keep_edge(i, "result of a function of Rust on every edge".to_owned());
             } else if self.value(i).op == Op::Dot {
                 self.keep_edge(i, "products of pairs and candidates".to_owned());
             } else if self.is_output[i] {
@@ -331,6 +338,16 @@ impl Fusion<'_> {
         let x = self.base[self.arg(i, a)].value;
         if !self.is_edge_feature(x) {
             self.keep_edge(x, format!("operand of a product of {product} on every edge"));
+        }
+    }
+
+    /// A function from outside reads whole matrices.
+    fn keep_external(&mut self, i: usize) {
+        for a in 0..self.value(i).args.len() {
+            let x = self.base[self.arg(i, a)].value;
+            if self.on_edges(x) && !self.is_edge_feature(x) {
+                self.keep_edge(x, "operand of a function of Rust on every edge".to_owned());
+            }
         }
     }
 
@@ -377,7 +394,7 @@ impl Fusion<'_> {
             Kind::SumRows => Some(Class::RowSums(self.value(self.arg(i, 0)).domain)),
             Kind::Traverse => Some(self.traverse_class(i)),
             Kind::Edge if self.reason[i].is_some() => match value.op {
-                Op::Dot => Some(Class::Single),
+                Op::Dot | Op::External { .. } | Op::ExternalGrad { .. } => Some(Class::Single),
                 Op::Linear { .. } | Op::LinearT { .. } if self.dear_product(i).is_some() => {
                     Some(Class::Single)
                 }
@@ -405,7 +422,7 @@ impl Fusion<'_> {
     fn must_be_written(&self, i: usize) -> bool {
         let whole = |r: &Reader| match self.kind[r.user] {
             Kind::Whole => true,
-            Kind::Edge => self.dear_product(r.user).is_some(),
+            Kind::Edge => self.dear_product(r.user).is_some() || is_external(&self.value(r.user).op),
             _ => false,
         };
         self.is_output[i] || self.readers[i].iter().any(whole)
@@ -462,6 +479,10 @@ impl Fusion<'_> {
         let sum = is_sum(self.value(root)) && self.kind[root] == Kind::Point && self.group[root] == root;
         (0..2).find(|a| sum && self.is_term(root, *a))
     }
+}
+
+fn is_external(op: &Op) -> bool {
+    matches!(op, Op::External { .. } | Op::ExternalGrad { .. })
 }
 
 /// Puts units in order and lets those that fit share a step.

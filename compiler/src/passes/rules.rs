@@ -77,9 +77,42 @@ pub(super) fn backward(a: &mut Adjoint, y: ValueId, g: ValueId) -> Done {
             a.add(x, gx);
             Ok(())
         }
+        Op::External { ref name } => external(a, name, &value, y, g),
+        Op::ExternalGrad { .. } => {
+            Err(VerifyError::new("a function from outside is differentiated once, not twice"))
+        }
         Op::CrossEntropyGrad { .. } => Err(VerifyError::new("a loss is differentiated once, not twice")),
         _ => Ok(()),
     }
+}
+
+/// y = f(x₁ …): the function gives all of its gradients side by side, those of rows in one value, those of what rows share in another.
+fn external(a: &mut Adjoint, name: &str, value: &Value, y: ValueId, g: ValueId) -> Done {
+    let g = a.per_row(g, y)?;
+    let mut args = value.args.clone();
+    args.push(g);
+    let is_shared = |a: &Adjoint, x: ValueId| a.b.domain(x) == Domain::Global;
+    for shared in [false, true] {
+        let wanted = (0..value.args.len() as u32).filter(|&i| {
+            let x = value.args[i as usize];
+            a.needs(x) && is_shared(a, x) == shared
+        });
+        let of: Vec<u32> = wanted.collect();
+        if of.is_empty() {
+            continue;
+        }
+        let all = a.b.op(Op::ExternalGrad { name: name.to_owned(), of: of.clone() }, &args)?;
+        let domain = a.b.domain(all);
+        let mut start = 0;
+        for i in of {
+            let x = value.args[i as usize];
+            let shape = a.b.shape(x).to_vec();
+            let part = a.b.push(Op::Slice { start }, &[all], domain, &shape)?;
+            start += a.b.value(x).width();
+            a.add(x, part);
+        }
+    }
+    Ok(())
 }
 
 fn unary(a: &mut Adjoint, op: UnaryOp, x: ValueId, y: ValueId, g: ValueId) -> Done {

@@ -202,6 +202,15 @@ impl Emit<'_> {
                 let classes = self.f.value(self.f.arg(i, 0)).width();
                 StepKind::CrossEntropyGrad { logits, labels, g, classes, smoothing, out: self.out(i).0 }
             }
+            Op::External { name } => {
+                let call = self.external(i, name, self.f.value(i).args.len())?;
+                StepKind::External { call, out: self.out(i).0 }
+            }
+            Op::ExternalGrad { name, of } => {
+                let last = self.f.value(i).args.len() - 1;
+                let call = self.external(i, name, last)?;
+                StepKind::ExternalGrad { call, g: self.dense(i, last)?, of, out: self.out(i).0 }
+            }
             Op::Pad => {
                 let x = self.dense(i, 0)?;
                 let (out, accumulate) = self.out(i);
@@ -228,6 +237,21 @@ impl Emit<'_> {
             }
             other => return Err(VerifyError::new(format!("{other:?} is no step"))),
         })
+    }
+
+    /// The call of the first `count` operands of value `i`: its own, or before the gradient of its result.
+    fn external(&mut self, i: usize, name: String, count: usize) -> Result<ExternalCall, VerifyError> {
+        let mut arguments = vec![];
+        let mut rows = Domain::Global;
+        for a in 0..count {
+            let value = self.f.value(self.f.arg(i, a));
+            let (shape, shared) = (value.shape.clone(), value.domain == Domain::Global);
+            let operand = if shared { self.operand(i, a)? } else { self.dense(i, a)? };
+            rows = gsl_plan::verify::join(rows, value.domain)?;
+            arguments.push(ExternalArgument { operand, shape, shared });
+        }
+        let of_result = if count < self.f.value(i).args.len() { self.f.arg(i, count) } else { i };
+        Ok(ExternalCall { name, rows, arguments, shape: self.f.value(of_result).shape.clone() })
     }
 
     fn outer(&mut self, i: usize, batch: usize) -> Result<StepKind, VerifyError> {

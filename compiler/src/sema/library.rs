@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cx::{Cx, nearest_or_all};
 use super::prelude;
+use super::rust::spelled_out;
 use super::value::{Env, Value};
 use crate::diag::{Diagnostic, SourceFile, codes, did_you_mean};
 use crate::layers::{Activation, Arg, Declared, Scope};
@@ -122,7 +123,7 @@ impl Library {
                 continue;
             }
             let id = self.layers.len();
-            self.layers.push(LayerDef { decl: layer.clone(), file: source.clone(), module });
+            self.layers.push(LayerDef { decl: spelled_out(layer), file: source.clone(), module });
             self.files[module].own.push(id);
             if self.files[module].scope.insert(layer.name.text.clone(), id).is_some() {
                 let message = format!("`{}` is declared twice", layer.name.text);

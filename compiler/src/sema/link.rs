@@ -3,6 +3,7 @@
 use gsl_plan::graph::{self, Split};
 use gsl_plan::pairs::{Against, Negatives, Protocol, Side};
 use gsl_plan::plan::Metric;
+use gsl_plan::symbol::Symbol;
 use serde::Serialize;
 
 use super::body::{PredictBody, Sourced};
@@ -12,10 +13,13 @@ use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::link_split;
 use super::graph::merge::show_edge;
+use super::metric::show_metric;
+use super::rust::{RUST, symbol};
 use super::split::show_split;
 use super::value::{Value, number_text};
 use crate::diag::{codes, one_of};
 use crate::syntax::ast::*;
+use crate::world::RustKind;
 
 /// The label that an experiment gives to the edges it predicts: each edge is there, and is in a part.
 pub const LINK: &str = "(link)";
@@ -66,11 +70,13 @@ pub enum LinkLoss {
     Bpr,
     /// max(0, margin - p + n). Bordes et al. 2013.
     Margin { margin: f64 },
+    /// What is registered under this name, of p and one n, the mean over the negatives.
+    Rust(Symbol),
 }
 
-pub const LOSSES: [&str; 5] = ["bce", "adversarial", "contrastive", "bpr", "margin"];
-pub const METRICS: [&str; 4] = ["mrr", "hits", "mean_rank", "amri"];
-const SAMPLERS: [&str; 4] = ["uniform", "joint", "in_batch", "hard"];
+pub const LOSSES: [&str; 6] = ["bce", "adversarial", "contrastive", "bpr", "margin", RUST];
+pub const METRICS: [&str; 5] = ["mrr", "hits", "mean_rank", "amri", RUST];
+const SAMPLERS: [&str; 5] = ["uniform", "joint", "in_batch", "hard", RUST];
 const MOST: i64 = 1 << 20;
 
 impl LinkLoss {
@@ -84,6 +90,7 @@ impl LinkLoss {
                 format!("contrastive(temperature: {})", number_text(*temperature))
             }
             LinkLoss::Bpr => "bpr".to_owned(),
+            LinkLoss::Rust(name) => format!("rust(\"{name}\")"),
             LinkLoss::Margin { margin } => format!("margin({})", number_text(*margin)),
         }
     }
@@ -142,6 +149,7 @@ impl ExperimentCx<'_, '_> {
         let mut found = Negatives {
             group: 1,
             drawn: 0,
+            rust: None,
             in_batch: false,
             hard: None,
             filtered: false,
@@ -198,6 +206,22 @@ impl ExperimentCx<'_, '_> {
         }
         let (name, args) = self.function(setting, expr, "sampler", &SAMPLERS)?;
         match name.as_str() {
+            RUST => {
+                let registered = self.registered(setting, RustKind::Negatives, &args, expr)?;
+                found.rust = Some(symbol(&registered));
+                if args.get("count") == &Value::None {
+                    let message = format!("`{}` is asked for how many nodes?", registered.name);
+                    let help = format!("write how many: `rust(\"{}\", 32)`", registered.name);
+                    self.within(setting, |cx| {
+                        cx.cx.error_help(codes::ARGS_MISSING, message, expr.span, "no number", help);
+                    });
+                    return None;
+                }
+                found.drawn = self.at_least_one(setting, &args, "count", expr)?;
+                if let Value::Int(_) = args.get("share") {
+                    found.group = self.at_least_one(setting, &args, "share", expr)?;
+                }
+            }
             "uniform" => found.drawn = self.at_least_one(setting, &args, "count", expr)?,
             "joint" => {
                 found.drawn = self.at_least_one(setting, &args, "count", expr)?;
@@ -333,6 +357,7 @@ impl ExperimentCx<'_, '_> {
             "mrr" => vec![Metric::Mrr],
             "mean_rank" => vec![Metric::MeanRank],
             "amri" => vec![Metric::Amri],
+            RUST => vec![self.own_metric(setting, RustKind::LinkMetric, &args, expr)?],
             _ => {
                 let ranks = args.get("ranks").list();
                 ranks.iter().filter_map(Value::int).map(|k| Metric::Hits(k.clamp(1, MOST) as u32)).collect()
@@ -360,6 +385,7 @@ impl ExperimentCx<'_, '_> {
             "adversarial" => LinkLoss::Adversarial { temperature: positive(self, "temperature")? },
             "contrastive" => LinkLoss::Contrastive { temperature: positive(self, "temperature")? },
             "bpr" => LinkLoss::Bpr,
+            RUST => LinkLoss::Rust(symbol(&self.registered(setting, RustKind::LinkLoss, &args, &expr)?)),
             _ => LinkLoss::Margin { margin: positive(self, "margin")? },
         };
         lines.push(self.line(1, "loss", &loss.show(), setting));
@@ -425,7 +451,7 @@ fn show_metrics(metrics: &[Metric]) -> String {
     for metric in metrics {
         match metric {
             Metric::Hits(_) => {}
-            other => shown.push(other.function().to_owned()),
+            other => shown.push(show_metric(*other)),
         }
     }
     let ranks =
@@ -461,6 +487,11 @@ fn show_negatives(negatives: &Negatives, sides: &[Side], edges: &Edges) -> Strin
     let mut shown = Vec::new();
     match (negatives.drawn, negatives.group) {
         (0, _) => {}
+        (n, group) if negatives.rust.is_some() => {
+            let name = negatives.rust.map_or("", Symbol::as_str);
+            let share = if group == 1 { String::new() } else { format!(", share: {group}") };
+            shown.push(format!("rust(\"{name}\", {n}{share})"));
+        }
         (n, 1) => shown.push(format!("uniform({n})")),
         (n, group) => shown.push(format!("joint({n}, share: {group})")),
     }

@@ -1,6 +1,7 @@
 //! Losses, each checked against the task that the label makes.
 
 use gsl_plan::graph::LabelKind;
+use gsl_plan::symbol::Symbol;
 use serde::Serialize;
 
 use super::body::Sourced;
@@ -8,10 +9,12 @@ use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::link::LinkLoss;
+use super::rust::{RUST, symbol};
 use super::value::{Value, number_text};
 use crate::diag::{codes, one_of};
 use crate::sema::graph::label::CheckedLabel;
 use crate::syntax::ast::*;
+use crate::world::RustKind;
 
 /// What is minimised, in mean over the training rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,6 +51,8 @@ pub enum Loss {
     },
     /// Of links against their negatives.
     Link(LinkLoss),
+    /// What is registered under this name.
+    Rust(Symbol),
 }
 
 /// How much classes weigh.
@@ -67,7 +72,7 @@ pub enum Over {
     Sum,
 }
 
-const LOSSES: [&str; 7] = ["cross_entropy", "bce", "focal", "mse", "mae", "huber", "shrinkage"];
+const LOSSES: [&str; 8] = ["cross_entropy", "bce", "focal", "mse", "mae", "huber", "shrinkage", RUST];
 
 impl ClassWeights {
     fn of(args: &Args, name: &str) -> Self {
@@ -113,6 +118,7 @@ impl Loss {
             Loss::Mae => "mae".into(),
             Loss::Huber { delta } => format!("huber(delta: {})", number_text(*delta)),
             Loss::Link(loss) => loss.show(),
+            Loss::Rust(name) => format!("rust(\"{name}\")"),
             Loss::Shrinkage { alpha, gamma } => {
                 format!("shrinkage(alpha: {}, gamma: {})", number_text(*alpha), number_text(*gamma))
             }
@@ -157,6 +163,12 @@ impl ExperimentCx<'_, '_> {
     ) -> Option<Loss> {
         let expr = self.single(setting)?.clone();
         let (name, args) = self.function(setting, &expr, "loss", &LOSSES)?;
+        if name == RUST {
+            let found = self.registered(setting, RustKind::Loss, &args, &expr)?;
+            let loss = Loss::Rust(symbol(&found));
+            lines.push(self.line(1, "loss", &loss.show(), setting));
+            return Some(loss);
+        }
         let loss = self.within(setting, |cx| cx.loss_of(&name, &args, &expr))?;
         if !fitting(label.label.kind).contains(&name.as_str()) {
             self.within(setting, |cx| cx.loss_does_not_fit(&name, label.label.kind, &expr));

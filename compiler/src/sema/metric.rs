@@ -8,13 +8,16 @@ use super::call::Args;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::label::CheckedLabel;
+use super::link;
 use super::loss::labels;
 use super::predict::Predict;
+use super::rust::{RUST, symbol};
 use super::value::number_text;
 use crate::diag::{codes, one_of};
 use crate::syntax::ast::*;
+use crate::world::RustKind;
 
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 21] = [
     "accuracy",
     "balanced_accuracy",
     "f1",
@@ -35,11 +38,13 @@ const METRICS: [&str; 20] = [
     "mae",
     "r2",
     "mape",
+    RUST,
 ];
 
 /// As the language writes it: `f1(average: macro)`.
 pub fn show_metric(metric: Metric) -> String {
     let args = match metric {
+        Metric::Rust { name, .. } => return format!("rust(\"{name}\")"),
         Metric::F { beta, average } if beta != 1.0 => {
             format!("beta: {}, average: {}", number_text(beta), average.name())
         }
@@ -58,7 +63,7 @@ pub fn show_metric(metric: Metric) -> String {
 
 pub fn metric_fits(metric: Metric, kind: LabelKind) -> bool {
     match metric {
-        Metric::Loss => true,
+        Metric::Loss | Metric::Rust { .. } => true,
         Metric::Accuracy
         | Metric::Precision(_)
         | Metric::Recall(_)
@@ -155,6 +160,9 @@ impl ExperimentCx<'_, '_> {
             Some("loss") => Metric::Loss,
             _ => {
                 let (name, args) = self.function(setting, expr, "metric", &METRICS)?;
+                if name == RUST {
+                    return self.own_metric(setting, RustKind::Metric, &args, expr);
+                }
                 self.within(setting, |cx| cx.metric_of(&name, &args, expr))?
             }
         };
@@ -171,6 +179,27 @@ impl ExperimentCx<'_, '_> {
             cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);
         });
         None
+    }
+
+    /// A registered metric, under a name that no other has.
+    pub fn own_metric(
+        &mut self,
+        setting: &Sourced<Setting>,
+        kind: RustKind,
+        args: &Args,
+        expr: &Expr,
+    ) -> Option<Metric> {
+        let found = self.registered(setting, kind, args, expr)?;
+        let name = found.name.as_str();
+        if name == "loss" || METRICS.contains(&name) || link::METRICS.contains(&name) {
+            let message = format!("there is a metric `{name}` already");
+            let help = "register yours under another name";
+            self.within(setting, |cx| {
+                cx.cx.error_help(codes::NAMES_DUPLICATE, message, expr.span, "the second one", help);
+            });
+            return None;
+        }
+        Some(Metric::Rust { name: symbol(&found), higher_is_better: found.higher_is_better })
     }
 
     fn metric_of(&mut self, name: &str, args: &Args, expr: &Expr) -> Option<Metric> {

@@ -24,6 +24,7 @@ pub mod predict;
 mod prelude;
 mod readout;
 pub mod reconstruct;
+pub mod rust;
 mod split;
 pub mod stages;
 pub mod sweep;
@@ -168,7 +169,10 @@ fn check_one(cx: &mut Cx, library: &Library, env: &Env, id: library::LayerId) {
     }
     match &declared.decl.body {
         LayerBody::Alias(expr) => cx.within(&declared.file, |cx| check_alias(cx, library, id, expr)),
-        LayerBody::Block(stmts) => stmts.iter().for_each(|s| mark_used(cx, s)),
+        LayerBody::Block(stmts) => {
+            stmts.iter().for_each(|s| mark_used(cx, s));
+            cx.within(&declared.file, |cx| rust::check_body(cx, &declared.decl.body));
+        }
     }
 }
 

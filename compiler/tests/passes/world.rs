@@ -68,6 +68,7 @@ pub fn bindings(signature: &Signature, seed: u64) -> Bindings {
         seed_weights: BTreeMap::from([(0, vec![1.0, 0.0, 2.5])]),
         loss_scale: BTreeMap::from([(0, 0.4)]),
         held: Default::default(),
+        external: Default::default(),
         keep,
     }
 }

@@ -1,6 +1,8 @@
 //! Matrices on a tape that is handed from operation to operation.
 
 use dfdx::prelude::*;
+use gsl_plan::external::{Argument, Call, RowFunction};
+use std::sync::Arc;
 
 /// rows × width, without a tape; gradients are found by its identity.
 pub type Matrix = Tensor<(usize, usize), f32, Cpu>;
@@ -101,11 +103,57 @@ impl Graph {
         self.apply(x, |x| x.log_softmax::<Axis<1>>())
     }
 
+    /// A function from outside with a gradient of its own: rows × the width of `shape`.
+    pub fn external(
+        &mut self,
+        function: Arc<dyn RowFunction>,
+        operands: Vec<Given>,
+        rows: usize,
+        shape: Vec<usize>,
+    ) -> Result<Matrix, String> {
+        let width: usize = shape.iter().product();
+        let mut out = vec![0.0; rows * width];
+        with_call(&operands, rows, &shape, |call| function.forward(call, &mut out))?;
+        let y = self.matrix(out, rows, width);
+        let (of_y, ghosts) =
+            (y.ghost(), operands.iter().map(|given| given.matrix.ghost()).collect::<Vec<_>>());
+        let tape = self.tape.get_or_insert_with(OwnedTape::default);
+        tape.add_backward_op(move |gradients| {
+            let g = gradients.get_or_alloc_mut(&of_y)?.to_vec();
+            let all: Vec<usize> = (0..operands.len()).collect();
+            let found = with_call(&operands, rows, &shape, |call| function.backward(call, &g, &all));
+            let found = found.expect("a function that gave a result has a gradient");
+            for (ghost, part) in ghosts.iter().zip(found) {
+                let sum = gradients.get_or_alloc_mut(ghost)?;
+                sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+            }
+            Ok(())
+        });
+        Ok(y)
+    }
+
     /// Gradients of the sum of `x` (one number, for a loss).
     pub fn backward(&mut self, x: &Matrix) -> Gradients<f32, Cpu> {
         let tape = self.tape.take().unwrap_or_default();
         x.clone().put_tape(tape).sum::<Rank0, _>().backward()
     }
+}
+
+/// An operand of a function from outside.
+pub struct Given {
+    pub matrix: Matrix,
+    pub shape: Vec<usize>,
+    pub shared: bool,
+}
+
+fn with_call<T>(operands: &[Given], rows: usize, shape: &[usize], f: impl FnOnce(&Call) -> T) -> T {
+    let data: Vec<Vec<f32>> = operands.iter().map(|given| values(&given.matrix)).collect();
+    let arguments: Vec<Argument> = operands
+        .iter()
+        .zip(&data)
+        .map(|(given, data)| Argument { data, shape: &given.shape, shared: given.shared })
+        .collect();
+    f(&Call { rows, arguments: &arguments, shape })
 }
 
 /// Values in row-major order.

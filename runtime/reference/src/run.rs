@@ -1,10 +1,12 @@
 //! The interpreter: one arm per operation.
 
-use crate::dense::{Graph, Matrix, values};
+use crate::dense::{Given, Graph, Matrix, values};
 use dfdx::prelude::HasShape;
 use dfdx::tensor_ops::*;
+use gsl_plan::external::RowFunction;
 use gsl_plan::program::{BinaryOp, Broadcast, Domain, Op, Program, ReduceOp, Role, UnaryOp, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a program reads from the world, for one small block.
 pub struct Inputs<'a> {
@@ -14,6 +16,8 @@ pub struct Inputs<'a> {
     pub ends: &'a dyn Fn(u32, u32) -> (Vec<u32>, Vec<u32>),
     /// Rows × width of a leaf: everything but `Const`. For `Embedding`, the gathered rows.
     pub leaf: &'a dyn Fn(&Value) -> Option<Vec<f32>>,
+    /// A function from outside by its name.
+    pub external: &'a dyn Fn(&str) -> Option<Arc<dyn RowFunction>>,
 }
 
 /// Why a program cannot be run here.
@@ -42,7 +46,8 @@ pub struct Outcome {
 /// Runs `program`, a forward program, and differentiates its [`Role::Loss`] output if it has one. Dropout is the identity.
 pub fn run(program: &Program, inputs: &Inputs) -> Result<Outcome, ReferenceError> {
     let domains = program.values.iter().map(|v| v.domain).collect();
-    let mut machine = Machine { graph: Graph::new(), inputs, domains, values: Vec::new() };
+    let shapes = program.values.iter().map(|v| v.shape.clone()).collect();
+    let mut machine = Machine { graph: Graph::new(), inputs, domains, shapes, values: Vec::new() };
     for (i, value) in program.values.iter().enumerate() {
         let result = machine
             .eval(value)
@@ -64,6 +69,7 @@ struct Machine<'a> {
     graph: Graph,
     inputs: &'a Inputs<'a>,
     domains: Vec<Domain>,
+    shapes: Vec<Vec<usize>>,
     values: Vec<Matrix>,
 }
 
@@ -167,6 +173,7 @@ impl Machine<'_> {
             }
             Op::Reduce(op) => self.reduce(*op, value, &x(self, 0), rows),
             Op::CrossEntropy { smoothing } => Ok(self.cross_entropy(&x(self, 0), &x(self, 1), *smoothing)),
+            Op::External { name } => self.external(name, value, rows),
             other => Err(ReferenceError(format!("{other:?} does not occur in a forward program"))),
         }
     }
@@ -318,6 +325,19 @@ impl Machine<'_> {
         self.graph.scale(&sum, -1.0)
     }
 
+    fn external(&mut self, name: &str, value: &Value, rows: usize) -> Result1 {
+        let function = (self.inputs.external)(name);
+        let function =
+            function.ok_or_else(|| ReferenceError(format!("no function `{name}` is registered")))?;
+        let operands = value.args.iter().map(|arg| Given {
+            matrix: self.values[arg.index()].clone(),
+            shape: self.shapes[arg.index()].clone(),
+            shared: self.domains[arg.index()] == Domain::Global,
+        });
+        let operands = operands.collect();
+        self.graph.external(function, operands, rows, value.shape.clone()).map_err(ReferenceError)
+    }
+
     fn binary(&mut self, op: BinaryOp, a: &Matrix, b: &Matrix) -> Result1 {
         let g = &mut self.graph;
         let compare = |g: &Graph, f: fn(f32, f32) -> bool| {
@@ -418,6 +438,7 @@ mod tests {
                 rows: &|d| if let Domain::Edges { .. } = d { 2 } else { rows(d) },
                 ends: &ends,
                 leaf: &leaf,
+                external: &|_| None,
             },
         )
         .unwrap();

@@ -7,6 +7,7 @@ use super::translate::Source;
 use super::{Env, ExecError, Executor};
 use crate::view::{Matrix, StoredMatrix};
 use gsl_kernels::{Data, Floats, Input};
+use gsl_plan::external::RowFunction;
 use gsl_plan::program::{Domain, Signature};
 use gsl_plan::schedule::{Operand, Schedule, Step, Stored, Whole};
 use rayon::prelude::*;
@@ -45,6 +46,8 @@ pub struct Binder<'a> {
     pub schedule: &'a Schedule,
     pub signature: &'a Signature,
     pub step: &'a Step,
+    /// What the step calls, if it calls a function from outside.
+    pub function: Option<&'a dyn RowFunction>,
     pub slots: &'a [Vec<f32>],
     pub rows: &'a [usize],
     pub scratch: &'a Scratch,

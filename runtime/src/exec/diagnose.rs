@@ -76,6 +76,7 @@ impl Executor {
             schedule: &self.schedule,
             signature: &self.signature,
             step: &self.schedule.steps[at],
+            function: None,
             slots: &self.slots,
             rows: &self.rows,
             scratch: &self.scratch,

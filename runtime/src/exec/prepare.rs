@@ -182,6 +182,8 @@ fn reads(kind: &StepKind) -> Vec<Operand> {
         StepKind::CrossEntropyGrad { logits, labels, g, .. } => vec![*logits, *labels, *g],
         StepKind::Dot { x, y, .. } => vec![*x, *y],
         StepKind::DotBack { g, x, .. } => vec![*g, *x],
+        StepKind::External { call, .. } => call.operands(),
+        StepKind::ExternalGrad { call, g, .. } => [call.operands(), vec![*g]].concat(),
         StepKind::Pad { x, .. } => vec![*x],
         StepKind::Stack { items, .. } => items.iter().flatten().copied().collect(),
     }
@@ -201,6 +203,8 @@ fn writes(kind: &StepKind) -> Vec<BufferId> {
         | StepKind::LinearT { out, .. }
         | StepKind::Outer { out, .. }
         | StepKind::CrossEntropy { out, .. }
+        | StepKind::External { out, .. }
+        | StepKind::ExternalGrad { out, .. }
         | StepKind::CrossEntropyGrad { out, .. }
         | StepKind::Dot { out, .. }
         | StepKind::DotBack { out, .. }

@@ -4,8 +4,9 @@
 
 use super::bind::{Binder, Space};
 use super::prepare::{Pass, Sweep, reduce};
-use super::{Env, ExecError, Executor};
+use super::{Env, ExecError, Executor, external};
 use gsl_kernels::{self as k, Direction, Input, Output, Reduced, Shape, Start};
+use gsl_plan::external::{Argument, Call, RowFunction};
 use gsl_plan::program::Domain;
 use gsl_plan::schedule::*;
 
@@ -44,6 +45,7 @@ impl Executor {
             schedule: &self.schedule,
             signature: &self.signature,
             step: &self.schedule.steps[at],
+            function: self.functions[at].as_deref(),
             slots: &self.slots,
             rows: &self.rows,
             scratch: &self.scratch,
@@ -246,6 +248,8 @@ impl Binder<'_> {
                 self.loss(out, &mut own.labels)?
             }
             StepKind::Dot { .. } | StepKind::DotBack { .. } => self.tiled(out)?,
+            StepKind::External { call, .. } => self.external(call, out)?,
+            StepKind::ExternalGrad { call, g, of, .. } => self.external_grad(call, *g, of, out)?,
             StepKind::Pad { x, accumulate, .. } => {
                 let x = self.own_rows(*x)?;
                 match accumulate {
@@ -422,6 +426,51 @@ impl Binder<'_> {
                 Err(ExecError::Label { step: self.step.name.clone(), row, label, classes })
             }
         }
+    }
+
+    fn external(&self, call: &ExternalCall, out: &mut [f32]) -> Result<(), ExecError> {
+        let arguments = self.arguments(call)?;
+        let given = self.call(call, &arguments);
+        self.expect(given.rows * given.width(), out.len())?;
+        let ended = external::forward(self.function(call)?, &given, out);
+        ended.map_err(|why| ExecError::Function { name: call.name.clone(), why })
+    }
+
+    fn external_grad(
+        &self,
+        call: &ExternalCall,
+        g: Operand,
+        of: &[u32],
+        out: &mut [f32],
+    ) -> Result<(), ExecError> {
+        let arguments = self.arguments(call)?;
+        let given = self.call(call, &arguments);
+        let (function, g) = (self.function(call)?, self.computed(g, call.rows)?);
+        let of: Vec<usize> = of.iter().map(|at| *at as usize).collect();
+        let ended = match of.iter().any(|at| arguments[*at].shared) {
+            true => external::shared_gradients(function, &given, g, &of, out),
+            false => external::row_gradients(function, &given, g, &of, out),
+        };
+        ended.map_err(|why| ExecError::Function { name: call.name.clone(), why })
+    }
+
+    fn function(&self, call: &ExternalCall) -> Result<&dyn RowFunction, ExecError> {
+        self.function.ok_or_else(|| ExecError::Unregistered { name: call.name.clone() })
+    }
+
+    fn call<'s>(&self, call: &'s ExternalCall, arguments: &'s [Argument<'s>]) -> Call<'s> {
+        Call { rows: self.env.block.rows(call.rows), arguments, shape: &call.shape }
+    }
+
+    fn arguments<'s>(&'s self, call: &'s ExternalCall) -> Result<Vec<Argument<'s>>, ExecError> {
+        let of = |argument: &'s ExternalArgument| {
+            let data = match argument.shared {
+                true => self.global(argument.operand)?,
+                false => self.computed(argument.operand, call.rows)?,
+            };
+            Ok(Argument { data, shape: &argument.shape, shared: argument.shared })
+        };
+        call.arguments.iter().map(of).collect()
     }
 
     fn stack(&self, items: &[Option<Operand>], out: &mut [f32]) -> Result<(), ExecError> {

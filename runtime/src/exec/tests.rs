@@ -154,6 +154,7 @@ impl World {
             seed_weights: [(0, wide(&self.weights))].into(),
             loss_scale: [(0, 0.05f32.into())].into(),
             held: Default::default(),
+            external: Default::default(),
             keep,
         }
     }

@@ -44,7 +44,7 @@ pub fn judge(
     let known = Known { plan, view, params, rows: &computed.embeddings };
     let mut all = Vec::new();
     for (i, predict) in plan.predicts.iter().enumerate() {
-        let mut judged = Judged::new(&predict.task, &asked(plan, i, watched));
+        let mut judged = Judged::with(&predict.task, &asked(plan, i, watched), &inference.extensions);
         match Edges::of(view, predict) {
             None => nodes(view, predict, computed.scores.get(i).and_then(Option::as_ref), part, &mut judged),
             Some(edges) => pairs(inference, known, i, &edges.part(part), comm, &mut judged)?,

@@ -8,6 +8,7 @@ pub mod moved;
 
 use crate::comm::{CommError, Communicator};
 use crate::exec::{Context, Env, ExecError, Executor, Goal};
+use crate::extend::Extensions;
 use crate::members::Members;
 use crate::pairs::Scoring;
 use crate::sample::{Block, Head, SampleError, Sampler, sample_key};
@@ -64,6 +65,7 @@ pub struct Inference {
     scorings: Vec<Scoring>,
     members: Option<Members>,
     block: Block,
+    extensions: Extensions,
 }
 
 struct Ready {
@@ -112,20 +114,21 @@ pub enum Wanted<'a> {
 }
 
 impl Inference {
-    pub fn new(plan: &Plan, view: &dyn GraphView) -> Result<Self, InferError> {
+    pub fn new(plan: &Plan, view: &dyn GraphView, extensions: &Extensions) -> Result<Self, InferError> {
         let signature = plan.signature();
         let ready = |stage: &Stage| {
             let fanouts = vec![Fanout::All; stage.exec.hops.len()];
             Ok(Ready {
-                executor: Executor::new(&stage.exec.schedule, &signature)?,
+                executor: Executor::with(&stage.exec.schedule, &signature, extensions)?,
                 sampler: Sampler::with_virtuals(view, &stage.exec.hops, &fanouts, &plan.virtuals)?,
                 stage: stage.clone(),
             })
         };
         let stages = plan.infer.iter().map(ready).collect::<Result<Vec<_>, InferError>>()?;
-        let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer));
+        let scorings = plan.scorers.iter().map(|scorer| Scoring::new(plan, view, scorer, extensions));
         let scorings = scorings.collect::<Result<Vec<_>, InferError>>()?;
-        Ok(Inference { stages, scorings, members: Members::of(plan, view), block: Block::new() })
+        let (members, extensions) = (Members::of(plan, view), extensions.clone());
+        Ok(Inference { stages, scorings, members, block: Block::new(), extensions })
     }
 
     /// Scores of the pairs of a prediction.

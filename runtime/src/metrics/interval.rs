@@ -32,7 +32,7 @@ pub fn intervals(judged: &Judged, metrics: &[Metric], seed: u64) -> BTreeMap<Str
 
 /// Whether a metric is a share of the rows, each of which counts for or against it.
 fn is_share(judged: &Judged, metric: Metric) -> bool {
-    metric == Metric::Accuracy && !matches!(judged, Judged::Numbers(_)) && judged.rows() > 0
+    metric == Metric::Accuracy && !judged.is_of_numbers() && judged.rows() > 0
 }
 
 /// The shares p for which `hits` of `n` is not out of the ordinary: |p̂ − p| ≤ z √(p (1 − p) / n). Wilson 1927.

@@ -34,6 +34,10 @@ impl RankRows {
         self.rows.push(row);
     }
 
+    pub fn rows(&self) -> &[RankRow] {
+        &self.rows
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }

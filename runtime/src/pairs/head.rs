@@ -2,11 +2,12 @@
 
 use super::negatives::Drawing;
 use super::{Edge, Edges};
-use crate::exec::PairRows;
+use crate::exec::{ExecError, PairRows};
+use crate::extend::{Ends, Extensions, NegativesOf};
 use crate::sample::{Excluded, Head, HeadEdges};
 use crate::view::GraphView;
 use gsl_kernels::random::Key;
-use gsl_plan::pairs::{Corrupted, Pairs};
+use gsl_plan::pairs::{Pairs, Side};
 use gsl_plan::plan::{Executable, Plan};
 use gsl_plan::program::{Domain, Op};
 
@@ -16,6 +17,8 @@ pub struct HeadMaker {
     features: Vec<(u32, u32, usize)>,
     /// Reverse of each relation.
     reverses: Vec<Option<u32>>,
+    /// By predict: what draws its negatives in the place of chance, by side.
+    own: Vec<Option<[Box<dyn NegativesOf>; 2]>>,
 }
 
 /// The edges of one prediction in a batch.
@@ -46,7 +49,36 @@ impl HeadMaker {
                 reverses[forward] = Some(rel as u32);
             }
         }
-        HeadMaker { features, reverses }
+        HeadMaker { features, reverses, own: Vec::new() }
+    }
+
+    /// Makes ready what draws negatives in the place of chance. `messages` is the training graph.
+    ///
+    /// # Errors
+    /// If a sampler that the plan names is not registered.
+    pub fn with_negatives(
+        mut self,
+        plan: &Plan,
+        messages: &dyn GraphView,
+        extensions: &Extensions,
+    ) -> Result<Self, ExecError> {
+        for predict in &plan.predicts {
+            let links = predict.pairs.as_ref().and_then(|pairs| Some((pairs, pairs.links.as_ref()?)));
+            let named = links.and_then(|(pairs, links)| Some((pairs, links.negatives.rust?)));
+            let Some((pairs, name)) = named else {
+                self.own.push(None);
+                continue;
+            };
+            let found = extensions.negatives_of(name.as_str());
+            let found = found.ok_or_else(|| ExecError::Unregistered { name: name.to_string() })?;
+            let of = |side: Side| {
+                let ty = if side == Side::Source { pairs.src } else { pairs.dst };
+                let nodes = messages.node_count(ty) as u32;
+                found.of(&Ends { side, nodes, messages, relations: &pairs.relations })
+            };
+            self.own.push(Some([Side::Source, Side::Destination].map(of)));
+        }
+        Ok(self)
     }
 
     /// Adds the pairs to a head, without negatives.
@@ -74,17 +106,33 @@ impl HeadMaker {
     }
 
     /// Adds the negatives of training on all corrupted sides.
-    pub fn add_negatives(&self, batch: &PairBatch, messages: &dyn GraphView, key: Key, head: &mut Head) {
-        let Some(links) = &batch.edges.pairs.links else { return };
+    ///
+    /// # Errors
+    /// If a sampler of the program's own draws what is not there.
+    pub fn add_negatives(
+        &self,
+        batch: &PairBatch,
+        messages: &dyn GraphView,
+        key: Key,
+        head: &mut Head,
+    ) -> Result<(), ExecError> {
+        let Some(links) = &batch.edges.pairs.links else { return Ok(()) };
         let drawing = Drawing {
             edges: batch.edges,
             messages,
             rule: &links.negatives,
             key: key.fold(batch.predict as u64),
             first_group: batch.first_group,
+            own: self.own.get(batch.predict).and_then(Option::as_ref),
         };
-        let sides = links.corrupted(&links.sides);
-        head.edges.extend(sides.into_iter().map(|c: Corrupted| drawing.side(&batch.own, c)));
+        for corrupted in links.corrupted(&links.sides) {
+            let side = drawing.side(&batch.own, corrupted).map_err(|why| {
+                let name = links.negatives.rust.map_or(String::new(), |name| name.to_string());
+                ExecError::Function { name, why }
+            })?;
+            head.edges.push(side);
+        }
+        Ok(())
     }
 
     /// Edges of a batch, those of other ranks too, and their reverses take no part in its messages.

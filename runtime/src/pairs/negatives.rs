@@ -4,6 +4,7 @@
 //! matter. A node that is the pair's own end is never its negative.
 
 use super::{Edge, Edges};
+use crate::extend::{Group, Link, NegativesOf};
 use crate::sample::{HeadEdges, TileEdges};
 use crate::view::GraphView;
 use gsl_kernels::random::Key;
@@ -18,18 +19,23 @@ pub struct Drawing<'a> {
     pub key: Key,
     /// Number in the batch of the first group.
     pub first_group: u64,
+    /// What draws instead of chance, by side.
+    pub own: Option<&'a [Box<dyn NegativesOf>; 2]>,
 }
 
 impl Drawing<'_> {
     /// The negatives of all pairs on one side, as edges that lead to the pairs.
-    pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> HeadEdges {
+    ///
+    /// # Errors
+    /// Why what was drawn by a sampler of the program's own cannot be used.
+    pub fn side(&self, pairs: &[Edge], corrupted: Corrupted) -> Result<HeadEdges, String> {
         let mut edges = HeadEdges::empty(corrupted.rel);
         let size = self.rule.group.max(1) as usize;
         let side = corrupted.side;
         let mut tiles = TileEdges { rows: vec![0], ends: vec![0], ..TileEdges::default() };
         let shared = self.rule.in_tiles();
         for (at, group) in pairs.chunks(size).enumerate() {
-            let common = self.common(group, side, self.first_group + at as u64);
+            let common = self.common(group, side, self.first_group + at as u64)?;
             let first = tiles.columns.len() as u32;
             for pair in group {
                 let fits = |node: &u32| self.fits(pair, side, *node);
@@ -51,15 +57,41 @@ impl Drawing<'_> {
             }
         }
         edges.tiles = shared.then_some(tiles);
-        edges
+        Ok(edges)
     }
 
     /// What a group shares: the nodes drawn for it, and the ends of its pairs.
-    fn common(&self, group: &[Edge], side: Side, number: u64) -> Vec<u32> {
+    fn common(&self, group: &[Edge], side: Side, number: u64) -> Result<Vec<u32>, String> {
         let (key, nodes) = (self.key.fold(side as u64).fold(number), self.nodes(side));
-        let drawn = (0..u64::from(self.rule.drawn)).map(|place| key.below_at(place, nodes));
-        let others = group.iter().filter(|_| self.rule.in_batch).map(|pair| end(pair, side));
-        drawn.chain(others).collect()
+        let mut found: Vec<u32> = match self.own {
+            Some(own) => self.own_draws(own[side as usize].as_ref(), group, key, nodes)?,
+            None => (0..u64::from(self.rule.drawn)).map(|place| key.below_at(place, nodes)).collect(),
+        };
+        found.extend(group.iter().filter(|_| self.rule.in_batch).map(|pair| end(pair, side)));
+        Ok(found)
+    }
+
+    /// As many as are wanted, of the nodes that there are.
+    fn own_draws(
+        &self,
+        own: &dyn NegativesOf,
+        group: &[Edge],
+        key: Key,
+        nodes: u32,
+    ) -> Result<Vec<u32>, String> {
+        let links: Vec<Link> =
+            group.iter().map(|edge| Link { src: edge.src, dst: edge.dst, relation: edge.kind }).collect();
+        let count = self.rule.drawn;
+        let drawn = own.draw(&Group { links: &links, count, key });
+        match drawn.iter().find(|node| **node >= nodes) {
+            Some(node) => {
+                Err(format!("it drew node {node}, and the nodes are numbered from 0 to {}", nodes - 1))
+            }
+            None if drawn.len() != count as usize => {
+                Err(format!("it drew {} nodes, and {count} are wanted", drawn.len()))
+            }
+            None => Ok(drawn),
+        }
     }
 
     fn fits(&self, pair: &Edge, side: Side, node: u32) -> bool {

@@ -9,6 +9,7 @@ use super::negatives::end;
 use super::{Edge, Edges, HeadMaker};
 use crate::comm::Communicator;
 use crate::exec::{Context, Env, Executor, Goal, PairRows};
+use crate::extend::Extensions;
 use crate::infer::{InferError, Rows};
 use crate::sample::{Block, Head, HeadEdges, Sampler, sample_key};
 use crate::store::Params;
@@ -54,11 +55,16 @@ pub struct Known<'a> {
 type Others = FxHashMap<(u32, u32), FxHashSet<u32>>;
 
 impl Scoring {
-    pub fn new(plan: &Plan, view: &dyn GraphView, scorer: &Scorer) -> Result<Self, InferError> {
+    pub fn new(
+        plan: &Plan,
+        view: &dyn GraphView,
+        scorer: &Scorer,
+        extensions: &Extensions,
+    ) -> Result<Self, InferError> {
         let fanouts = vec![Fanout::All; scorer.exec.hops.len()];
         Ok(Scoring {
             predict: scorer.predict,
-            executor: Executor::new(&scorer.exec.schedule, &plan.signature())?,
+            executor: Executor::with(&scorer.exec.schedule, &plan.signature(), extensions)?,
             sampler: Sampler::with_virtuals(view, &scorer.exec.hops, &fanouts, &plan.virtuals)?,
             maker: HeadMaker::new(plan, &scorer.exec),
             block: Block::new(),

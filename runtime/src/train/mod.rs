@@ -19,6 +19,7 @@ pub use unseen::unseen;
 
 use crate::comm::CommError;
 use crate::exec::ExecError;
+use crate::extend::Extensions;
 use crate::infer::InferError;
 use crate::report::Events;
 use crate::sample::SampleError;
@@ -47,6 +48,8 @@ pub struct Job<'a> {
     pub start: Option<&'a Params>,
     /// May pause the training.
     pub judge: Option<&'a dyn Judge>,
+    /// What the plan names in Rust.
+    pub extensions: &'a Extensions,
     pub options: Options,
 }
 

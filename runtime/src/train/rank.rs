@@ -46,7 +46,7 @@ impl<'a> Rank<'a> {
         Ok(Rank {
             executor: executor(job, comm, &plan.train)?,
             sampler: sampler(job, &plan.train)?,
-            maker: HeadMaker::new(plan, &plan.train),
+            maker: HeadMaker::new(plan, &plan.train).with_negatives(plan, job.messages, job.extensions)?,
             members: Members::of(plan, job.view),
             pairs: Vec::new(),
             block: Block::new(),
@@ -124,7 +124,7 @@ impl<'a> Rank<'a> {
         self.pairs.clear();
         for batch in edges {
             self.maker.add(&batch.own, &mut head, &mut self.pairs);
-            self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head);
+            self.maker.add_negatives(&batch.own, self.job.messages, draws, &mut head)?;
             self.maker.exclude(&batch.own.edges, &batch.all, &mut head.excluded);
         }
         if let Some(members) = &self.members {
@@ -235,7 +235,7 @@ impl<'a> Rank<'a> {
 }
 
 fn executor(job: Job, comm: &dyn Communicator, train: &Executable) -> Result<Executor, TrainError> {
-    let mut executor = Executor::new(&train.schedule, &job.plan.signature())?;
+    let mut executor = Executor::with(&train.schedule, &job.plan.signature(), job.extensions)?;
     executor.set_profiling(comm.is_root());
     Ok(executor)
 }

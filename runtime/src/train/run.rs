@@ -69,7 +69,7 @@ impl<'a> Loop<'a> {
         let mut this = Loop {
             average: job.plan.trainer.average.map(|decay| Average::new(&rank.params, decay)),
             rank,
-            inference: Inference::new(job.plan, job.messages)?,
+            inference: Inference::new(job.plan, job.messages, job.extensions)?,
             job,
             seeds,
             batches,

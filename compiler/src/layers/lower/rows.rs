@@ -230,6 +230,16 @@ impl Lower<'_, '_, '_> {
         self.op(Op::Concat, &values).map(Low::Value)
     }
 
+    /// A registered function of rows, of at least one row of a node or an edge.
+    pub(super) fn rust(&mut self, value: &Typed, name: &str, args: &[Typed], env: &Env) -> Lowered {
+        let values: Vec<ValueId> = args.iter().map(|arg| self.value(arg, env)).collect::<Result<_, _>>()?;
+        let values = self.together(&values, env)?;
+        let shape = self.shape(value)?;
+        let rows = values.iter().map(|v| self.domain(*v)).find(|domain| *domain != Domain::Global);
+        let Some(rows) = rows else { return self.fault("a function of Rust without rows") };
+        self.push(Op::External { name: name.to_owned() }, &values, rows, &shape).map(Low::Value)
+    }
+
     pub(super) fn dropout(&mut self, p: &Constant, x: &Typed, env: &Env) -> Lowered {
         let p = self.number(p)? as f32;
         match self.eval(x, env)? {

@@ -255,13 +255,8 @@ mod tests {
             let named: Vec<u32> = (0..ROWS).flat_map(|_| 0..many).collect();
             let indptr: Vec<u32> = (0..=ROWS as u32).map(|row| row * many).collect();
             let ends = [0, many];
-            let tiles = |column| Tiles {
-                rows: &[0, 3],
-                ends: &ends,
-                columns: &columns,
-                indptr: &indptr,
-                column,
-            };
+            let tiles =
+                |column| Tiles { rows: &[0, 3], ends: &ends, columns: &columns, indptr: &indptr, column };
             let (x, y) = (numbers(many as usize * WIDE, 1), numbers(ROWS * WIDE, 2));
             let rows = Rows { data: Floats::F32(&x), index: Some(&index) };
             let mut found = [vec![0.0; ROWS * many as usize], vec![0.0; ROWS * many as usize]];
