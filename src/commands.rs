@@ -105,10 +105,11 @@ fn check(args: &CheckArgs, color: bool) -> Done {
         .ok();
         let known = built.as_ref().map(Graph::facts);
         let facts = gradients::toy_facts(&experiment.graph_plan(checked.graph_of(experiment)), known);
-        let plan = gsl_compiler::plan(&checked, experiment, &facts).or_else(|diagnostics| {
-            source.report(&diagnostics, color)?;
-            Err(Failure::told())
-        })?;
+        let plan =
+            gsl_compiler::plan(&checked, &experiment.on_any_graph(), &facts).or_else(|diagnostics| {
+                source.report(&diagnostics, color)?;
+                Err(Failure::told())
+            })?;
         let report = gradients::check(&plan, 1, &args.file.extensions).map_err(Failure::new)?;
         passed &= report.passes();
         say(&gradient_table(&experiment.name, &report))?;

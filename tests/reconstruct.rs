@@ -115,7 +115,7 @@ experiment together on shop {
     predict (item -near-> item).close { metrics = f1(average: macro); weight = 0.5 }
     predict link buyer -bought-> item {
         split    = random(train: 80%, valid: 10%, test: 10%)
-        evaluate = mrr, hits(3) against uniform(20), filtered
+        evaluate = mrr, hits(3) against uniform(8), filtered
         weight   = 0.2
     }
     predict reconstruct item.size { split = random(train: 50%, test: 50%); weight = 0.1; metrics = mae }

@@ -87,6 +87,14 @@ impl Experiment {
         let of = |ty: usize| !self.encoders[ty].is_default || !graph.plan.nodes[ty].features.is_empty();
         graph.plan.graphs.is_some_and(of)
     }
+
+    /// The same on a graph of any size: where it has fewer nodes than a link draws, all are drawn.
+    pub fn on_any_graph(&self) -> Self {
+        let mut experiment = self.clone();
+        let links = experiment.predicts.iter_mut().filter_map(|predict| predict.link.as_mut());
+        links.for_each(|link| link.written = [false; 2]);
+        experiment
+    }
 }
 
 #[derive(Debug, Clone)]
