@@ -167,6 +167,8 @@ fn no_labels_at_all() {
     let bare = items(60).replace(",red", ",").replace(",green", ",").replace(",blue", ",");
     folder.write("items.csv", bare);
     refuses("no_labels", &folder);
+    folder.write("small.gsl", FILE.replace("kind : class", "kind : float"));
+    refuses("no_numbers", &folder);
 }
 
 #[test]

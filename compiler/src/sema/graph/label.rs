@@ -1,7 +1,7 @@
 //! Labels and splits: what is to be predicted, and which rows may teach it.
 
 use gsl_plan::graph::{
-    Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Several, Source, Split, Structure, Transform,
+    self, Bound, Compare, FeatureExpr, Label, LabelKind, Scalar, Several, Source, Split, Structure, Transform,
 };
 
 use super::Resolver;
@@ -48,6 +48,8 @@ impl FeatureCx<'_, '_> {
         if label.ty.as_ref().is_some_and(|ty| ty.name.text == "classes") {
             return self.several(label, &resolved, span);
         }
+        let is_number = label.ty.as_ref().is_some_and(|ty| ty.name.text == "float");
+        let resolved = self.with_values(resolved, is_number, span)?;
         let (kind, classes) = self.label_kind(label, &resolved.kind, span)?;
         let mut transforms = Vec::new();
         let Some(column) = unwrap(&resolved.expr, &mut transforms) else {
@@ -70,6 +72,25 @@ impl FeatureCx<'_, '_> {
             split: None,
         };
         Some(CheckedLabel { label, classes, span: name.span })
+    }
+
+    /// A column without any value teaches nothing. Where only some of its rows were looked at, what is stated is believed: values may
+    /// stand below.
+    fn with_values(&mut self, resolved: Resolved, is_number: bool, span: Span) -> Option<Resolved> {
+        let FeatureExpr::Column { column, .. } = &resolved.expr else { return Some(resolved) };
+        let Some(header) = self.table.column(self.cx, column, span) else { return Some(resolved) };
+        if !matches!(header.type_name.as_str(), "empty" | "null") {
+            return Some(resolved);
+        }
+        if header.guessed {
+            let kind = if is_number { graph::ColumnKind::Number } else { graph::ColumnKind::Text };
+            let expr = FeatureExpr::Column { column: header.name, kind };
+            return Some(Resolved { expr, kind: Kind::Unknown });
+        }
+        let message = format!("`{column}` has no value in any row");
+        let help = "a label needs rows that have it: name another column, or fill this one";
+        self.cx.error_help(codes::SCHEMA_LABEL, message, span, "empty", help);
+        None
     }
 
     fn label_kind(
