@@ -314,7 +314,7 @@ graph shop {
 
 experiment likes on shop {
     predict (user -rates-> item).liked
-    predict link item -[kind]-> item { evaluate = mrr against all }
+    predict link item -[kind]-> item { evaluate = mrr against uniform(10) }
     epochs = 2
     write predictions of (user -rates-> item).liked to data / "out" as csv
     write links(2) of (item -[kind]-> item), embeddings of item to data / "out" as csv
@@ -396,4 +396,28 @@ fn edges_and_links_of_new_tables_are_predicted() {
     let log = folder.read("out/likes/new-tables/events.jsonl");
     let dropped = &events(&log, "graph_built")[0]["report"]["relations"][1]["dropped_relation"];
     assert_eq!(dropped, &serde_json::json!(10));
+}
+
+/// Fewer nodes than candidates are drawn.
+#[test]
+fn few_new_nodes_are_all_ranked() {
+    let folder = Folder::new();
+    shop_tables(&folder, "march", 0..12, &["like", "same"]);
+    let half = "{ split = random(train: 50%, test: 50%)\n evaluate";
+    let file = EDGES.replace("POLICY", "error").replace("{ evaluate", half);
+    folder.write("shop.gsl", file).gsc(&["run", "shop.gsl"]).ok();
+    for (name, items) in [("users", vec![]), ("items", vec![0]), ("rates", vec![1]), ("near", vec![0, 1])] {
+        let text = folder.read(&format!("march/{name}.csv"));
+        let is_few = |cell: &str| !["7", "8", "9"].contains(&cell);
+        let has_few = |line: &&str| items.iter().all(|at| line.split(',').nth(*at).is_some_and(is_few));
+        let kept: String = text.lines().filter(has_few).map(|line| format!("{line}\n")).collect();
+        folder.write(&format!("may/{name}.csv"), kept);
+    }
+    folder.gsc(&["infer", "shop.gsl", "--set", "data=may"]).ok();
+    let log = folder.read("out/likes/new-tables/events.jsonl");
+    let said: String = events(&log, "warning").iter().map(|event| event["message"].to_string()).collect();
+    assert!(said.contains("is ranked against all 7 nodes: there are not the 10 candidates"), "{said}");
+    let tested = events(&log, "tested");
+    let mrr = tested.iter().find_map(|event| event["metrics"]["mrr"].as_f64()).expect("links are judged");
+    assert!(mrr >= 1.0 / 7.0, "none is worse than the last place: {mrr}");
 }

@@ -140,7 +140,8 @@ impl Pass<'_> {
             start::params(&mut before, source, &args.from)?;
             let hash = plan_hash(&before, old);
             let params = trained_before(&before, &hash, args, run)?;
-            let plan = moved(&before, &graph);
+            let (plan, fewer) = moved(&before, &graph);
+            fewer.iter().for_each(|fewer| events.send(Event::Warning { message: fewer.message() }));
             let (params, unseen) =
                 moved_params(&plan, &params, old, &graph).map_err(|e| Failure::new(&e).help(e.help()))?;
             unseen.iter().for_each(|unseen| events.send(Event::Warning { message: unseen.message() }));

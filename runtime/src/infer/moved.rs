@@ -3,7 +3,8 @@
 //! Weights are what they were. A trained row for each node goes with the node's identifier: a node that the model was trained with
 //! keeps its row, any other one takes the mean of all trained rows.
 
-use gsl_plan::plan::{ParamKind, Plan};
+use gsl_plan::pairs::{Against, Side};
+use gsl_plan::plan::{ParamKind, Plan, Predict};
 use rayon::prelude::*;
 
 use crate::graph::{Graph, Keys};
@@ -55,8 +56,26 @@ impl NoKey {
     }
 }
 
-/// The plan that was made for one graph, for another one.
-pub fn moved(plan: &Plan, to: &Graph) -> Plan {
+/// A link that is ranked against all nodes, because there are fewer than the file draws.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fewer {
+    pub predict: String,
+    pub drawn: u32,
+    pub nodes: u64,
+}
+
+impl Fewer {
+    /// In a whole sentence.
+    pub fn message(&self) -> String {
+        let Self { predict, drawn, nodes } = self;
+        format!(
+            "`{predict}` is ranked against all {nodes} nodes: there are not the {drawn} candidates that are to be drawn"
+        )
+    }
+}
+
+/// The plan that was made for one graph, for another one, which may have fewer nodes than there are candidates.
+pub fn moved(plan: &Plan, to: &Graph) -> (Plan, Vec<Fewer>) {
     let mut plan = Plan { graph: to.plan().clone(), facts: to.facts().clone(), ..plan.clone() };
     for param in &mut plan.params {
         if let ParamKind::Table { ty } = param.kind
@@ -65,7 +84,20 @@ pub fn moved(plan: &Plan, to: &Graph) -> Plan {
             param.shape[0] = to.node_count(ty);
         }
     }
-    plan
+    let fewer = plan.predicts.iter_mut().filter_map(|predict| fitted(predict, to)).collect();
+    (plan, fewer)
+}
+
+/// Ranks all nodes where there are fewer than are drawn.
+fn fitted(predict: &mut Predict, to: &Graph) -> Option<Fewer> {
+    let pairs = predict.pairs.as_mut()?;
+    let (src, dst) = (pairs.src, pairs.dst);
+    let protocol = &mut pairs.links.as_mut()?.protocol;
+    let Against::Uniform(drawn) = protocol.against else { return None };
+    let ends = protocol.sides.iter().map(|side| if *side == Side::Source { src } else { dst });
+    let nodes = ends.map(|ty| to.node_count(ty) as u64).min().filter(|nodes| *nodes < u64::from(drawn))?;
+    protocol.against = Against::All;
+    Some(Fewer { predict: predict.name.clone(), drawn, nodes })
 }
 
 /// The parameters of a plan that [`moved`] made of another one, from those of that plan; and which nodes the model does not know.
