@@ -192,3 +192,20 @@ fn stages_follow_one_another() {
     assert_eq!(epochs, (1..=epochs.len() as u64).collect::<Vec<_>>());
     assert!(epochs.len() > 2, "{epochs:?}");
 }
+
+#[test]
+fn a_loss_that_runs_away_is_told_once() {
+    let folder = shop(
+        900,
+        "experiment kinds on shop {
+    gnn       = RGCN(8)
+    predict item.kind
+    optimizer = adam(lr: 1e5)
+    epochs    = 6
+    stop      = none
+}
+",
+    );
+    let run = folder.gsc(&["train", "shop.gsl"]).ok();
+    assert_eq!(run.err.matches("lower the learning rate").count(), 1, "{}", run.err);
+}

@@ -76,7 +76,7 @@ impl Reader for Progress {
             Event::StageProgress { stage, done, detail } => self.progress(stage, *done, detail),
             Event::StageFinished { stage, seconds, reused, .. } => self.finish(stage, *seconds, *reused),
             Event::Epoch { epoch, loss, seconds, .. } => {
-                self.line(format!("epoch {epoch:>4}  loss {loss:.4}  {seconds:.1} s"));
+                self.line(format!("epoch {epoch:>4}  loss {}  {seconds:.1} s", short(*loss)));
             }
             Event::Evaluated { at, part, predict, metrics, .. } => {
                 let at = format!("{:.2}", at).trim_end_matches('0').trim_end_matches('.').to_string();
@@ -110,6 +110,11 @@ impl Reader for Progress {
             }
         }
     }
+}
+
+/// Four digits behind the point; of huge numbers, the power of ten.
+pub fn short(x: f64) -> String {
+    if x.abs() < 1e7 { format!("{x:.4}") } else { format!("{x:.3e}") }
 }
 
 /// `accuracy 0.8312, f1_macro 0.6120`

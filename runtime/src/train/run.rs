@@ -11,6 +11,7 @@ use crate::infer::evaluate::evaluate;
 use crate::metrics::Judged;
 use crate::report::Event;
 use crate::report::event::{Position, StepTime};
+use crate::report::progress::short;
 use crate::store::{Average, Params, average};
 use gsl_plan::graph::Part;
 use gsl_plan::plan::{Every, Metric, Monitor, Plan, TrainStage};
@@ -38,6 +39,9 @@ pub fn train(job: Job) -> Result<Trained, TrainError> {
     }
 }
 
+/// An epoch with so many times the loss of the first is no noise.
+const DIVERGED: f64 = 100.0;
+
 struct Loop<'a> {
     job: Job<'a>,
     rank: Rank<'a>,
@@ -49,6 +53,8 @@ struct Loop<'a> {
     inference: Inference,
     saved: Instant,
     paused: bool,
+    /// The loss of the first epoch; infinite once it was told that a later one is far above it.
+    first_loss: Option<f64>,
 }
 
 /// Numbers that a stage trains.
@@ -77,6 +83,7 @@ impl<'a> Loop<'a> {
             bests: Bests::default(),
             saved: Instant::now(),
             paused: false,
+            first_loss: None,
         };
         match job.options.resume {
             true => this.restore()?,
@@ -208,14 +215,24 @@ impl<'a> Loop<'a> {
         self.rank.begin(stage)
     }
 
-    fn tell_epoch(&self, epoch: u32, started: Instant) {
+    fn tell_epoch(&mut self, epoch: u32, started: Instant) {
         let [sum, weight] = self.progress.epoch_loss.map(f64::from_bits);
+        let loss = sum / weight.max(1.0);
         self.tell(Event::Epoch {
             epoch: epoch + 1,
-            loss: sum / weight.max(1.0),
+            loss,
             seconds: started.elapsed().as_secs_f64(),
             seeds: self.seeds.len() as u64,
         });
+        match self.first_loss {
+            Some(first) if loss > DIVERGED * first.abs() => {
+                self.first_loss = Some(f64::INFINITY);
+                let message = format!("the loss grew from {first:.4} to {loss:.3e}: lower the learning rate");
+                self.tell(Event::Warning { message });
+            }
+            Some(_) => {}
+            None => self.first_loss = Some(loss),
+        }
     }
 
     fn count(&mut self, at: At, loss: f64) {
@@ -229,7 +246,7 @@ impl<'a> Loop<'a> {
         self.tell(Event::StageProgress {
             stage: "train".into(),
             done: u64::from(at.epoch) * u64::from(self.batches) + u64::from(at.batch) + 1,
-            detail: format!("epoch {} · loss {:.4}", at.epoch + 1, (sum + loss) / (weight + 1.0)),
+            detail: format!("epoch {} · loss {}", at.epoch + 1, short((sum + loss) / (weight + 1.0))),
         });
     }
 
