@@ -397,3 +397,13 @@ fn edges_and_links_of_new_tables_are_predicted() {
     let dropped = &events(&log, "graph_built")[0]["report"]["relations"][1]["dropped_relation"];
     assert_eq!(dropped, &serde_json::json!(10));
 }
+
+#[test]
+fn a_relation_may_have_no_edge_yet() {
+    let folder = trained();
+    let books: Vec<Book> = (0..BOOKS).map(book).collect();
+    folder.write("april/books.csv", books_csv(&books)).write("april/loans.csv", "reader,book\n");
+    folder.gsc(&INFER_APRIL).ok();
+    assert_eq!(predictions(&folder, "april", "genre").len(), BOOKS);
+    assert!(warnings(&folder).contains("relation `borrowed` has no edges"), "{}", warnings(&folder));
+}

@@ -119,6 +119,8 @@ pub enum ColumnKind {
 pub enum WorldError {
     NotFound { path: String, help: Option<String> },
     Unreadable { path: String, reason: String },
+    /// A table with a header at most.
+    Empty { path: String, reason: String },
 }
 
 impl Header {
@@ -170,7 +172,7 @@ impl fmt::Display for WorldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WorldError::NotFound { path, .. } => write!(f, "there is no `{path}`"),
-            WorldError::Unreadable { path, reason } => write!(f, "`{path}` cannot be read: {reason}"),
+            WorldError::Unreadable { path, reason } | WorldError::Empty { path, reason } => write!(f, "`{path}` cannot be read: {reason}"),
         }
     }
 }

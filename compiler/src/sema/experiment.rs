@@ -163,6 +163,9 @@ impl ExperimentCx<'_, '_> {
         if let (Some(gnn), Some(predicts)) = (&gnn, &predicts) {
             self.same_edges(predicts, gnn);
         }
+        if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
+            self.halves(gnn, encoders, predicts);
+        }
         let training = match &gnn {
             Some(gnn) => self.training(gnn, predicts.as_deref().unwrap_or(&[]), &mut lines),
             None => None,

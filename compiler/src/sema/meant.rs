@@ -1,6 +1,7 @@
 //! Settings that there are not, and that are arguments elsewhere: `lr = 0.1` is `optimizer = adam(lr: 0.1)`.
 
 use super::prelude::Prelude;
+use super::value::Ty;
 use crate::syntax::ast::{Expr, ExprKind, Setting};
 
 /// Settings, and the functions that stand there; the usual one first.
@@ -31,7 +32,9 @@ pub fn meant(prelude: &Prelude, setting: &Setting) -> Option<String> {
     }
     PLACES.iter().find_map(|(place, functions)| {
         functions.iter().find_map(|function| {
-            let takes = prelude.signature(function)?.params.iter().any(|param| param.name == name);
+            let takes = prelude.signature(function)?.params.iter().any(|param| {
+                param.name == name && !(is_number(setting) && matches!(param.ty, Ty::Word(_)))
+            });
             let call = match (*function == name, takes) {
                 (true, _) => format!("{function}({value})"),
                 (false, true) if *function == "patience" => format!("patience(3, {name}: {value})"),
@@ -41,6 +44,10 @@ pub fn meant(prelude: &Prelude, setting: &Setting) -> Option<String> {
             Some(format!("write `{place} = {call}`"))
         })
     })
+}
+
+fn is_number(setting: &Setting) -> bool {
+    setting.single().is_some_and(|value| value.as_number().is_some())
 }
 
 /// The value as it is written, where it is numbers or names.

@@ -205,7 +205,7 @@ impl ExperimentCx<'_, '_> {
     /// Reports a metric that there is not, or that is of links.
     fn known_metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, label: &CheckedLabel) -> Option<()> {
         let Some((name, _)) = expr.as_call().filter(|(name, _)| !METRICS.contains(name)) else { return Some(()) };
-        let use_these = format!("{} has {}", label.noun(), one_of(fitting(label.label.kind)));
+        let use_these = format!("use {}", one_of(fitting(label.label.kind)));
         let (code, message, place, help) = match link::METRICS.contains(&name) {
             true => (codes::EXPERIMENT_METRIC_TASK, format!("`{name}` is a metric of links"), "of links", use_these),
             false => {

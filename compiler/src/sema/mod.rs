@@ -12,6 +12,7 @@ mod encode;
 pub mod experiment;
 pub mod explain;
 pub mod graph;
+mod halves;
 mod handle;
 pub mod library;
 pub mod link;

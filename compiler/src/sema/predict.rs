@@ -239,6 +239,7 @@ impl ExperimentCx<'_, '_> {
             }
             TargetKind::EdgeField { edge, name } => self.edge_field(edge, name),
             TargetKind::Link(edge) => self.edge_type(edge).map(|edge| Target::Link { edge }),
+            TargetKind::Name(_) => None,
             TargetKind::Reconstruct(of) => self.feature_target(of),
         }
     }

@@ -16,7 +16,7 @@ use super::graph::reads::share;
 use super::model::Model;
 use super::predict::{Predict, Target};
 use super::split::show_split;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, codes, one_of};
 use crate::layers::edge_features;
 use crate::syntax::ast::{EdgePath, Ident, Setting, Span, Target as Written, TargetKind};
 
@@ -66,8 +66,29 @@ impl ExperimentCx<'_, '_> {
         match &target.kind {
             TargetKind::Field { owner, name } => self.node_feature(owner, name),
             TargetKind::EdgeField { edge, name } => self.edge_feature(edge, name),
+            TargetKind::Name(name) => self.of_which(name),
             TargetKind::Link(_) | TargetKind::Reconstruct(_) => None,
         }
+    }
+
+    /// Reports a feature that is named without its type.
+    fn of_which<T>(&mut self, name: &Ident) -> Option<T> {
+        let plan = &self.graph.plan;
+        let has = |features: &[Feature]| features.iter().any(|feature| feature.name == name.text);
+        let nodes = plan.nodes.iter().filter(|node| has(&node.features)).map(|node| node.name.clone());
+        let relations = self.graph.relation_names();
+        let edges = relations.iter().zip(&plan.edges).filter(|(_, edge)| has(&edge.features));
+        let owners: Vec<String> = nodes.chain(edges.map(|(name, _)| format!("({name})"))).collect();
+        let shown = |owner: &str| format!("predict reconstruct {owner}.{name}");
+        let written: Vec<String> = match owners.is_empty() {
+            true => vec![shown("TYPE")],
+            false => owners.iter().map(|owner| shown(owner)).collect(),
+        };
+        let written: Vec<&str> = written.iter().map(String::as_str).collect();
+        let message = format!("`{name}` of which type?");
+        let help = format!("write {}", one_of(&written));
+        self.cx.error_help(codes::NAMES_FEATURE, message, name.span, "a feature stands behind its type", help);
+        None
     }
 
     fn node_feature(&mut self, owner: &Ident, name: &Ident) -> Option<Target> {

@@ -32,12 +32,13 @@ impl ExperimentCx<'_, '_> {
             return;
         }
         let graph = &self.graph.plan.name;
+        let full = &names[other];
         let message = format!(
             "`{}` is made of the rows of `{}`, whose links are predicted: messages pass along the edges to be found",
             names[other], names[edge]
         );
         let help = format!(
-            "leave it out, `graph held_out = {graph} without {name}`, and predict on that; or allow it: `allow leak({name})`"
+            "leave it out, `graph held_out = {graph} without {full}`, and predict on that; or allow it: `allow leak({name})`"
         );
         let diagnostic = Diagnostic::new(codes::LEAK_SAME_EDGES, message);
         self.cx.report(diagnostic.at(predict.span, "held out here, and known there").help(help));

@@ -31,7 +31,7 @@ impl CheckedLabel {
     /// What it is, in a message.
     pub fn noun(&self) -> &'static str {
         match self.label.kind {
-            _ if self.is_feature => "a feature, which is numbers",
+            _ if self.is_feature => "the numbers of a feature",
             LabelKind::Class => "a label of classes",
             LabelKind::Classes => "a label of several classes",
             LabelKind::Float => "a label that is a number",
