@@ -155,7 +155,8 @@ fn near(what: &str) -> Option<diag::Code> {
 
 /// The diagnostic that a part of its code names: `stop_on_test`, `leak::stop_on_test`.
 fn meant(what: &str) -> Option<diag::Code> {
-    let is_end = |code: &diag::Code| code.as_str().strip_suffix(what).is_some_and(|rest| rest.ends_with("::"));
+    let is_end =
+        |code: &diag::Code| code.as_str().strip_suffix(what).is_some_and(|rest| rest.ends_with("::"));
     diag::codes::ALL.iter().copied().find(is_end)
 }
 
@@ -163,10 +164,13 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
     if args.what.starts_with("gsl::") {
         return match diag::Code::find(&args.what) {
             Some(code) => say(code.page().unwrap_or(code.summary())),
-            None => Err(Failure::new(format!("there is no diagnostic `{}`", args.what)).help(match near(&args.what) {
-                Some(code) => format!("did you mean `{code}`?"),
-                None => "codes stand at the top of messages, for example gsl::schema::no_such_column".to_owned(),
-            })),
+            None => Err(Failure::new(format!("there is no diagnostic `{}`", args.what)).help(
+                match near(&args.what) {
+                    Some(code) => format!("did you mean `{code}`?"),
+                    None => "codes stand at the top of messages, for example gsl::schema::no_such_column"
+                        .to_owned(),
+                },
+            )),
         };
     }
     let file = FileArgs {
@@ -180,7 +184,9 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         extensions: args.extensions.clone(),
     };
     let source = SourceText::read(&file.file).map_err(|failure| match meant(&args.what) {
-        Some(code) if !file.file.exists() => failure.help(format!("a diagnostic is explained by its whole code: `gsc explain {code}`")),
+        Some(code) if !file.file.exists() => {
+            failure.help(format!("a diagnostic is explained by its whole code: `gsc explain {code}`"))
+        }
         _ => failure,
     })?;
     let checked = pipeline::check(&source, &file, color)?;

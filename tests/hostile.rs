@@ -278,5 +278,9 @@ fn a_part_of_a_code_finds_it() {
         assert!(ran.err.contains("did you mean `gsl::leak::stop_on_test`?"), "{}", ran.err);
     }
     let ran = folder.gsc(&["explain", "nothing.gsl"]);
-    assert!(ran.err.contains("there is no file `nothing.gsl`") && !ran.err.contains("diagnostic"), "{}", ran.err);
+    assert!(
+        ran.err.contains("there is no file `nothing.gsl`") && !ran.err.contains("diagnostic"),
+        "{}",
+        ran.err
+    );
 }

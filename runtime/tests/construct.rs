@@ -247,7 +247,8 @@ fn words_that_name_no_part_are_counted() {
     plan.nodes.truncate(1);
     plan.nodes[0].labels[0].split = Some(Split::Column { column: "priority".into() });
     let write = |parts: [&str; 6]| {
-        let rows: Vec<String> = parts.iter().enumerate().map(|(i, part)| format!("p{i},1,{part},s{}", i % 2)).collect();
+        let rows: Vec<String> =
+            parts.iter().enumerate().map(|(i, part)| format!("p{i},1,{part},s{}", i % 2)).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         write_rows(folder.path(), "packages.csv", "name,size,priority,section", &rows);
         let _ = fs::remove_file(folder.path().join("graph.h5"));
@@ -260,7 +261,11 @@ fn words_that_name_no_part_are_counted() {
 
     write(["train", "train", "VALID", "val", "", "testing"]);
     let (_, report) = build(&plan, folder.path()).unwrap();
-    assert!(!report.warnings.iter().any(|warning| warning.contains("names no part")), "{:?}", report.warnings);
+    assert!(
+        !report.warnings.iter().any(|warning| warning.contains("names no part")),
+        "{:?}",
+        report.warnings
+    );
 
     write(["0", "1", "2", "3", "", "3"]);
     let help = refusal(&plan, folder.path()).help().unwrap();

@@ -139,7 +139,10 @@ impl Composer<'_, '_> {
             false => ("layer or module", "not a layer"),
         };
         let otherwise = || match self.pairs {
-            true => format!("there are {}; or declare it: `decoder NAME() {{ … }}`", and_list(&self.library.decoders(self.module))),
+            true => format!(
+                "there are {}; or declare it: `decoder NAME() {{ … }}`",
+                and_list(&self.library.decoders(self.module))
+            ),
             false => "declare it: `layer NAME(out: dim) { … }`".to_owned(),
         };
         let help = exact.or(near).unwrap_or_else(otherwise);

@@ -28,9 +28,16 @@ impl ExperimentCx<'_, '_> {
                 );
                 let (place, source) = match of_gnn {
                     true => (self.gnn_span, "gnn".to_owned()),
-                    false => (Some(encoders[ty].span).filter(|_| !encoders[ty].is_default), format!("encode {node}")),
+                    false => (
+                        Some(encoders[ty].span).filter(|_| !encoders[ty].is_default),
+                        format!("encode {node}"),
+                    ),
                 };
-                let help = format!("give the last layer of `{source}` a width of {} or {}", width - 1, width + 1);
+                let even = match width {
+                    1 => "2".to_owned(),
+                    _ => format!("{} or {}", width - 1, width + 1),
+                };
+                let help = format!("give the last layer of `{source}` a width of {even}");
                 let mut diagnostic = Diagnostic::new(codes::MODEL_WIDTHS, message).help(help);
                 diagnostic = diagnostic.at(call.span, "needs an even width");
                 if let Some(place) = place {
@@ -53,7 +60,8 @@ impl ExperimentCx<'_, '_> {
                     ExprKind::Index { base, .. } => base.as_name() == Some("h"),
                     _ => false,
                 };
-                cuts |= matches!(expr.as_call(), Some((name, [arg])) if HALVES.contains(&name) && of_row(arg));
+                cuts |=
+                    matches!(expr.as_call(), Some((name, [arg])) if HALVES.contains(&name) && of_row(arg));
             });
         }
         cuts

@@ -462,7 +462,10 @@ pub fn always_hits(metric: Metric, ranked: u64) -> bool {
 
 /// What is wrong with a metric that [`always_hits`].
 pub fn no_news(metric: Metric, ranked: u64) -> String {
-    format!("`{}` is 1 whatever the model says: {ranked} nodes are ranked, the link's own among them", show_metric(metric))
+    format!(
+        "`{}` is 1 whatever the model says: {ranked} nodes are ranked, the link's own among them",
+        show_metric(metric)
+    )
 }
 
 /// `others`: the nodes that are ranked besides the link's own.

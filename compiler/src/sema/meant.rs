@@ -32,9 +32,10 @@ pub fn meant(prelude: &Prelude, setting: &Setting) -> Option<String> {
     }
     PLACES.iter().find_map(|(place, functions)| {
         functions.iter().find_map(|function| {
-            let takes = prelude.signature(function)?.params.iter().any(|param| {
-                param.name == name && !(is_number(setting) && matches!(param.ty, Ty::Word(_)))
-            });
+            let takes =
+                prelude.signature(function)?.params.iter().any(|param| {
+                    param.name == name && !(is_number(setting) && matches!(param.ty, Ty::Word(_)))
+                });
             let call = match (*function == name, takes) {
                 (true, _) => format!("{function}({value})"),
                 (false, true) if *function == "patience" => format!("patience(3, {name}: {value})"),

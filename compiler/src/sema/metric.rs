@@ -130,7 +130,8 @@ pub fn watched(name: &str, predict: &Predict) -> Vec<Metric> {
 /// (`f0.5_macro`), which would need backticks, and no other listed one has the same function.
 pub fn watched_as(metric: Metric, predict: &Predict) -> String {
     let name = metric.name();
-    let alone = predict.metrics.iter().filter(|m| !m.is_by_class() && m.function() == metric.function()).count() <= 1;
+    let alone =
+        predict.metrics.iter().filter(|m| !m.is_by_class() && m.function() == metric.function()).count() <= 1;
     match (name.contains('.'), alone) {
         (false, _) => name,
         (true, true) => metric.function().to_owned(),
@@ -204,10 +205,17 @@ impl ExperimentCx<'_, '_> {
 
     /// Reports a metric that there is not, or that is of links.
     fn known_metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, label: &CheckedLabel) -> Option<()> {
-        let Some((name, _)) = expr.as_call().filter(|(name, _)| !METRICS.contains(name)) else { return Some(()) };
+        let Some((name, _)) = expr.as_call().filter(|(name, _)| !METRICS.contains(name)) else {
+            return Some(());
+        };
         let use_these = format!("use {}", one_of(fitting(label.label.kind)));
         let (code, message, place, help) = match link::METRICS.contains(&name) {
-            true => (codes::EXPERIMENT_METRIC_TASK, format!("`{name}` is a metric of links"), "of links", use_these),
+            true => (
+                codes::EXPERIMENT_METRIC_TASK,
+                format!("`{name}` is a metric of links"),
+                "of links",
+                use_these,
+            ),
             false => {
                 let near = did_you_mean_help(name, METRICS).unwrap_or(use_these);
                 (codes::NAMES_FUNCTION, format!("there is no metric `{name}`"), "not a metric", near)

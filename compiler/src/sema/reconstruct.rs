@@ -87,7 +87,13 @@ impl ExperimentCx<'_, '_> {
         let written: Vec<&str> = written.iter().map(String::as_str).collect();
         let message = format!("`{name}` of which type?");
         let help = format!("write {}", one_of(&written));
-        self.cx.error_help(codes::NAMES_FEATURE, message, name.span, "a feature stands behind its type", help);
+        self.cx.error_help(
+            codes::NAMES_FEATURE,
+            message,
+            name.span,
+            "a feature stands behind its type",
+            help,
+        );
         None
     }
 

@@ -141,7 +141,14 @@ impl<'a> Around<'a> {
         let fitted: Vec<FittedLabel> = fitted.collect::<Result<_>>()?;
         let rule = |(label, fitted): (&'a Label, FittedLabel)| -> Result<EdgeLabel<'a>> {
             let rule = self.rule(label, &fitted, each, scratch)?;
-            Ok(EdgeLabel { around: self, label, fitted, rule, strangers: Mutex::default(), other_words: Mutex::default() })
+            Ok(EdgeLabel {
+                around: self,
+                label,
+                fitted,
+                rule,
+                strangers: Mutex::default(),
+                other_words: Mutex::default(),
+            })
         };
         self.edge.labels.iter().zip(fitted).map(rule).collect()
     }

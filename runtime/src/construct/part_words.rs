@@ -80,12 +80,16 @@ impl OtherWords {
         let rest = if rest == 0 { String::new() } else { format!(" and others in {}", rows(rest)) };
         let verb = if self.first.len() == 1 { "which names" } else { "which name" };
         let column = &self.column;
-        Some(format!("column `{column}` has {}{rest}, {verb} no part: train, valid (val), test", named.join(", ")))
+        Some(format!(
+            "column `{column}` has {}{rest}, {verb} no part: train, valid (val), test",
+            named.join(", ")
+        ))
     }
 
     /// The rule that would make parts of the column, if its words are numbers. `split`: what stands before `=`.
     pub fn rule(&self, split: &str) -> Option<String> {
-        let mut numbers: Vec<f64> = self.first.keys().map(|word| word.trim().parse().ok()).collect::<Option<_>>()?;
+        let mut numbers: Vec<f64> =
+            self.first.keys().map(|word| word.trim().parse().ok()).collect::<Option<_>>()?;
         numbers.sort_by(f64::total_cmp);
         let valid = numbers.iter().rev().nth(1)?;
         let column = &self.column;
@@ -119,7 +123,10 @@ mod tests {
     fn words_are_named_and_numbers_make_a_rule() {
         assert_eq!(words(&[]).said(), None);
         let said = words(&[("dev", 500)]).said().unwrap();
-        assert_eq!(said, "column `fold` has `dev` in 500 rows, which names no part: train, valid (val), test");
+        assert_eq!(
+            said,
+            "column `fold` has `dev` in 500 rows, which names no part: train, valid (val), test"
+        );
         let many = words(&[("a", 1), ("b", 2), ("c", 1), ("d", 1), ("e", 1), ("f", 7)]).said().unwrap();
         assert!(many.contains("`e` in 1 row and others in 7 rows, which name no part"), "{many}");
         assert_eq!(words(&[("dev", 1), ("2", 1)]).rule("split kind"), None);

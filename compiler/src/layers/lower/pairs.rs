@@ -224,10 +224,15 @@ impl Lower<'_, '_, '_> {
         let row = self.value(x, env)?;
         let width = self.shape(x)?.iter().product::<usize>();
         if width % 2 == 1 {
-            let text = format!("`{}` reads the halves of a row, and a row has {width} numbers", self.call.layer.decl.name);
+            let text = format!(
+                "`{}` reads the halves of a row, and a row has {width} numbers",
+                self.call.layer.decl.name
+            );
             let d = Diagnostic::new(codes::LAYER_NOT_WHOLE, text).at(self.call.span, "needs an even width");
-            let (less, more) = (width - 1, width + 1);
-            let help = format!("let the last layer of `gnn`, or without one `encode`, make {less} or {more} numbers: `linear({more})`");
+            let more = width + 1;
+            let help = format!(
+                "let the last layer of `gnn`, or without one `encode`, make an even number: `linear({more})`"
+            );
             return Err(Box::new(d.help(help)));
         }
         let (domain, start) = (self.domain(row), if second { width / 2 } else { 0 });

@@ -22,7 +22,11 @@ pub const POLICIES: [(&str, Parallel); 6] = [
 impl FeatureCx<'_, '_> {
     /// The column as a feature, label or split of these rows sees it: numbers are merged, and nothing else is.
     pub fn merged(&mut self, column: ColumnHeader, span: Span) -> Option<ColumnHeader> {
-        self.merged_or(column, span, "keep parallel edges apart (`parallel = keep`), or make a number of it in the table")
+        self.merged_or(
+            column,
+            span,
+            "keep parallel edges apart (`parallel = keep`), or make a number of it in the table",
+        )
     }
 
     /// The same for a column that says the parts: what is no number cannot, once edges are merged.

@@ -9,7 +9,10 @@ use super::feature::walk;
 enum Source {
     Column(String),
     /// How many edges of an edge statement end in the node, or start there.
-    Edges { edge: usize, end: End },
+    Edges {
+        edge: usize,
+        end: End,
+    },
     /// The walk along the edges of an edge statement, in one of its directions.
     Walk(RelationRef),
     /// The rows that were merged into an edge.
@@ -106,7 +109,11 @@ mod tests {
             let shared = others.filter(|f| share(&graph.plan.edges, ty, named(name), f));
             shared.map(|f| f.name.as_str()).collect()
         };
-        assert_eq!(with("all"), ["twice", "into", "back", "out"], "`kept` has no reverse, so nothing of it ends in `p`");
+        assert_eq!(
+            with("all"),
+            ["twice", "into", "back", "out"],
+            "`kept` has no reverse, so nothing of it ends in `p`"
+        );
         assert_eq!(with("into"), ["all", "twice", "back"]);
         assert_eq!(with("out"), ["all", "twice"]);
         assert_eq!(with("kept"), [""; 0]);
