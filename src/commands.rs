@@ -146,12 +146,31 @@ fn check_json(source: &SourceText, args: &FileArgs) -> Done {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The diagnostic whose last part this one has, or whose code is nearly the same.
+fn near(what: &str) -> Option<diag::Code> {
+    let last = what.rsplit("::").next().unwrap_or(what);
+    let all = diag::codes::ALL.iter().map(|code| code.as_str());
+    meant(last).or_else(|| diag::did_you_mean(what, all).and_then(diag::Code::find))
+}
+
+/// The diagnostic that a part of its code names: `stop_on_test`, `leak::stop_on_test`.
+fn meant(what: &str) -> Option<diag::Code> {
+    let is_end =
+        |code: &diag::Code| code.as_str().strip_suffix(what).is_some_and(|rest| rest.ends_with("::"));
+    diag::codes::ALL.iter().copied().find(is_end)
+}
+
 fn explain(args: &ExplainArgs, color: bool) -> Done {
     if args.what.starts_with("gsl::") {
         return match diag::Code::find(&args.what) {
             Some(code) => say(code.page().unwrap_or(code.summary())),
-            None => Err(Failure::new(format!("there is no diagnostic `{}`", args.what))
-                .help("codes stand at the top of messages, for example gsl::schema::no_such_column")),
+            None => Err(Failure::new(format!("there is no diagnostic `{}`", args.what)).help(
+                match near(&args.what) {
+                    Some(code) => format!("did you mean `{code}`?"),
+                    None => "codes stand at the top of messages, for example gsl::schema::no_such_column"
+                        .to_owned(),
+                },
+            )),
         };
     }
     let file = FileArgs {
@@ -164,7 +183,12 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         json: args.json,
         extensions: args.extensions.clone(),
     };
-    let source = SourceText::read(&file.file)?;
+    let source = SourceText::read(&file.file).map_err(|failure| match meant(&args.what) {
+        Some(code) if !file.file.exists() => {
+            failure.help(format!("a diagnostic is explained by its whole code: `gsc explain {code}`"))
+        }
+        _ => failure,
+    })?;
     let checked = pipeline::check(&source, &file, color)?;
     let experiment = pipeline::choose(&checked, &file)?;
     if args.defaults {

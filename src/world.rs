@@ -39,12 +39,14 @@ impl World for FileWorld {
         let found = gsl_runtime::construct::open_source(source, &self.base)
             .and_then(|table| table.header())
             .map_err(|e| world_error(&name, &e))?;
-        if found.sampled && found.columns.iter().all(|c| c.type_name == "empty") {
+        // Of new tables for a model the kinds of columns are known, and that a relation has no edge yet is no mistake.
+        let is_known = self.trained.is_some() && !found.columns.is_empty();
+        if found.sampled && !is_known && found.columns.iter().all(|c| c.type_name == "empty") {
             let reason = match found.columns.is_empty() {
                 true => "it has no rows",
                 false => "it has a header line and no rows",
             };
-            return Err(WorldError::Unreadable { path: name, reason: reason.into() });
+            return Err(WorldError::Empty { path: name, reason: reason.into() });
         }
         let file = source.paths.first().map(Path::new).and_then(Path::file_name);
         Ok(Header {

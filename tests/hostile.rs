@@ -245,3 +245,42 @@ fn a_full_disk() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.err.contains("report.html") && ran.err.contains("No space left"), "{}", ran.err);
 }
+
+#[test]
+fn a_relation_without_edges_teaches_nothing() {
+    let folder = folder();
+    folder.write("near.csv", "src,dst\n");
+    refuses("header_alone_of_edges", &folder);
+}
+
+#[test]
+fn a_table_that_a_split_reads_too_is_missed_once() {
+    let folder = folder();
+    let split = FILE.replace(
+        "predict item.kind",
+        "predict link item -near-> item { split = column(part) }\n    predict reconstruct (item -near-> item).size",
+    );
+    folder.write("small.gsl", split);
+    std::fs::remove_file(folder.at("near.csv")).unwrap();
+    refuses("missed_once", &folder);
+}
+
+#[test]
+fn a_part_of_a_code_finds_it() {
+    let folder = folder();
+    for part in ["stop_on_test", "leak::stop_on_test"] {
+        let ran = folder.gsc(&["explain", part]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains("`gsc explain gsl::leak::stop_on_test`"), "{}", ran.err);
+    }
+    for near in ["gsl::stop_on_test", "gsl::leak::stop_on_tset"] {
+        let ran = folder.gsc(&["explain", near]);
+        assert!(ran.err.contains("did you mean `gsl::leak::stop_on_test`?"), "{}", ran.err);
+    }
+    let ran = folder.gsc(&["explain", "nothing.gsl"]);
+    assert!(
+        ran.err.contains("there is no file `nothing.gsl`") && !ran.err.contains("diagnostic"),
+        "{}",
+        ran.err
+    );
+}

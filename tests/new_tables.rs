@@ -421,3 +421,27 @@ fn few_new_nodes_are_all_ranked() {
     let mrr = tested.iter().find_map(|event| event["metrics"]["mrr"].as_f64()).expect("links are judged");
     assert!(mrr >= 1.0 / 7.0, "none is worse than the last place: {mrr}");
 }
+
+#[test]
+fn a_relation_may_have_no_edge_yet() {
+    let folder = Folder::new();
+    let books: Vec<Book> = (0..BOOKS).map(book).collect();
+    let all = (0..READERS).fold(String::from("reader\n"), |text, reader| text + &format!("r{reader:02}\n"));
+    for tables in ["march", "april"] {
+        folder
+            .write(&format!("{tables}/books.csv"), books_csv(&books))
+            .write(&format!("{tables}/readers.csv"), &all);
+    }
+    let own_table = "node reader from data / \"readers.csv\" { key reader }";
+    folder
+        .write("march/loans.csv", loans_csv(0..BOOKS))
+        .write("april/loans.csv", "reader,book\n")
+        .write("library.gsl", LIBRARY.replace("node reader from edges", own_table));
+    folder.gsc(&["run", "library.gsl"]).ok();
+    folder.gsc(&INFER_APRIL).ok();
+    assert_eq!(predictions(&folder, "april", "genre").len(), BOOKS);
+    assert!(warnings(&folder).contains("relation `borrowed` has no edges"), "{}", warnings(&folder));
+    let ran = folder.gsc(&["check", "library.gsl", "--set", "data=april"]);
+    assert_eq!(ran.code, 1, "there is nothing to train on");
+    assert!(ran.err.contains("fill the table, or leave out what is made of it"), "{}", ran.err);
+}

@@ -117,8 +117,19 @@ pub enum ColumnKind {
 /// Why the world has no answer. `reason` and `help` are text for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorldError {
-    NotFound { path: String, help: Option<String> },
-    Unreadable { path: String, reason: String },
+    NotFound {
+        path: String,
+        help: Option<String>,
+    },
+    Unreadable {
+        path: String,
+        reason: String,
+    },
+    /// A table with a header at most.
+    Empty {
+        path: String,
+        reason: String,
+    },
 }
 
 impl Header {
@@ -170,7 +181,9 @@ impl fmt::Display for WorldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WorldError::NotFound { path, .. } => write!(f, "there is no `{path}`"),
-            WorldError::Unreadable { path, reason } => write!(f, "`{path}` cannot be read: {reason}"),
+            WorldError::Unreadable { path, reason } | WorldError::Empty { path, reason } => {
+                write!(f, "`{path}` cannot be read: {reason}")
+            }
         }
     }
 }

@@ -91,6 +91,45 @@ fn good(file: &str) -> Checked {
     checked(&read(&folder("good").join(file)))
 }
 
+/// What is said of an experiment once its graph is built: 100 nodes of each type, three classes of each label.
+fn refused(source: &str) -> String {
+    let checked = checked(source);
+    let experiment = &checked.experiments[0];
+    let facts = facts(&experiment.graph_plan(checked.graph_of(experiment)));
+    match gsl_compiler::lower(&checked, experiment, &facts, &LowerOptions::default()) {
+        Ok(_) => panic!("this was to be refused"),
+        Err(wrong) => render(&wrong, "test.gsl", source, false),
+    }
+}
+
+#[test]
+fn metrics_that_are_always_1_are_refused_once_the_data_are_known() {
+    let graph = "graph g {
+        node package from \"data/packages.parquet\" {
+            key   name
+            label section : class
+            split section = random(train: 60%, valid: 20%, test: 20%)
+        }
+        edge package -depends-> package from \"data/depends.parquet\" (package, target)
+    }\n";
+    let with = |predict: &str| {
+        format!("{graph}experiment e on g {{ encode package = embedding(7)\n predict {predict} }}")
+    };
+    let said = refused(&with("package.section { metrics = recall_at(3) }"));
+    assert!(
+        said.contains("gsl::experiment::data") && said.contains("`recall_at(k: 3)` is 1 whatever"),
+        "{said}"
+    );
+    let said = refused(&with("package.section { metrics = ndcg(4) }"));
+    assert!(said.contains("`ndcg(k: 4)` is of more ranks than there are classes"), "{said}");
+    let link = |evaluate: &str| with(&format!("link package -depends-> package {{ evaluate = {evaluate} }}"));
+    let said = refused(&link("mrr, hits(10, 100) against all"));
+    assert!(said.contains("gsl::experiment::data") && said.contains("`hits(100)` is 1 whatever"), "{said}");
+    for good in [with("package.section { metrics = recall_at(2), ndcg(3) }"), link("hits(99) against all")] {
+        plan(&checked(&good), "e");
+    }
+}
+
 #[test]
 fn every_good_experiment_has_a_plan() {
     for path in gsl_files(&folder("good")) {

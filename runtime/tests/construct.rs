@@ -240,6 +240,40 @@ fn a_small_graph_is_what_its_tables_say() {
 }
 
 #[test]
+fn words_that_name_no_part_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan();
+    plan.edges.clear();
+    plan.nodes.truncate(1);
+    plan.nodes[0].labels[0].split = Some(Split::Column { column: "priority".into() });
+    let write = |parts: [&str; 6]| {
+        let rows: Vec<String> =
+            parts.iter().enumerate().map(|(i, part)| format!("p{i},1,{part},s{}", i % 2)).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        write_rows(folder.path(), "packages.csv", "name,size,priority,section", &rows);
+        let _ = fs::remove_file(folder.path().join("graph.h5"));
+    };
+    write(["train", "Training", "dev", "val", "", "dev"]);
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    let said = "split of label `section` of `package`: column `priority` has `dev` in 2 rows, which names no part: \
+                train, valid (val), test";
+    assert!(report.warnings.iter().any(|warning| warning == said), "{:?}", report.warnings);
+
+    write(["train", "train", "VALID", "val", "", "testing"]);
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    assert!(
+        !report.warnings.iter().any(|warning| warning.contains("names no part")),
+        "{:?}",
+        report.warnings
+    );
+
+    write(["0", "1", "2", "3", "", "3"]);
+    let help = refusal(&plan, folder.path()).help().unwrap();
+    let rule = "`split section = by priority (train: < 2, valid: 2, test: > 2)`";
+    assert!(help.contains("`0` in 1 row") && help.contains(rule), "{help}");
+}
+
+#[test]
 fn no_key_means_row_numbers_and_int_keys_may_have_gaps() {
     let folder = tempfile::tempdir().unwrap();
     write_rows(folder.path(), "packages.csv", "name,size,priority,section", PACKAGES);

@@ -134,6 +134,24 @@ fn build(plan: &GraphPlan, folder: &Path) -> Result<(Graph, BuildReport), BuildE
     Ok((Graph::open(&file)?, report))
 }
 
+#[test]
+fn words_that_name_no_part_are_counted_of_edges() {
+    let folder = tempfile::tempdir().unwrap();
+    let ends: Vec<String> = (0..40)
+        .map(|i| format!("{},{},{},{i}", i % 5, i / 8, ["train", "dev", "valid", "test"][i % 4]))
+        .collect();
+    fs::write(folder.path().join("ends.csv"), format!("a,b,part,stars\n{}\n", ends.join("\n"))).unwrap();
+    let mut near = edge("near", "ends.csv", (0, "a"), (0, "b"));
+    near.labels.push(label("stars", LabelKind::Float, Split::Column { column: "part".into() }));
+    let mut nodes = vec![node("item", "", "", KeyKind::Int)];
+    nodes[0].key = None;
+    let plan = GraphPlan { name: "g".into(), nodes, edges: vec![near], seed: 0, graphs: None };
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    let said = "split of label `stars` of `near`: column `part` has `dev` in 10 rows, which names no part: \
+                train, valid (val), test";
+    assert!(report.warnings.iter().any(|warning| warning == said), "{:?}", report.warnings);
+}
+
 fn refused(plan: &GraphPlan, folder: &Path) -> String {
     match build(plan, folder) {
         Ok(_) => panic!("this was to be refused"),

@@ -7,7 +7,7 @@ use gsl_plan::plan::{Monitor, Predict, Task, Trainer};
 use super::Wrong;
 use super::reconstruct::feature_of;
 use crate::diag::{Diagnostic, codes};
-use crate::sema::metric::two_classes;
+use crate::sema::metric::{among_all, two_classes};
 use crate::sema::reconstruct::label_name;
 use crate::sema::{self, CheckedGraph, ClassWeights, Experiment, Loss, Over, Target};
 use crate::syntax::ast::Span;
@@ -116,11 +116,15 @@ fn wrong_weights(predict: &sema::Predict, classes: usize) -> Option<Diagnostic> 
     None
 }
 
-/// A metric of two classes where there are others.
+/// A metric of two classes where there are others, or of more classes than there are.
 fn wrong_metric(predict: &sema::Predict, classes: usize) -> Option<Diagnostic> {
-    let metric = predict.metrics.iter().find(|m| m.needs_two_classes() && classes != 2)?;
-    let (message, help) = two_classes(*metric, classes);
-    Some(Diagnostic::new(codes::EXPERIMENT_METRIC_TASK, message).at(predict.span, "").help(help))
+    let metrics = || predict.metrics.iter().copied();
+    if let Some(metric) = metrics().find(|m| m.needs_two_classes() && classes != 2) {
+        let (message, help) = two_classes(metric, classes);
+        return Some(Diagnostic::new(codes::EXPERIMENT_METRIC_TASK, message).at(predict.span, "").help(help));
+    }
+    let (message, help) = metrics().filter(|_| classes > 0).find_map(|metric| among_all(metric, classes))?;
+    Some(Diagnostic::new(codes::EXPERIMENT_DATA, message).at(predict.span, "").help(help))
 }
 
 /// None for a feature without values.

@@ -9,7 +9,7 @@ use super::rows::{Names, calls};
 use super::{Lowering, Wrong, fault};
 use crate::diag::{Diagnostic, codes};
 use crate::layers::{LowerCx, Rows, lower_decoder};
-use crate::sema::link::{LINK, Link, LinkLoss, Positive};
+use crate::sema::link::{LINK, Link, LinkLoss, Positive, always_hits, hit_fewer, no_news};
 use crate::sema::model::Model;
 use crate::sema::reconstruct::label_name;
 use crate::sema::{CheckedGraph, Experiment, Loss, Predict, Target};
@@ -96,6 +96,16 @@ impl Add<'_> {
                 return Err(vec![too_many(predict, (k, "candidates"), node, help)]);
             }
             protocol.against = Against::All;
+        }
+        if link.written[1]
+            && protocol.against == Against::All
+            && let Some(node) = nodes(&protocol.sides)
+            && let Some(metric) = predict.metrics.iter().find(|metric| always_hits(**metric, node.count))
+        {
+            let diagnostic = Diagnostic::new(codes::EXPERIMENT_DATA, no_news(*metric, node.count));
+            let help = hit_fewer(node.count.saturating_sub(1));
+            let place = format!("`{}` has {} nodes", node.name, node.count);
+            return Err(vec![diagnostic.at(predict.span, place).help(help)]);
         }
         Ok((link.sides.clone(), negatives, protocol))
     }

@@ -87,6 +87,7 @@ pub fn show_target(target: &Target) -> String {
     match &target.kind {
         TargetKind::Field { owner, name } => format!("{owner}.{name}"),
         TargetKind::EdgeField { edge, name } => format!("({}).{name}", show_edge(edge)),
+        TargetKind::Name(name) => name.text.clone(),
         TargetKind::Link(edge) => format!("link {}", show_edge(edge)),
         TargetKind::Reconstruct(inner) => format!("reconstruct {}", show_target(inner)),
     }

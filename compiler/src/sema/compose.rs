@@ -1,6 +1,6 @@
 //! Composition: `A >> B`, `n * A`, `residual(A)`, `norm(layer)`, `dropout(p)`, activations, calls of layers and modules.
 
-use super::cx::Cx;
+use super::cx::{Cx, and_list};
 use super::library::{LayerId, Library, activation_name, from_arg};
 use super::model::{Jump, LayerCall, Model};
 use super::prelude::Prelude;
@@ -134,9 +134,20 @@ impl Composer<'_, '_> {
         let near = did_you_mean_help(name, all);
         let exact =
             self.library.where_is(name).filter(|line| near.is_none() || line.ends_with(&format!(".{name}`")));
-        let diagnostic = Diagnostic::new(codes::NAMES_LAYER, format!("there is no layer or module `{name}`"))
-            .at(span, "not a layer")
-            .help_opt(exact.or(near).or_else(|| Some("declare it: `layer NAME(out: dim) { … }`".into())));
+        let (what, place) = match self.pairs {
+            true => ("decoder or module", "not a decoder"),
+            false => ("layer or module", "not a layer"),
+        };
+        let otherwise = || match self.pairs {
+            true => format!(
+                "there are {}; or declare it: `decoder NAME() {{ … }}`",
+                and_list(&self.library.decoders(self.module))
+            ),
+            false => "declare it: `layer NAME(out: dim) { … }`".to_owned(),
+        };
+        let help = exact.or(near).unwrap_or_else(otherwise);
+        let message = format!("there is no {what} `{name}`");
+        let diagnostic = Diagnostic::new(codes::NAMES_LAYER, message).at(span, place).help(help);
         self.cx.report(diagnostic);
         None
     }

@@ -23,6 +23,8 @@ pub struct Cx<'w> {
     pub used: BTreeSet<String>,
     /// Calls of layers in the model at hand: names of compositions double what they name, and this ends it.
     pub calls: usize,
+    /// Sources of which it has been said that they cannot be read.
+    pub unreadable: Vec<Source>,
     /// Names that unreadable text seems to declare: missing them is no mistake of its own.
     pub lost: BTreeSet<String>,
 }
@@ -37,6 +39,7 @@ impl<'w> Cx<'w> {
             file: None,
             lines: LineIndex::new(source),
             headers: Vec::new(),
+            unreadable: Vec::new(),
             used: BTreeSet::new(),
             lost: BTreeSet::new(),
             calls: 0,

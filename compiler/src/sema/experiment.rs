@@ -14,6 +14,7 @@ use super::graph::CheckedGraph;
 use super::graph::leak::Allowed;
 use super::library::Library;
 use super::link::LINK;
+use super::meant::meant;
 use super::model::{Encoder, Model};
 use super::predict::{Predict, Target};
 use super::prelude::Prelude;
@@ -159,6 +160,12 @@ impl ExperimentCx<'_, '_> {
         if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
             self.widths(gnn, encoders, predicts);
         }
+        if let (Some(gnn), Some(predicts)) = (&gnn, &predicts) {
+            self.same_edges(predicts, gnn);
+        }
+        if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
+            self.halves(gnn, encoders, predicts);
+        }
         let training = match &gnn {
             Some(gnn) => self.training(gnn, predicts.as_deref().unwrap_or(&[]), &mut lines),
             None => None,
@@ -254,8 +261,16 @@ impl ExperimentCx<'_, '_> {
                     "leave it out, and read text as vectors computed before: `feature text = vector(column)`";
                 self.cx.error_help(codes::NOT_YET_GLEM, message, setting.item.span, "", help);
             } else if !SETTINGS.contains(&name.text.as_str()) && name.text != "seed" {
-                let known = SETTINGS.into_iter().chain(["seed"]);
-                self.cx.unknown(codes::NAMES_SETTING, "setting", &name.text, name.span, known);
+                match meant(self.prelude, &setting.item) {
+                    Some(help) => {
+                        let message = format!("there is no setting `{name}`");
+                        self.cx.error_help(codes::NAMES_SETTING, message, name.span, "an argument", help);
+                    }
+                    None => {
+                        let known = SETTINGS.into_iter().chain(["seed"]);
+                        self.cx.unknown(codes::NAMES_SETTING, "setting", &name.text, name.span, known);
+                    }
+                }
             }
         }
     }

@@ -98,6 +98,17 @@ impl Library {
         self.files[module].scope.keys().chain(prelude).map(String::as_str).collect()
     }
 
+    /// The decoders of pairs that a module can name, in the order of their names.
+    pub fn decoders(&self, module: usize) -> Vec<&str> {
+        let is_decoder = |name: &&str| {
+            self.find(module, name).is_some_and(|id| self.layers[id].decl.kind == LayerKind::Decoder)
+        };
+        let mut found: Vec<&str> = self.names(module).into_iter().filter(is_decoder).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     pub fn declared(&self, id: LayerId) -> Declared<'_> {
         Declared { decl: &self.layers[id].decl, file: self.layers[id].file.clone() }
     }
@@ -222,7 +233,7 @@ impl Library {
             Err(error) => {
                 let help = match &error {
                     WorldError::NotFound { help, .. } => help.clone(),
-                    WorldError::Unreadable { .. } => None,
+                    WorldError::Unreadable { .. } | WorldError::Empty { .. } => None,
                 };
                 let diagnostic = Diagnostic::new(codes::NAMES_IMPORT, error.to_string())
                     .at(path.span, "cannot be used")

@@ -295,10 +295,12 @@ impl ExperimentCx<'_, '_> {
         lines: &mut Vec<Line>,
     ) -> Option<(Protocol, Vec<Metric>)> {
         let mut metrics = Vec::new();
+        let mut spans = Vec::new();
         for arg in &setting.item.value {
             for metric in self.rank_metric(setting, &arg.value)? {
                 if !metrics.contains(&metric) {
                     metrics.push(metric);
+                    spans.push(arg.span);
                 }
             }
         }
@@ -325,6 +327,15 @@ impl ExperimentCx<'_, '_> {
             let span = setting.item.span;
             self.within(setting, |cx| {
                 cx.cx.error_help(codes::EXPERIMENT_VALUE, message, span, "against which?", help);
+            });
+            return None;
+        }
+        if let Against::Uniform(k) = protocol.against
+            && let Some(at) = metrics.iter().position(|metric| always_hits(*metric, u64::from(k) + 1))
+        {
+            let (message, help) = (no_news(metrics[at], u64::from(k) + 1), hit_fewer(u64::from(k)));
+            self.within(setting, |cx| {
+                cx.cx.error_help(codes::ARGS_VALUE, message, spans[at], "always 1", help);
             });
             return None;
         }
@@ -358,11 +369,23 @@ impl ExperimentCx<'_, '_> {
             "mean_rank" => vec![Metric::MeanRank],
             "amri" => vec![Metric::Amri],
             RUST => vec![self.own_metric(setting, RustKind::LinkMetric, &args, expr)?],
-            _ => {
-                let ranks = args.get("ranks").list();
-                ranks.iter().filter_map(Value::int).map(|k| Metric::Hits(k.clamp(1, MOST) as u32)).collect()
-            }
+            _ => self.hits(setting, &args, expr)?,
         })
+    }
+
+    /// `hits(1, 10)`
+    fn hits(&mut self, setting: &Sourced<Setting>, args: &Args, expr: &Expr) -> Option<Vec<Metric>> {
+        let ranks: Vec<i64> = args.get("ranks").list().iter().filter_map(Value::int).collect();
+        match ranks.iter().find(|k| !(1..=MOST).contains(*k)) {
+            None => Some(ranks.into_iter().map(|k| Metric::Hits(k as u32)).collect()),
+            Some(k) => {
+                let message = format!("a rank is from 1 to {MOST}, not {k}");
+                self.within(setting, |cx| {
+                    cx.cx.error(codes::ARGS_VALUE, message, expr.span, "out of range");
+                });
+                None
+            }
+        }
     }
 
     pub fn link_loss(
@@ -430,6 +453,24 @@ impl ExperimentCx<'_, '_> {
         }
         found
     }
+}
+
+/// Whether every link is among the first k because there are no more than k that are ranked.
+pub fn always_hits(metric: Metric, ranked: u64) -> bool {
+    matches!(metric, Metric::Hits(k) if u64::from(k) >= ranked)
+}
+
+/// What is wrong with a metric that [`always_hits`].
+pub fn no_news(metric: Metric, ranked: u64) -> String {
+    format!(
+        "`{}` is 1 whatever the model says: {ranked} nodes are ranked, the link's own among them",
+        show_metric(metric)
+    )
+}
+
+/// `others`: the nodes that are ranked besides the link's own.
+pub fn hit_fewer(others: u64) -> String {
+    format!("ask for the first {others} at most, or rank against more nodes")
 }
 
 /// `weight` of `bce(positive: e.weight)`.

@@ -145,15 +145,6 @@ fn fitting(kind: LabelKind) -> &'static [&'static str] {
     }
 }
 
-/// What a label is, in a message.
-pub fn labels(kind: LabelKind) -> &'static str {
-    match kind {
-        LabelKind::Class => "a label of classes",
-        LabelKind::Classes => "a label of several classes",
-        LabelKind::Float => "a label that is a number",
-    }
-}
-
 impl ExperimentCx<'_, '_> {
     pub fn loss(
         &mut self,
@@ -171,7 +162,7 @@ impl ExperimentCx<'_, '_> {
         }
         let loss = self.within(setting, |cx| cx.loss_of(&name, &args, &expr))?;
         if !fitting(label.label.kind).contains(&name.as_str()) {
-            self.within(setting, |cx| cx.loss_does_not_fit(&name, label.label.kind, &expr));
+            self.within(setting, |cx| cx.loss_does_not_fit(&name, label, &expr));
             return None;
         }
         if let (Some(classes), Some(list)) =
@@ -225,14 +216,16 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn loss_does_not_fit(&mut self, name: &str, kind: LabelKind, expr: &Expr) {
+    fn loss_does_not_fit(&mut self, name: &str, label: &CheckedLabel, expr: &Expr) {
+        let kind = label.label.kind;
         let or = match kind {
+            _ if label.is_feature => "",
             LabelKind::Class => "",
             LabelKind::Classes => "; or declare the label as `: class`, if each row has one",
             LabelKind::Float => "; or declare the label as `: class`",
         };
         let help = format!("use {}{or}", one_of(fitting(kind)));
-        let message = format!("`{name}` does not fit {}", labels(kind));
+        let message = format!("`{name}` does not fit {}", label.noun());
         self.cx.error_help(codes::EXPERIMENT_LOSS_TASK, message, expr.span, "does not fit", help);
     }
 

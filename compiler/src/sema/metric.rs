@@ -9,11 +9,10 @@ use super::experiment::ExperimentCx;
 use super::explain::Line;
 use super::graph::label::CheckedLabel;
 use super::link;
-use super::loss::labels;
 use super::predict::Predict;
 use super::rust::{RUST, symbol};
 use super::value::number_text;
-use crate::diag::{codes, one_of};
+use crate::diag::{codes, did_you_mean_help, one_of};
 use crate::syntax::ast::*;
 use crate::world::RustKind;
 
@@ -92,9 +91,17 @@ fn fitting(kind: LabelKind) -> &'static [&'static str] {
     }
 }
 
-/// The metric that `valid.NAME` means: one that is listed, by the name of its function or of its report, else that function as it
-/// is without arguments.
-pub fn watched(name: &str, predict: &Predict) -> Option<Metric> {
+/// The metrics that `valid.NAME` can mean: the one of this name in reports (`hits_10`), else those that are listed and have it for
+/// a function (`hits`), else that function as it is without arguments.
+pub fn watched(name: &str, predict: &Predict) -> Vec<Metric> {
+    let listed = || predict.metrics.iter().copied().filter(|m| !m.is_by_class());
+    if let Some(metric) = listed().find(|m| m.name() == name) {
+        return vec![metric];
+    }
+    let of_function: Vec<Metric> = listed().filter(|m| m.function() == name).collect();
+    if !of_function.is_empty() {
+        return of_function;
+    }
     let named = |m: &Metric| m.function() == name || m.name() == name;
     let usual = [
         Metric::Loss,
@@ -115,9 +122,21 @@ pub fn watched(name: &str, predict: &Predict) -> Option<Metric> {
         Metric::R2,
         Metric::Mape,
     ];
-    let listed = predict.metrics.iter().copied();
-    let found = listed.filter(|m| !m.is_by_class()).chain(usual).find(named);
-    found.filter(|m| predict.link.is_some() || metric_fits(*m, predict.kind))
+    let fits = |m: &Metric| *m == Metric::Loss || predict.link.is_none() && metric_fits(*m, predict.kind);
+    usual.into_iter().find(named).filter(fits).into_iter().collect()
+}
+
+/// The name by which a metric of a prediction is watched. That of its function where it has a point in the one of reports
+/// (`f0.5_macro`), which would need backticks, and no other listed one has the same function.
+pub fn watched_as(metric: Metric, predict: &Predict) -> String {
+    let name = metric.name();
+    let alone =
+        predict.metrics.iter().filter(|m| !m.is_by_class() && m.function() == metric.function()).count() <= 1;
+    match (name.contains('.'), alone) {
+        (false, _) => name,
+        (true, true) => metric.function().to_owned(),
+        (true, false) => format!("`{name}`"),
+    }
 }
 
 /// What a model is chosen by if nobody says.
@@ -159,6 +178,7 @@ impl ExperimentCx<'_, '_> {
         let metric = match expr.as_name() {
             Some("loss") => Metric::Loss,
             _ => {
+                self.known_metric(setting, expr, label)?;
                 let (name, args) = self.function(setting, expr, "metric", &METRICS)?;
                 if name == RUST {
                     return self.own_metric(setting, RustKind::Metric, &args, expr);
@@ -168,16 +188,40 @@ impl ExperimentCx<'_, '_> {
         };
         let (kind, name) = (label.label.kind, metric.function());
         let few = label.classes.filter(|n| metric.needs_two_classes() && *n != 2);
-        let (message, help) = match few {
+        let all = label.classes.and_then(|classes| among_all(metric, classes));
+        let (message, help) = match (few, all) {
             _ if !metric_fits(metric, kind) => {
-                (format!("`{name}` does not fit {}", labels(kind)), format!("use {}", one_of(fitting(kind))))
+                (format!("`{name}` does not fit {}", label.noun()), format!("use {}", one_of(fitting(kind))))
             }
-            Some(classes) => two_classes(metric, classes),
-            None => return Some(metric),
+            (Some(classes), _) => two_classes(metric, classes),
+            (_, Some(wrong)) => wrong,
+            _ => return Some(metric),
         };
         self.within(setting, |cx| {
             cx.cx.error_help(codes::EXPERIMENT_METRIC_TASK, message, expr.span, "does not fit", help);
         });
+        None
+    }
+
+    /// Reports a metric that there is not, or that is of links.
+    fn known_metric(&mut self, setting: &Sourced<Setting>, expr: &Expr, label: &CheckedLabel) -> Option<()> {
+        let Some((name, _)) = expr.as_call().filter(|(name, _)| !METRICS.contains(name)) else {
+            return Some(());
+        };
+        let use_these = format!("use {}", one_of(fitting(label.label.kind)));
+        let (code, message, place, help) = match link::METRICS.contains(&name) {
+            true => (
+                codes::EXPERIMENT_METRIC_TASK,
+                format!("`{name}` is a metric of links"),
+                "of links",
+                use_these,
+            ),
+            false => {
+                let near = did_you_mean_help(name, METRICS).unwrap_or(use_these);
+                (codes::NAMES_FUNCTION, format!("there is no metric `{name}`"), "not a metric", near)
+            }
+        };
+        self.within(setting, |cx| cx.cx.error_help(code, message, expr.span, place, help));
         None
     }
 
@@ -234,4 +278,19 @@ impl ExperimentCx<'_, '_> {
 pub fn two_classes(metric: Metric, classes: usize) -> (String, String) {
     let message = format!("`{}` is of two classes, and the label has {classes}", metric.function());
     (message, "use `average_precision` or `roc_auc`, which go through the classes one by one".to_owned())
+}
+
+/// What is wrong with a metric that looks at as many classes as there are, or more, and what to do.
+pub fn among_all(metric: Metric, classes: usize) -> Option<(String, String)> {
+    let too_far = match metric {
+        Metric::RecallAt(k) if k as usize >= classes => "1 whatever the model says",
+        Metric::Ndcg(Some(k)) if k as usize > classes => "of more ranks than there are classes",
+        _ => return None,
+    };
+    let message = format!("`{}` is {too_far}: the label has {classes} classes", show_metric(metric));
+    let help = match metric {
+        Metric::RecallAt(_) => format!("ask for the first {} at most", classes.saturating_sub(1)),
+        _ => format!("ask for the first {classes} at most, or leave `k` out: `ndcg`"),
+    };
+    Some((message, help))
 }

@@ -7,7 +7,7 @@ use gsl_plan::plan::{Best, Metric, Monitor, MonitorTerm, Stop};
 use super::body::Sourced;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
-use super::metric::{first_watchable, watched};
+use super::metric::{first_watchable, watched, watched_as};
 use super::predict::Predict;
 use super::value::{Ty, Value, eval, number_text};
 use crate::diag::{Diagnostic, codes, one_of};
@@ -207,12 +207,19 @@ impl ExperimentCx<'_, '_> {
 
     fn metric_named(&mut self, name: Option<&str>, path: &Path, predict: &Predict) -> Option<Metric> {
         let Some(name) = name else { return Some(first_watchable(predict)) };
-        let found = watched(name, predict);
-        if found.is_none() {
-            let span = path.segments.last().map_or(path.span, |s| s.span);
-            self.not_watched(predict, name, span);
+        let span = path.segments.last().map_or(path.span, |s| s.span);
+        match watched(name, predict).as_slice() {
+            [one] => return Some(*one),
+            [] => self.not_watched(predict, name, span),
+            several => {
+                let names: Vec<String> = several.iter().map(|m| watched_as(*m, predict)).collect();
+                let message = format!("`{name}` stands for {} metrics that are listed", names.len());
+                let names: Vec<&str> = names.iter().map(|name| name.trim_matches('`')).collect();
+                let help = format!("name one of them: {}", one_of(&names));
+                self.cx.error_help(codes::EXPERIMENT_MONITOR, message, span, "which one?", help);
+            }
         }
-        found
+        None
     }
 
     fn not_watched(&mut self, task: &Predict, name: &str, span: Span) {
@@ -324,12 +331,12 @@ fn combine(op: BinaryOp, left: Formula, right: Formula) -> Option<Formula> {
     }
 }
 
-/// As it is written; a name with a point in it (`f0.5_macro`) is no name of the language, that of its function is.
+/// As it is written.
 fn show_metric(predicts: &[Predict], term: &MonitorTerm) -> String {
-    let name = Some(term.metric.name()).filter(|name| !name.contains('.'));
-    let name = name.unwrap_or_else(|| term.metric.function().to_owned());
-    match predicts.get(term.predict).filter(|_| predicts.len() > 1) {
-        None => format!("valid.{name}"),
-        Some(predict) => format!("valid.{}.{name}", predict.handle.shown_among(predicts)),
+    let Some(predict) = predicts.get(term.predict) else { return term.metric.name() };
+    let name = watched_as(term.metric, predict);
+    match predicts.len() {
+        1 => format!("valid.{name}"),
+        _ => format!("valid.{}.{name}", predict.handle.shown_among(predicts)),
     }
 }

@@ -225,7 +225,8 @@ impl ExperimentCx<'_, '_> {
                 let what = ("predict", "setting");
                 let graphs = self.is_graph(target).then_some(GRAPH_SETTING);
                 let links = LINK_SETTINGS.into_iter().filter(|_| is_link);
-                let known = SETTINGS.into_iter().chain(links).chain(graphs);
+                let known = SETTINGS.into_iter().filter(|known| !is_link || *known != "metrics");
+                let known = known.chain(links).chain(graphs);
                 self.cx.unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, known);
             }
         }
@@ -238,6 +239,7 @@ impl ExperimentCx<'_, '_> {
             }
             TargetKind::EdgeField { edge, name } => self.edge_field(edge, name),
             TargetKind::Link(edge) => self.edge_type(edge).map(|edge| Target::Link { edge }),
+            TargetKind::Name(_) => None,
             TargetKind::Reconstruct(of) => self.feature_target(of),
         }
     }
@@ -265,7 +267,7 @@ impl ExperimentCx<'_, '_> {
             Target::Node { ty, label } => Some(self.graph.labels[ty][label].clone()),
             Target::Edge { edge, label } => {
                 let label = plan.edges[edge].labels[label].clone();
-                Some(CheckedLabel { label, classes: None, span })
+                Some(CheckedLabel { label, classes: None, span, is_feature: false })
             }
             Target::Feature { ty, feature } => Some(number(&plan.nodes[ty].features[feature].name, span)),
             Target::EdgeFeature { edge, feature } => {
@@ -288,7 +290,11 @@ impl ExperimentCx<'_, '_> {
             let is_feature = self.graph.plan.nodes[ty].features.iter().any(|f| f.name == name.text);
             let message = format!("`{owner}` has no label `{name}`");
             let help = match nearest_or_all(&name.text, &labels) {
-                Some(help) if !is_feature => help,
+                _ if is_feature => format!(
+                    "it has a feature of this name: `predict reconstruct {owner}.{name}`; a label is declared beside it: \
+                     `label NAME : class = COLUMN`"
+                ),
+                Some(help) => help,
                 _ => format!("declare it in `node {owner}`: `label {name} : class = COLUMN`"),
             };
             self.cx.error_help(codes::NAMES_LABEL, message, name.span, "not a label", help);
@@ -373,7 +379,7 @@ impl ExperimentCx<'_, '_> {
 
 /// A feature as the label that losses and metrics are made for.
 fn number(name: &str, span: Span) -> CheckedLabel {
-    CheckedLabel { label: parts_of(name.to_owned(), &None), classes: None, span }
+    CheckedLabel { label: parts_of(name.to_owned(), &None), classes: None, span, is_feature: true }
 }
 
 impl Composer<'_, '_> {

@@ -1,22 +1,22 @@
 //! Reconstruction: a stored feature of nodes or edges as the target.
 //!
 //! Decided here: which rows train, and which inputs would give the answer away. A feature that is reconstructed, and those
-//! that read the same columns, are no inputs of their type: a neighbour could hand a node its own number back. Features of
-//! edges stay inputs of layers, because the edges that are scored take no part in messages.
+//! that read the same columns or count the same edges, are no inputs of their type: a neighbour could hand a node its own number
+//! back. Features of edges stay inputs of layers, because the edges that are scored take no part in messages.
 
-use gsl_plan::graph::{Feature, Split};
+use gsl_plan::graph::{Feature, GraphPlan, Split};
 
 use super::body::Sourced;
 use super::cx::nearest_or_all;
 use super::experiment::ExperimentCx;
 use super::explain::Line;
-use super::graph::feature::columns;
 use super::graph::merge::show_edge;
 use super::graph::node_split;
+use super::graph::reads::share;
 use super::model::Model;
 use super::predict::{Predict, Target};
 use super::split::show_split;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, codes, one_of};
 use crate::layers::edge_features;
 use crate::syntax::ast::{EdgePath, Ident, Setting, Span, Target as Written, TargetKind};
 
@@ -40,25 +40,20 @@ pub struct Hidden {
     pub answer: String,
 }
 
-/// Features that say what `of` says: itself, and those that read a column of it.
-fn hidden(features: &[Feature], of: usize) -> impl Iterator<Item = Hidden> {
-    let mut own = Vec::new();
-    columns(&features[of].expr, &mut own);
-    let gives = move |(at, feature): &(usize, &Feature)| {
-        let mut read = Vec::new();
-        columns(&feature.expr, &mut read);
-        *at == of || read.iter().any(|column| own.contains(column))
-    };
-    let answer = features[of].name.clone();
-    let found = features.iter().enumerate().filter(gives);
-    found.map(move |(_, feature)| Hidden { name: feature.name.clone(), answer: answer.clone() })
+/// Features that say what `of` says: itself, and those that read a column, or count edges, that it reads or counts. `node`: the
+/// type that they are of, unless they are of edges.
+fn hidden(plan: &GraphPlan, node: Option<usize>, features: &[Feature], of: usize) -> Vec<Hidden> {
+    let answer = &features[of];
+    let gives = |feature: &&Feature| feature.name == answer.name || share(&plan.edges, node, answer, feature);
+    let found = features.iter().filter(gives);
+    found.map(|feature| Hidden { name: feature.name.clone(), answer: answer.name.clone() }).collect()
 }
 
 pub fn give_away(hidden: &Hidden, span: Span) -> Diagnostic {
     let Hidden { name, answer } = hidden;
     let message = match name == answer {
         true => format!("`{name}` is reconstructed, and it cannot be an input"),
-        false => format!("`{name}` reads a column of `{answer}`, which is reconstructed"),
+        false => format!("`{name}` reads what `{answer}` reads, and `{answer}` is reconstructed"),
     };
     Diagnostic::new(codes::LEAK_RECONSTRUCTED, message)
         .at(span, "the answer, given as an input")
@@ -71,8 +66,35 @@ impl ExperimentCx<'_, '_> {
         match &target.kind {
             TargetKind::Field { owner, name } => self.node_feature(owner, name),
             TargetKind::EdgeField { edge, name } => self.edge_feature(edge, name),
+            TargetKind::Name(name) => self.of_which(name),
             TargetKind::Link(_) | TargetKind::Reconstruct(_) => None,
         }
+    }
+
+    /// Reports a feature that is named without its type.
+    fn of_which<T>(&mut self, name: &Ident) -> Option<T> {
+        let plan = &self.graph.plan;
+        let has = |features: &[Feature]| features.iter().any(|feature| feature.name == name.text);
+        let nodes = plan.nodes.iter().filter(|node| has(&node.features)).map(|node| node.name.clone());
+        let relations = self.graph.relation_names();
+        let edges = relations.iter().zip(&plan.edges).filter(|(_, edge)| has(&edge.features));
+        let owners: Vec<String> = nodes.chain(edges.map(|(name, _)| format!("({name})"))).collect();
+        let shown = |owner: &str| format!("predict reconstruct {owner}.{name}");
+        let written: Vec<String> = match owners.is_empty() {
+            true => vec![shown("TYPE")],
+            false => owners.iter().map(|owner| shown(owner)).collect(),
+        };
+        let written: Vec<&str> = written.iter().map(String::as_str).collect();
+        let message = format!("`{name}` of which type?");
+        let help = format!("write {}", one_of(&written));
+        self.cx.error_help(
+            codes::NAMES_FEATURE,
+            message,
+            name.span,
+            "a feature stands behind its type",
+            help,
+        );
+        None
     }
 
     fn node_feature(&mut self, owner: &Ident, name: &Ident) -> Option<Target> {
@@ -153,7 +175,7 @@ impl ExperimentCx<'_, '_> {
                 && of == ty
                 && !self.allowed.has(&features[feature].name)
             {
-                found.extend(hidden(features, feature));
+                found.extend(hidden(&self.graph.plan, Some(ty), features, feature));
             }
         }
         found
@@ -170,9 +192,9 @@ impl ExperimentCx<'_, '_> {
         let library = self.library;
         let scope = library.scope(library.module_of(call.id), &setting.place.env);
         let read = edge_features(&library.declared(call.id), &scope);
-        let Some(leak) = hidden(features, feature).find(|hidden| read.contains(&hidden.name)) else {
-            return Some(());
-        };
+        let hidden = hidden(&self.graph.plan, None, features, feature);
+        let leak = hidden.into_iter().find(|hidden| read.contains(&hidden.name));
+        let Some(leak) = leak else { return Some(()) };
         self.within(setting, |cx| cx.cx.report(give_away(&leak, setting.item.span)));
         None
     }

@@ -319,8 +319,13 @@ impl<'w> SweepCx<'_, '_, 'w> {
 
     fn search(&mut self, sweep: &ast::Sweep) -> Option<Search> {
         for stmt in &sweep.body {
-            let SweepStmt::Setting(Setting { name, .. }) = stmt else { continue };
-            if !["search", "prune"].contains(&name.text.as_str()) {
+            let SweepStmt::Setting(Setting { name, value, .. }) = stmt else { continue };
+            if name.text == "best" {
+                let shown = value.first().and_then(|arg| arg.value.as_path()).map(|path| path.text());
+                let help = format!("write `best on {}`", shown.as_deref().unwrap_or("valid.METRIC"));
+                let message = "what a sweep chooses by is written with `on`";
+                self.cx().error_help(codes::NAMES_SETTING, message, name.span, "not a setting", help);
+            } else if !["search", "prune"].contains(&name.text.as_str()) {
                 let what = ("sweep", "setting");
                 self.cx().unknown_of(codes::NAMES_SETTING, what, &name.text, name.span, ["search", "prune"]);
             }

@@ -376,7 +376,12 @@ pub fn write_clashes(cx: &mut Cx, experiments: &[Experiment]) {
         for write in &experiment.writes {
             let key = (write.dir.as_str(), write.name.as_str(), write.format);
             let Some((other, what)) = seen.insert(key, (&experiment.name, &write.what)) else { continue };
-            if other != experiment.name || *what != write.what {
+            if other == experiment.name && *what != write.what {
+                let file = format!("`{}.{}` in `{}`", write.name, write.format.name(), write.dir);
+                let message = format!("`{other}` writes {file} twice, and not the same of it");
+                let help = "leave one of them out, or give it another folder";
+                cx.error_help(codes::EXPERIMENT_WRITE, message, experiment.span, "", help);
+            } else if other != experiment.name {
                 let message = format!(
                     "`{other}` and `{}` write `{}.{}` in `{}`",
                     experiment.name,

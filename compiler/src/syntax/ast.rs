@@ -613,6 +613,8 @@ pub enum TargetKind {
     Field { owner: Ident, name: Ident },
     /// `(user -rates-> movie).stars`
     EdgeField { edge: EdgePath, name: Ident },
+    /// `size` of `reconstruct size`, which does not say its type.
+    Name(Ident),
     /// `link paper -cites-> paper`
     Link(EdgePath),
     /// `reconstruct paper.year`, `reconstruct (a -r-> b).weight`

@@ -21,6 +21,7 @@ use super::label_values::{
     Cells, Seen, fitted, is_labelled, nothing, strangers, transformed, values, want_of, width_of,
 };
 use super::nodes::{NAMED, Nodes};
+use super::part_words::OtherWords;
 use super::scratch::Scratch;
 use super::split::{EdgeDraws, PARTS, by_bounds, by_words, check_fractions, part_of};
 use super::tables::Tables;
@@ -60,6 +61,7 @@ pub struct EdgeLabel<'a> {
     pub fitted: FittedLabel,
     rule: Rule<'a>,
     strangers: Mutex<Strangers>,
+    other_words: Mutex<OtherWords>,
 }
 
 /// The values and parts of a batch.
@@ -139,7 +141,14 @@ impl<'a> Around<'a> {
         let fitted: Vec<FittedLabel> = fitted.collect::<Result<_>>()?;
         let rule = |(label, fitted): (&'a Label, FittedLabel)| -> Result<EdgeLabel<'a>> {
             let rule = self.rule(label, &fitted, each, scratch)?;
-            Ok(EdgeLabel { around: self, label, fitted, rule, strangers: Mutex::default() })
+            Ok(EdgeLabel {
+                around: self,
+                label,
+                fitted,
+                rule,
+                strangers: Mutex::default(),
+                other_words: Mutex::default(),
+            })
         };
         self.edge.labels.iter().zip(fitted).map(rule).collect()
     }
@@ -369,6 +378,11 @@ impl EdgeLabel<'_> {
         std::mem::take(&mut *self.strangers.lock().expect("no thread panics here"))
     }
 
+    /// What stands in the column of the split and names no part.
+    pub fn other_words(&self) -> OtherWords {
+        std::mem::take(&mut *self.other_words.lock().expect("no thread panics here"))
+    }
+
     pub fn apply(&self, batch: &EdgeBatch) -> Result<Labelled> {
         let cells = self.cells();
         if self.around.lacks(cells.column) {
@@ -407,7 +421,11 @@ impl EdgeLabel<'_> {
                 };
                 self.around.draws(batch)?.into_iter().zip(values).map(part).collect()
             }
-            Rule::Words(column) => by_words(batch.frame.column(column, Want::Text)?),
+            Rule::Words(column) => {
+                let column = batch.frame.column(column, Want::Text)?;
+                self.other_words.lock().expect("no thread panics here").merge(OtherWords::of(column));
+                by_words(column)
+            }
             Rule::Bounds(column, bounds) => by_bounds(batch.frame.column(column, Want::Auto)?, *bounds)?,
             Rule::Pairs(pairs) => {
                 let name = |edge: usize| {

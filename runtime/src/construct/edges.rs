@@ -701,7 +701,7 @@ impl Batches for Edges<'_> {
 fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Result<Vec<LabelReport>> {
     let mut reports = Vec::new();
     for (label, tally) in carried.labels.iter().zip(totals) {
-        let mut report = LabelReport::default();
+        let mut report = LabelReport { other_words: label.other_words(), ..LabelReport::default() };
         label::check(label.cells(), tally, &label.fitted.classes, is_known, &mut report)?;
         report.see_strangers(label.strangers());
         reports.push(report);

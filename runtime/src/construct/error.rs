@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use gsl_plan::graph::Storage;
 use gsl_tables::TableError;
 
+use super::part_words::OtherWords;
 use super::storage::largest;
 use crate::graph::GraphError;
 use crate::text::Refusal;
@@ -91,6 +92,8 @@ pub enum BuildError {
     NoTrainingRows {
         ty: String,
         label: String,
+        /// What the column of the split has instead.
+        words: OtherWords,
     },
     InfiniteLabel {
         ty: String,
@@ -322,7 +325,7 @@ impl BuildError {
             BuildError::Feature { fault: Fault::Widths { .. }, .. } => {
                 "`vector(take: n)` takes the first n numbers of each row"
             }
-            BuildError::NoTrainingRows { .. } => "check what the split names as training rows",
+            BuildError::NoTrainingRows { label, words, .. } => return Some(train_on(label, words)),
             BuildError::OnlyInTest { .. } => {
                 "a class that no training row has cannot be learned: move rows, or leave it out"
             }
@@ -340,6 +343,16 @@ impl BuildError {
             _ => return None,
         };
         Some(text.to_string())
+    }
+}
+
+/// How rows are named that train a label, where none is.
+fn train_on(label: &str, words: &OtherWords) -> String {
+    let split = if label.starts_with('(') { "split".to_string() } else { format!("split {label}") };
+    match (words.said(), words.rule(&split)) {
+        (None, _) => "check what the split names as training rows".to_string(),
+        (Some(said), None) => said,
+        (Some(said), Some(rule)) => format!("{said}; of numbers the parts are made `by` bounds: `{rule}`"),
     }
 }
 
@@ -391,7 +404,7 @@ impl fmt::Display for BuildError {
             BuildError::NoLabels { ty, label, column } => {
                 write!(f, "no row of `{ty}` has a label: column `{column}` of `{ty}.{label}` is empty")
             }
-            BuildError::NoTrainingRows { ty, label } => match label.strip_prefix('(') {
+            BuildError::NoTrainingRows { ty, label, .. } => match label.strip_prefix('(') {
                 Some(_) => write!(f, "the split of `{ty}` for {label} leaves no row to train on"),
                 None => write!(f, "the split of `{ty}.{label}` leaves no labelled row to train on"),
             },

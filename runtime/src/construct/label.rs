@@ -1,6 +1,7 @@
 //! Labels of nodes: class indices or targets, and what is checked of them. How cells are read is in [`super::label_values`].
 
-use gsl_plan::graph::{Label, LabelFacts, LabelKind, NodeType, Part};
+use gsl_plan::graph::{Label, LabelFacts, LabelKind, NodeType, Part, Split};
+use gsl_tables::Want;
 use serde::{Deserialize, Serialize};
 
 use super::error::{BuildError, Result};
@@ -10,6 +11,7 @@ use super::label_values::{
     Cells, LabelTally, Seen, fitted, is_labelled, nothing, strangers, transformed, values, want_of, width_of,
 };
 use super::nodes::Nodes;
+use super::part_words::OtherWords;
 use super::report::LabelReport;
 use super::split;
 use super::tables::Tables;
@@ -80,6 +82,9 @@ pub fn build(
         report.see_strangers(strangers(cells, frame, &fitted.classes)?);
     }
     let classes = (label.kind == LabelKind::Class).then_some(numbers.as_slice());
+    if let (None, Some(Split::Column { column })) = (&known, &label.split) {
+        report.other_words = OtherWords::of(frame.column(column, Want::Text)?);
+    }
     let mut parts = match known {
         Some(known) => known.parts,
         None => split::parts(ty, label, nodes, frame, tables, seed, classes)?,
@@ -122,7 +127,7 @@ pub fn check(
         return Err(BuildError::NoLabels { ty, label, column: cells.column.to_string() });
     }
     if tally.parts[Part::Train as usize] == 0 {
-        return Err(BuildError::NoTrainingRows { ty, label });
+        return Err(BuildError::NoTrainingRows { ty, label, words: report.other_words.clone() });
     }
     if !report.never_trained.is_empty() && split::is_declared(cells.label) {
         return Err(BuildError::OnlyInTest { ty, label, classes: report.never_trained.clone() });

@@ -45,6 +45,7 @@ mod membership;
 mod merge;
 mod merged;
 mod nodes;
+mod part_words;
 mod rows;
 mod sink;
 mod situate;
@@ -656,11 +657,11 @@ impl<'a> Builder<'a> {
             for label in node.labels.iter().filter(judged).filter(|l| l.parts[Part::Valid as usize] == 0) {
                 self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
             }
-            self.report.warnings.extend(node.labels.iter().filter_map(|label| label.warning(&node.name)));
+            self.report.warnings.extend(node.labels.iter().flat_map(|label| label.warnings(&node.name)));
         }
         for relation in &self.report.relations {
             let labels = relation.labels.iter();
-            self.report.warnings.extend(labels.filter_map(|label| label.warning(&relation.name)));
+            self.report.warnings.extend(labels.flat_map(|label| label.warnings(&relation.name)));
         }
         for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
             let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::known::Strangers;
+use super::part_words::OtherWords;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BuildReport {
@@ -91,6 +92,9 @@ pub struct LabelReport {
     pub unknown: u64,
     #[serde(default)]
     pub unknown_classes: Vec<String>,
+    /// What stands in the column of the split and names no part.
+    #[serde(default, skip_serializing_if = "OtherWords::is_empty")]
+    pub other_words: OtherWords,
 }
 
 impl LabelReport {
@@ -99,8 +103,17 @@ impl LabelReport {
         self.unknown_classes = found.first.into_iter().collect();
     }
 
+    /// What is worth knowing of the label.
+    pub fn warnings(&self, owner: &str) -> impl Iterator<Item = String> {
+        let words = self.other_words.said().map(|said| match self.name.starts_with('(') {
+            true => format!("split of `{owner}`: {said}"),
+            false => format!("split of label `{}` of `{owner}`: {said}", self.name),
+        });
+        self.unknown_warning(owner).into_iter().chain(words)
+    }
+
     /// Says how many rows have classes that the model does not know, if any.
-    pub fn warning(&self, owner: &str) -> Option<String> {
+    fn unknown_warning(&self, owner: &str) -> Option<String> {
         let rows = match self.unknown {
             0 => return None,
             1 => "one row has a class that was never trained, which counts as none".to_string(),

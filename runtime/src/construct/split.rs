@@ -14,6 +14,7 @@ use super::error::{BuildError, Offender, Result};
 use super::frame::{ABSENT, Frame};
 use super::keys::{self, Keys};
 use super::nodes::{NAMED, Nodes};
+use super::part_words::part_named;
 use super::tables::Tables;
 
 /// The part of every node, as its code, whether or not it is labelled. `classes`: class index of each node.
@@ -138,13 +139,8 @@ fn stratify(draws: &[f64], classes: &[f32], fractions: [f64; 3]) -> Vec<u8> {
 
 pub fn by_words(column: &Column) -> Vec<u8> {
     let Values::Text(text) = &column.values else { return vec![Part::None as u8; column.len()] };
-    let part = |word: &str| match word.trim().to_ascii_lowercase().as_str() {
-        "train" | "training" => Part::Train,
-        "valid" | "val" | "validation" => Part::Valid,
-        "test" | "testing" => Part::Test,
-        _ => Part::None,
-    };
-    (0..column.len()).map(|row| text.get(row).map_or(Part::None, part) as u8).collect()
+    let part = |row: usize| text.get(row).and_then(part_named).unwrap_or(Part::None);
+    (0..column.len()).map(|row| part(row) as u8).collect()
 }
 
 /// Rows by comparing a column; a row that fits several parts is in the first of them.

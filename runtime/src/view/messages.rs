@@ -28,7 +28,7 @@ impl<'a> Messages<'a> {
     pub fn new(whole: &'a dyn GraphView, plan: &Plan) -> Self {
         let relations: Vec<Option<Kept>> = (0..whole.relations() as u32)
             .map(|rel| {
-                let held = held_back(whole, plan, rel)?;
+                let held = held_back(whole, &plan.predicts, rel)?;
                 Some(keep(whole, rel, &held, has_features(plan, rel)))
             })
             .collect();
@@ -50,12 +50,12 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Whether each edge of a relation, by CSC position, is in the valid or test part of a prediction; none if none is.
-fn held_back(whole: &dyn GraphView, plan: &Plan, rel: u32) -> Option<Vec<bool>> {
+/// Whether each edge of a relation, by CSC position, is in the valid or test part of any prediction; none if none is.
+fn held_back(whole: &dyn GraphView, predicts: &[Predict], rel: u32) -> Option<Vec<bool>> {
     let forward = whole.forward(rel);
     let owner = forward.map_or(rel, |(owner, _)| owner);
     let mut held: Vec<bool> = Vec::new();
-    for predict in &plan.predicts {
+    for predict in predicts {
         let Some(parts) = parts_of(whole, predict, owner) else { continue };
         held.resize(parts.len(), false);
         held.iter_mut().zip(parts).for_each(|(held, part)| *held |= is_held(*part));
@@ -165,5 +165,52 @@ impl GraphView for Messages<'_> {
 
     fn forward(&self, rel: u32) -> Option<(u32, &[u32])> {
         self.whole.forward(rel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gsl_plan::pairs::{Kinds, Pairs};
+    use gsl_plan::plan::Task;
+
+    use super::*;
+    use crate::view::MemoryGraph;
+
+    /// A prediction of the edges of relation 0, with the parts of one of its labels.
+    fn predict(label: u32) -> Predict {
+        let kinds = Kinds { ty: 2, rel: 3 };
+        let pairs =
+            Pairs { from: 1, to: 2, kinds, ty: 1, relations: vec![0], src: 0, dst: 0, label, links: None };
+        Predict {
+            name: String::new(),
+            ty: 1,
+            label,
+            parts: [0; 4],
+            pairs: Some(pairs),
+            task: Task::Links,
+            class_weights: Vec::new(),
+            positive_weights: Vec::new(),
+            mean_over_classes: true,
+            metrics: Vec::new(),
+            loss: String::new(),
+            weight: 1.0,
+        }
+    }
+
+    #[test]
+    fn edges_that_one_of_two_splits_holds_out_carry_no_messages() {
+        let mut graph = MemoryGraph::new(&[6]);
+        let rel = graph.add_relation(0, 0, &[(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)]);
+        let [train, valid, test] = [Part::Train, Part::Valid, Part::Test].map(|part| part as u8);
+        let none = Part::None as u8;
+        let rating = graph.add_edge_label(rel, &[1.0; 5], &[train, valid, train, none, test]);
+        let link = graph.add_edge_label(rel, &[1.0; 5], &[train, train, test, train, valid]);
+        let held = |predicts: &[Predict]| held_back(&graph, predicts, rel);
+        assert_eq!(held(&[predict(rating)]), Some(vec![false, true, false, false, true]));
+        assert_eq!(held(&[predict(link)]), Some(vec![false, false, true, false, true]));
+        let both = Some(vec![false, true, true, false, true]);
+        assert_eq!(held(&[predict(rating), predict(link)]), both);
+        assert_eq!(held(&[predict(link), predict(rating)]), both);
+        assert_eq!(held(&[]), None);
     }
 }

@@ -224,9 +224,16 @@ impl Lower<'_, '_, '_> {
         let row = self.value(x, env)?;
         let width = self.shape(x)?.iter().product::<usize>();
         if width % 2 == 1 {
-            let text = format!("a row of {width} numbers has no halves");
-            let d = Diagnostic::new(codes::LAYER_NOT_WHOLE, text).at(self.call.span, "reads halves of rows");
-            return Err(Box::new(d.help("give the rows an even width")));
+            let text = format!(
+                "`{}` reads the halves of a row, and a row has {width} numbers",
+                self.call.layer.decl.name
+            );
+            let d = Diagnostic::new(codes::LAYER_NOT_WHOLE, text).at(self.call.span, "needs an even width");
+            let more = width + 1;
+            let help = format!(
+                "let the last layer of `gnn`, or without one `encode`, make an even number: `linear({more})`"
+            );
+            return Err(Box::new(d.help(help)));
         }
         let (domain, start) = (self.domain(row), if second { width / 2 } else { 0 });
         self.push(Op::Slice { start }, &[row], domain, &[width / 2]).map(Low::Value)

@@ -23,6 +23,20 @@ pub struct CheckedLabel {
     /// `class(7)`
     pub classes: Option<usize>,
     pub span: Span,
+    /// A feature that is reconstructed, which losses and metrics take for a label of numbers.
+    pub is_feature: bool,
+}
+
+impl CheckedLabel {
+    /// What it is, in a message.
+    pub fn noun(&self) -> &'static str {
+        match self.label.kind {
+            _ if self.is_feature => "the numbers of a feature",
+            LabelKind::Class => "a label of classes",
+            LabelKind::Classes => "a label of several classes",
+            LabelKind::Float => "a label that is a number",
+        }
+    }
 }
 
 impl Resolver<'_, '_> {
@@ -71,7 +85,7 @@ impl FeatureCx<'_, '_> {
             several: Several::default(),
             split: None,
         };
-        Some(CheckedLabel { label, classes, span: name.span })
+        Some(CheckedLabel { label, classes, span: name.span, is_feature: false })
     }
 
     /// A column without any value teaches nothing. Where only some of its rows were looked at, what is stated is believed: values may
@@ -159,7 +173,7 @@ impl FeatureCx<'_, '_> {
         let (name, transforms, kind) = (label.name.text.clone(), Vec::new(), LabelKind::Classes);
         let classes = label.ty.as_ref().and_then(stated_classes);
         let found = Label { name, column, kind, transforms, several, split: None };
-        Some(CheckedLabel { label: found, classes, span: label.name.span })
+        Some(CheckedLabel { label: found, classes, span: label.name.span, is_feature: false })
     }
 
     fn inferred(&mut self, name: &Ident, kind: &Kind, span: Span) -> Option<LabelKind> {
@@ -203,7 +217,7 @@ impl FeatureCx<'_, '_> {
                 let path = arg.value.as_path().and_then(|p| p.as_name().cloned());
                 let Some(name) = path else { return self.bad_split(arg.span, "expected a column") };
                 if let Some(column) = self.table.column_of(self.cx, &name) {
-                    self.merged(column, name.span)?;
+                    self.merged_for_parts(column, name.span)?;
                 }
                 Some(Split::Column { column: name.text })
             }

@@ -10,6 +10,7 @@ mod many;
 pub mod merge;
 mod old;
 mod parallel;
+pub mod reads;
 pub mod source;
 mod structure;
 pub mod table;

@@ -42,7 +42,7 @@ impl Table {
                 Ok(header) => table.headers.push(header),
                 Err(error) => {
                     table.complete = false;
-                    report(cx, error, span);
+                    report_once(cx, source, error, span);
                 }
             }
         }
@@ -60,6 +60,7 @@ impl Table {
                 self.complete = false;
                 let place =
                     files.first().map_or(span, |f| f.span.to(files.last().map_or(f.span, |l| l.span)));
+                cx.unreadable.push(source.clone());
                 report(cx, error, place);
             }
         }
@@ -121,9 +122,17 @@ impl Table {
 pub fn files_source(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<Source> {
     let source = source_of(cx, env, std::slice::from_ref(expr))?;
     if let Err(error) = cx.header(&source) {
-        report(cx, error, expr.span);
+        report_once(cx, &source, error, expr.span);
     }
     Some(source)
+}
+
+/// The same as [`report`] of a table that more than one place may read.
+fn report_once(cx: &mut Cx, source: &Source, error: WorldError, span: Span) {
+    if !cx.unreadable.contains(source) {
+        cx.unreadable.push(source.clone());
+        report(cx, error, span);
+    }
 }
 
 /// Says that something of the world is not there, or cannot be read.
@@ -136,6 +145,10 @@ pub fn report(cx: &mut Cx, error: WorldError, span: Span) {
         }
         WorldError::Unreadable { .. } => {
             Diagnostic::new(codes::SCHEMA_UNREADABLE, message).at(span, "cannot be read")
+        }
+        WorldError::Empty { .. } => {
+            let help = "there is nothing to learn from it: fill the table, or leave out what is made of it";
+            Diagnostic::new(codes::SCHEMA_UNREADABLE, message).at(span, "without rows").help(help)
         }
     };
     cx.report(diagnostic);

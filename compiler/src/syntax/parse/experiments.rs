@@ -126,7 +126,8 @@ impl Lower<'_> {
             let edge = parts.take(Rule::edge_path).map(|p| self.edge_path(p))?;
             return Some(TargetKind::EdgeField { edge, name: parts.ident() });
         }
-        let mut parts = Parts::of(parts.take(Rule::node_field)?);
+        let Some(field) = parts.take(Rule::node_field) else { return Some(TargetKind::Name(parts.ident())) };
+        let mut parts = Parts::of(field);
         Some(TargetKind::Field { owner: parts.ident(), name: parts.ident() })
     }
 
