@@ -62,6 +62,8 @@ experiment complete on facts {
     epochs = 2
     write links(2) of (thing -[rel]-> thing), relations to "facts" as csv
     write scores of (thing -[rel]-> thing) from "asked.csv" (x, y, z) to "facts" as csv
+    write links(2) of (thing -`/is/fond of`-> thing), links(2) of (thing -knows-> thing) to "one" as csv
+    write scores of (thing -knows-> thing) from "asked.csv" (x, y) to "one" as csv
 }
 "#;
 
@@ -209,15 +211,11 @@ fn what_is_written_is_written_again() {
 
 #[test]
 fn families_have_links_and_rows_of_each_relation() {
-    let folder = Folder::new();
-    let mut facts = String::from("a,rel,b\n");
-    for i in 0..20 {
-        let _ = writeln!(facts, "t{},{},t{}", i % 7, ["likes", "knows"][i % 2], (i * 3 + 1) % 7);
-    }
-    folder.write("facts.csv", facts).write("asked.csv", "x,y,z\nt0,t1,knows\nt3,t3,likes\n");
-    folder.write("facts.gsl", FAMILY).gsc(&["run", "facts.gsl"]).ok();
+    let folder = facts("x,y,z\nt0,t1,knows\nt3,t3,/is/fond of\n", FAMILY);
+    folder.gsc(&["run", "facts.gsl"]).ok();
     let relations = table(&folder.read("facts/thing-rel-thing.relations.R.csv"));
-    assert_eq!(relations[1..].iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["knows", "likes"]);
+    let names: Vec<_> = relations[1..].iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, ["/is/fond of", "knows"]);
     let links = table(&folder.read("facts/thing-rel-thing.links.csv"));
     assert_eq!(links[0], ["a", "b", "rel", "rank", "score"]);
     assert!(links[1..].iter().all(|row| row[0] != row[1]), "no node is linked to itself");
@@ -227,12 +225,58 @@ fn families_have_links_and_rows_of_each_relation() {
 }
 
 #[test]
+fn one_relation_of_a_family_has_links_and_scores() {
+    let folder = facts("x,y,z\nt0,t1,knows\nt3,t3,/is/fond of\n", FAMILY);
+    folder.gsc(&["run", "facts.gsl"]).ok();
+    let all = table(&folder.read("facts/thing-rel-thing.links.csv"));
+    for (file, relation) in [("thing-is_fond_of-thing", "/is/fond of"), ("thing-knows-thing", "knows")] {
+        let one = table(&folder.read(&format!("one/{file}.links.csv")));
+        let of_all = all.iter().filter(|row| row[2] == relation || row[2] == "rel");
+        assert!(one.len() > 7, "{one:?}");
+        assert_eq!(one, of_all.cloned().collect::<Vec<_>>());
+    }
+    let scores = table(&folder.read("one/thing-knows-thing.scores.csv"));
+    let of_all = table(&folder.read("facts/thing-rel-thing.scores.csv"));
+    assert_eq!(scores[..2], of_all[..2]);
+    assert_eq!(scores[2][..3], ["t3", "t3", "knows"]);
+}
+
+#[test]
+fn a_relation_that_the_family_does_not_have_is_refused_before_training() {
+    let folder = facts("x,y,z\nt0,t1,knows\n", &FAMILY.replace("thing -knows-> thing", "thing -nows-> thing"));
+    let ran = folder.gsc(&["run", "facts.gsl"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`link thing -[rel]-> thing` has no relation `nows`"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `knows`?"), "{}", ran.err);
+    let reverse = FAMILY.replace("thing -knows-> thing", "thing -`inv_knows`-> thing");
+    let ran = facts("x,y,z\nt0,t1,knows\n", &reverse).gsc(&["run", "facts.gsl"]);
+    assert!(ran.err.contains("it is the reverse of `knows`"), "{}", ran.err);
+}
+
+/// A family of two relations among seven things.
+fn facts(asked: &str, file: &str) -> Folder {
+    let folder = Folder::new();
+    let mut facts = String::from("a,rel,b\n");
+    for i in 0..20 {
+        let _ = writeln!(facts, "t{},{},t{}", i % 7, ["/is/fond of", "knows"][i % 2], (i * 3 + 1) % 7);
+    }
+    folder.write("facts.csv", facts).write("asked.csv", asked).write("facts.gsl", file);
+    folder
+}
+
+#[test]
 fn pairs_that_name_no_node_are_refused() {
     let folder = films(LINKS);
     folder.write("pairs.csv", "a,b\n3,m1\n99,m1\n");
     let ran = folder.gsc(&["run", "films.gsl"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("row 2: `a` is `99`, which is no `user`"), "{}", ran.err);
+    assert!(!ran.err.contains("epoch"), "nothing is trained before: {}", ran.err);
+    assert!(!folder.at("out/links/checkpoints").exists());
+    let folder = facts("x,y,z\nt0,t1,nows\n", FAMILY);
+    let ran = folder.gsc(&["run", "facts.gsl"]);
+    assert!(ran.err.contains("row 1: `z` is `nows`, which is no relation of this family"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `knows`?") && !ran.err.contains("epoch"), "{}", ran.err);
     assert!(!folder.at("links/user-rates-movie.scores.csv").exists());
 }
 

@@ -26,9 +26,11 @@ use gsl_runtime::store::Params;
 use gsl_runtime::train::checkpoint;
 use gsl_runtime::train::judge::Judge;
 use gsl_runtime::view::Messages;
-use gsl_runtime::write::Results;
+use gsl_runtime::write::{Doing, Results};
 use place::Place;
-use stages::{announce, build_like, fit, infer, plan_hash, tell_graph, trained_before, write};
+use stages::{
+    announce, build_like, fit, infer, look_up, plan_hash, tell_graph, tell_writing, trained_before, write,
+};
 use std::path::{Path, PathBuf};
 use tested::test;
 
@@ -72,6 +74,7 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         let graph = build(declared, &source, &args.file, &events)?;
         tell_graph(&graph, &events);
         let mut plan = job.plan(&graph)?;
+        job.look_up(&plan, &graph)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         place.keep_plan(&plan)?;
@@ -115,6 +118,14 @@ impl Pass<'_> {
         Ok(Plan { graph: graph.plan().clone(), ..made })
     }
 
+    /// Refuses what the results would be refused for.
+    fn look_up(&self, plan: &Plan, graph: &Graph) -> Result<(), Failure> {
+        match self.goal {
+            Goal::Train => Ok(()),
+            Goal::Run | Goal::Infer => look_up(plan, graph, &self.source.folder()),
+        }
+    }
+
     /// Inference of a trained model on tables that it was not trained on, which are declared by `tables`. What it says and leaves goes
     /// into a folder of its own within the run's.
     fn on_new_tables(
@@ -141,6 +152,7 @@ impl Pass<'_> {
             let hash = plan_hash(&before, old);
             let params = trained_before(&before, &hash, args, run)?;
             let plan = moved(&before, &graph);
+            self.look_up(&plan, &graph)?;
             let (params, unseen) =
                 moved_params(&plan, &params, old, &graph).map_err(|e| Failure::new(&e).help(e.help()))?;
             unseen.iter().for_each(|unseen| events.send(Event::Warning { message: unseen.message() }));
@@ -165,7 +177,9 @@ impl Pass<'_> {
         let (mut inference, computed) = infer(plan, graphs, params, &self.args.file.extensions, events)?;
         let tested = test(plan, graphs, &mut inference, params, &computed, events)?;
         let (graph, base) = (graphs.whole, &self.source.folder());
-        let results = Results { plan, graph, params, computed: &computed, inference: &mut inference, base };
+        let told = &mut |doing: &Doing| tell_writing(events, doing);
+        let results =
+            Results { plan, graph, params, computed: &computed, inference: &mut inference, base, told };
         let written = match self.goal {
             Goal::Train => Vec::new(),
             Goal::Run | Goal::Infer => write(results, events)?,
@@ -208,6 +222,7 @@ impl Prepared {
         )?;
         let mut plan =
             plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
+        look_up(&plan, &graph, &source.folder())?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })

@@ -5,6 +5,7 @@ use super::place::Place;
 use crate::args::{FileArgs, RunArgs};
 use crate::source::{Failure, SourceText};
 use crate::trained;
+use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::GraphPlan;
 use gsl_plan::plan::Plan;
@@ -21,7 +22,7 @@ use gsl_runtime::store::{Params, average};
 use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor};
 use gsl_runtime::train::judge::Judge;
 use gsl_runtime::train::{Job, Options, TrainError, Trained, train, unseen};
-use gsl_runtime::write::{Results, write_all};
+use gsl_runtime::write::{Doing, Results, WriteError, write_all};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -240,8 +241,28 @@ pub(super) fn infer(
     })
 }
 
+/// Refuses pairs that the results ask for and the graph does not have, before anything is trained.
+pub(super) fn look_up(plan: &Plan, graph: &Graph, base: &Path) -> Result<(), Failure> {
+    gsl_runtime::write::look_up(plan, graph, base).map_err(cannot_be_written)
+}
+
+fn cannot_be_written(error: WriteError) -> Failure {
+    let near = match &error {
+        WriteError::Unknown { found, known, .. } => did_you_mean(found, known.iter().map(String::as_str)),
+        _ => None,
+    };
+    let help = near.map(|near| format!("did you mean `{near}`?")).or_else(|| error.help());
+    failure_of(&error, help)
+}
+
+/// Tells how far a table is.
+pub(super) fn tell_writing(events: &Events, doing: &Doing) {
+    let detail = doing.to_string();
+    events.send(Event::StageProgress { stage: "write".into(), done: doing.done, detail });
+}
+
 pub(super) fn write(results: Results, events: &Events) -> Result<Vec<PathBuf>, Failure> {
-    let written = events.stage("write", || write_all(results).map_err(|e| failure_of(&e, e.help())))?;
+    let written = events.stage("write", || write_all(results).map_err(cannot_be_written))?;
     for (path, rows) in &written {
         events.send(Event::Written { path: path.display().to_string(), rows: *rows });
     }

@@ -17,8 +17,10 @@ use gsl_tables::{CsvWriter, NpyWriter, OutputColumn, TableError, TableWriter};
 
 use crate::graph::Graph;
 use crate::infer::{Computed, InferError, Inference};
-use crate::pairs::Known;
+use crate::pairs::{Known, Wanted};
 use crate::store::Params;
+
+pub use given::look_up;
 
 /// Why a table could not be written.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub enum WriteError {
         column: String,
         found: String,
         wanted: String,
+        /// Names of the relations, if it is one.
+        known: Vec<String>,
     },
 }
 
@@ -40,7 +44,7 @@ impl std::fmt::Display for WriteError {
         match self {
             Self::Table(e) => e.fmt(f),
             Self::Infer(e) => e.fmt(f),
-            Self::Unknown { file, row, column, found, wanted } => {
+            Self::Unknown { file, row, column, found, wanted, .. } => {
                 write!(f, "`{}`, row {row}: `{column}` is `{found}`, which is no {wanted}", file.display())
             }
         }
@@ -81,6 +85,25 @@ pub struct Results<'a> {
     pub inference: &'a mut Inference,
     /// Paths of the plan are below this folder.
     pub base: &'a Path,
+    /// Hears how far the tables are.
+    pub told: &'a mut dyn FnMut(&Doing),
+}
+
+/// How far a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doing {
+    /// The file's name.
+    pub file: String,
+    /// What is counted: `rows`, or of links `sources`, each once for each relation.
+    pub unit: &'static str,
+    pub done: u64,
+    pub all: u64,
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} of {} {}", self.file, self.done, self.all, self.unit)
+    }
 }
 
 /// Files with the rows of each.
@@ -108,14 +131,27 @@ impl<'a> Results<'a> {
                 Some(_) => self.of_edges(*predict, &file),
             },
             WriteWhat::Relations { predict } => self.relations(*predict, &file),
-            WriteWhat::Links { predict, most, known } => self.links(*predict, *most as usize, *known, &file),
-            WriteWhat::Scores { predict, pairs } => self.given(*predict, pairs, &file),
+            WriteWhat::Links { predict, most, known, relation } => {
+                let kind = relation.as_deref().and_then(|name| kind_of(self.plan, *predict, name));
+                let wanted = Wanted { most: *most as usize, known_too: *known, kind };
+                self.links(*predict, wanted, &file)
+            }
+            WriteWhat::Scores { predict, pairs, relation } => {
+                self.given(*predict, (pairs, relation.as_deref()), &file)
+            }
         }
     }
 
     fn known(&self) -> Known<'a> {
         Known { plan: self.plan, view: self.graph, params: self.params, rows: &self.computed.embeddings }
     }
+}
+
+/// The number of a relation among those of a prediction.
+fn kind_of(plan: &Plan, predict: usize, name: &str) -> Option<u32> {
+    let relations = &plan.predicts[predict].pairs.as_ref()?.relations;
+    let named = |rel: &u32| plan.facts.relations[*rel as usize].name == name;
+    relations.iter().position(named).map(|kind| kind as u32)
 }
 
 /// A table's place, to which the format adds the extension.
@@ -125,6 +161,12 @@ struct TableFile {
 }
 
 impl TableFile {
+    fn doing(&self, unit: &'static str, done: u64, all: u64) -> Doing {
+        let path = self.extended(self.format.name());
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Doing { file, unit, done, all }
+    }
+
     /// The same with something behind the name.
     fn with(&self, suffix: &str) -> TableFile {
         TableFile { stem: self.extended(suffix), format: self.format }
