@@ -204,6 +204,9 @@ pub struct RunArgs {
     /// No progress on standard error.
     #[arg(short, long)]
     pub quiet: bool,
+    /// The folder in which those that results are written to are, if it is not the file's.
+    #[arg(skip)]
+    pub results: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -67,11 +67,12 @@ fn summary(outcome: &Outcome) -> String {
     let mut text = String::new();
     for tested in &outcome.tested {
         text += &format!(
-            "{}: test {}: {} ({} rows)\n",
+            "{}: test {}: {} ({} {})\n",
             outcome.experiment,
             tested.predict,
             show_with_intervals(&tested.metrics, &tested.intervals),
-            tested.rows
+            tested.rows,
+            tested.unit
         );
     }
     text + &format!("report: {}\n", outcome.out.join("report.html").display())

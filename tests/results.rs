@@ -243,7 +243,8 @@ fn one_relation_of_a_family_has_links_and_scores() {
 
 #[test]
 fn a_relation_that_the_family_does_not_have_is_refused_before_training() {
-    let folder = facts("x,y,z\nt0,t1,knows\n", &FAMILY.replace("thing -knows-> thing", "thing -nows-> thing"));
+    let folder =
+        facts("x,y,z\nt0,t1,knows\n", &FAMILY.replace("thing -knows-> thing", "thing -nows-> thing"));
     let ran = folder.gsc(&["run", "facts.gsl"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`link thing -[rel]-> thing` has no relation `nows`"), "{}", ran.err);
@@ -262,6 +263,51 @@ fn facts(asked: &str, file: &str) -> Folder {
     }
     folder.write("facts.csv", facts).write("asked.csv", asked).write("facts.gsl", file);
     folder
+}
+
+#[test]
+fn inference_with_another_model_says_what_differs() {
+    let folder = films(LINKS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let changed = LINKS.replace("    epochs = 2\n", "    epochs = 3\n    encode user = embedding(128)\n");
+    folder.write("films.gsl", format!("{GRAPH}{changed}"));
+    for _ in 0..2 {
+        let ran = folder.gsc(&["infer", "films.gsl"]);
+        assert_eq!(ran.code, 1);
+        assert!(!ran.err.contains("--resume"), "{}", ran.err);
+        assert!(ran.err.contains("train again: gsc train films.gsl"), "{}", ran.err);
+        for part in ["`epochs`", "is new", "is gone"] {
+            assert!(ran.err.contains(part), "{part}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn metrics_come_in_the_order_of_the_file() {
+    let folder = films(LINKS);
+    let ran = folder.gsc(&["run", "films.gsl"]).ok();
+    let is_in_order = |text: &str| {
+        let places = ["mrr", "hits_1", "hits_3", "hits_10"].map(|name| {
+            [format!("{name} "), format!("\"{name}\":"), format!("</b> {name}")]
+                .iter()
+                .find_map(|shown| text.find(shown.as_str()))
+                .unwrap_or_else(|| panic!("no {name} in {text}"))
+        });
+        places.is_sorted()
+    };
+    assert!(is_in_order(&ran.out), "{}", ran.out);
+    assert!(ran.out.contains(" ranks of links)\n"), "{}", ran.out);
+    let line = ran.err.lines().find(|line| line.contains("valid link")).expect("an evaluation");
+    assert!(is_in_order(line), "{line}");
+    let events = folder.read("out/links/events.jsonl");
+    for event in ["evaluated", "tested"] {
+        let start = format!("{{\"event\":\"{event}\"");
+        let line = events.lines().find(|line| line.starts_with(&start)).expect("an event");
+        assert!(is_in_order(line), "{line}");
+    }
+    let report = folder.read("out/links/report.html");
+    assert!(is_in_order(&report[report.find("<h2>Test").expect("a test")..]));
+    assert!(report.contains(" ranks of links of the test part."));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The whole program in one line of stages.
 
 mod choose;
+mod differs;
 mod place;
 mod stages;
 mod tested;
@@ -77,13 +78,17 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         job.look_up(&plan, &graph)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
+        let before = match goal {
+            Goal::Infer => Some(trained_before(&plan, &hash, args, &place)?),
+            Goal::Run | Goal::Train => None,
+        };
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let messages = Messages::new(&graph, &plan);
         let graphs = Graphs { whole: &graph, messages: &messages };
-        let params = match goal {
-            Goal::Infer => trained_before(&plan, &hash, args, &place)?,
-            _ => {
+        let params = match before {
+            Some(params) => params,
+            None => {
                 trained::keep(&place.out, &graph)?;
                 fit((&plan, hash.as_str(), graphs), args, &events, &place, (start.as_ref(), None))?.params
             }
@@ -177,9 +182,10 @@ impl Pass<'_> {
         let (mut inference, computed) = infer(plan, graphs, params, &self.args.file.extensions, events)?;
         let tested = test(plan, graphs, &mut inference, params, &computed, events)?;
         let (graph, base) = (graphs.whole, &self.source.folder());
+        let below = self.args.results.as_deref();
         let told = &mut |doing: &Doing| tell_writing(events, doing);
-        let results =
-            Results { plan, graph, params, computed: &computed, inference: &mut inference, base, told };
+        let (computed, inference) = (&computed, &mut inference);
+        let results = Results { plan, graph, params, computed, inference, base, below, told };
         let written = match self.goal {
             Goal::Train => Vec::new(),
             Goal::Run | Goal::Infer => write(results, events)?,
@@ -230,6 +236,11 @@ impl Prepared {
 
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Epochs of the whole training, if nothing ends it early.
+    pub fn all_epochs(&self) -> u32 {
+        self.plan.trainer.epochs()
     }
 
     pub fn out(&self) -> &Path {

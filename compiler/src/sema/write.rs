@@ -141,10 +141,23 @@ impl ExperimentCx<'_, '_> {
             TypeRef::Path(path) if path.segments.len() == 1 => self.node_of(path.segments.first()?)?,
             _ => return self.no_write(item, "embeddings are of node types"),
         };
+        if self.graph.plan.graphs == Some(ty) {
+            return self.readouts(item, ty, made);
+        }
         if made.computed.get(ty) == Some(&true) {
             return Some(vec![WriteWhat::Embeddings { ty: ty as u32 }]);
         }
         self.no_write(item, "no prediction is reached from this type, so its rows are never computed")
+    }
+
+    /// Rows of the small graphs: what the readout of the one prediction of them gives.
+    fn readouts(&mut self, item: &WriteItem, ty: usize, made: &Made) -> Option<Vec<WriteWhat>> {
+        let read = made.predicts.iter().filter(|predict| predict.readout.is_some());
+        match read.count() {
+            1 => Some(vec![WriteWhat::Embeddings { ty: ty as u32 }]),
+            0 => self.no_write(item, "small graphs have rows where a label of theirs is predicted: `predict graph.LABEL`"),
+            _ => self.no_write(item, "each prediction of small graphs has a readout of its own, and rows of its own; predict one label in the experiment that writes them"),
+        }
     }
 
     fn node_of(&mut self, name: &Ident) -> Option<usize> {
@@ -162,8 +175,8 @@ impl ExperimentCx<'_, '_> {
         let result = item.what.text.as_str();
         let (named, relation) = self.named(item, made)?;
         let has_result = |target: Target| match (result, target) {
-            (_, Target::Feature { .. } | Target::EdgeFeature { .. }) => false,
             ("predictions", target) => !matches!(target, Target::Link { .. }),
+            (_, Target::Feature { .. } | Target::EdgeFeature { .. }) => false,
             ("links", target) => matches!(target, Target::Link { .. }),
             (_, target) => target.edge().is_some(),
         };
@@ -175,7 +188,7 @@ impl ExperimentCx<'_, '_> {
                 let help = match result {
                     "links" => "links are written of what `predict link a -r-> b` predicts",
                     "predictions" => {
-                        "predictions are of labels that the experiment predicts; links have `links` and `scores`"
+                        "predictions are of labels and features that the experiment predicts; links have `links` and `scores`"
                     }
                     _ => "only what is predicted has them: `predict link a -r-> b` or `predict (a -r-> b).x`",
                 };
@@ -349,6 +362,14 @@ impl Named {
             (Named::Edge { edge, label }, Target::Edge { edge: own, label: of }) => {
                 *edge == own && label.as_ref().is_none_or(|name| *name == plan.edges[own].labels[of].name)
             }
+            (Named::Node { ty, label }, Target::Feature { ty: own, feature }) => {
+                let name = &plan.nodes[own].features[feature].name;
+                *ty == own && label.as_ref().is_none_or(|label| label == name)
+            }
+            (Named::Edge { edge, label }, Target::EdgeFeature { edge: own, feature }) => {
+                let name = &plan.edges[own].features[feature].name;
+                *edge == own && label.as_ref().is_none_or(|label| label == name)
+            }
             (Named::Edge { edge, label: None }, Target::Link { edge: own }) => *edge == own,
             _ => false,
         }
@@ -364,7 +385,7 @@ fn is_reverse(declared: &EdgeType, path: &EdgePath) -> bool {
     }
 }
 
-/// `package.section`, `user-rates-movie.stars`, `user-rates-movie.links`.
+/// `package.section`, `paper.words.reconstructed`, `user-rates-movie.stars`, `user-rates-movie.links`.
 fn file_name(graph: &CheckedGraph, predicts: &[Predict], what: &WriteWhat) -> String {
     let plan = &graph.plan;
     let of = |predict: &usize| match predicts[*predict].target {
@@ -386,7 +407,8 @@ fn file_name(graph: &CheckedGraph, predicts: &[Predict], what: &WriteWhat) -> St
         WriteWhat::Embeddings { ty } => format!("{}.embeddings", plan.nodes[*ty as usize].name),
         WriteWhat::Predictions { predict } => {
             let (owner, label) = of(predict);
-            format!("{owner}.{label}")
+            let suffix = if predicts[*predict].reconstruct.is_some() { ".reconstructed" } else { "" };
+            format!("{owner}.{label}{suffix}")
         }
         WriteWhat::Relations { predict } => format!("{}.relations", of(predict).0),
         WriteWhat::Links { predict, relation, .. } => {

@@ -10,7 +10,7 @@ mod pairs;
 mod predicted;
 mod relations;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gsl_plan::plan::{Plan, Write, WriteFormat, WriteWhat};
 use gsl_tables::{CsvWriter, NpyWriter, OutputColumn, TableError, TableWriter};
@@ -85,6 +85,8 @@ pub struct Results<'a> {
     pub inference: &'a mut Inference,
     /// Paths of the plan are below this folder.
     pub base: &'a Path,
+    /// The folder that takes what is written instead, however it is named: nothing leaves it.
+    pub below: Option<&'a Path>,
     /// Hears how far the tables are.
     pub told: &'a mut dyn FnMut(&Doing),
 }
@@ -123,7 +125,11 @@ pub fn write_all(mut results: Results) -> Result<Written, WriteError> {
 
 impl<'a> Results<'a> {
     fn write(&mut self, write: &Write) -> Result<Written, WriteError> {
-        let file = TableFile { stem: self.base.join(&write.dir).join(&write.name), format: write.format };
+        let folder = match self.below {
+            Some(below) => within(below, Path::new(&write.dir)),
+            None => self.base.join(&write.dir),
+        };
+        let file = TableFile { stem: folder.join(&write.name), format: write.format };
         match &write.what {
             WriteWhat::Embeddings { ty } => self.embeddings(*ty, &file),
             WriteWhat::Predictions { predict } => match self.plan.predicts[*predict].pairs {
@@ -145,6 +151,19 @@ impl<'a> Results<'a> {
     fn known(&self) -> Known<'a> {
         Known { plan: self.plan, view: self.graph, params: self.params, rows: &self.computed.embeddings }
     }
+}
+
+/// `results/a` below another folder; of `/data/a` and `../a` too.
+fn within(below: &Path, dir: &Path) -> PathBuf {
+    let mut folder = below.to_path_buf();
+    for part in dir.components() {
+        match part {
+            Component::Normal(name) => folder.push(name),
+            Component::ParentDir => folder.push("up"),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    folder
 }
 
 /// The number of a relation among those of a prediction.
@@ -242,5 +261,18 @@ impl OpenTable {
             }
         }
         Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_the_folder_of_a_sweep() {
+        let found = |dir: &str| within(Path::new("out/best"), Path::new(dir)).display().to_string();
+        assert_eq!(found("./results/a"), "out/best/results/a");
+        assert_eq!(found("/data/a"), "out/best/data/a");
+        assert_eq!(found("../a"), "out/best/up/a");
     }
 }
