@@ -181,7 +181,7 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         return say_json(&plan);
     }
     let events = source.folder().join("out").join(&plan.experiment).join("events.jsonl");
-    say(&crate::explain::plan(&plan, Some(&events)))
+    say(&crate::explain::plan(&plan, Some(&events), args.all))
 }
 
 fn passes(
@@ -230,7 +230,7 @@ fn inspect(args: &InspectArgs, color: bool) -> Done {
     let inspection = gsl_runtime::inspect::inspect(&graph);
     match &args.html {
         _ if args.graph.file.json => say_json(&inspection),
-        None => say(&crate::inspect::text(&inspection)),
+        None => say(&crate::inspect::text(inspection, args.all)),
         Some(path) => {
             let page = gsl_runtime::report::graph::render(&inspection);
             let written = gsl_runtime::train::checkpoint::write_atomically(path, page.as_bytes());

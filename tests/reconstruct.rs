@@ -122,7 +122,7 @@ fn what_is_reconstructed_is_written_with_keys_and_parts() {
     let sizes = folder.read("sizes/item.size.reconstructed.csv");
     let rows: Vec<&str> = sizes.lines().collect();
     assert_eq!((rows[0], rows.len()), ("id,part,prediction", 241));
-    assert!(rows[1].starts_with("i0,train,[") && rows[1].ends_with(']'), "{}", rows[1]);
+    assert!(rows[1].starts_with("i0,train,\"[") && rows[1].ends_with("]\""), "{}", rows[1]);
 
     let summary = run(&folder, "judged");
     let metrics = summary["test"][0]["metrics"].as_object().expect("metrics");
@@ -139,7 +139,7 @@ fn what_is_reconstructed_is_written_with_keys_and_parts() {
     for line in text.lines().skip(1).filter(|line| cell(line, 3) == "test") {
         let row: usize = cell(line, 2).parse().expect("a row");
         let weight: f64 = cell(stored[row], 2).parse().expect("a weight");
-        let found: f64 = cell(line, 4).trim_matches(['[', ']']).parse().expect("a number");
+        let found: f64 = cell(line, 4).trim_matches(['"', '[', ']']).parse().expect("a number");
         squared += (weight - found).powi(2);
         tested += 1;
     }

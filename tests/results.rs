@@ -242,6 +242,42 @@ fn one_relation_of_a_family_has_links_and_scores() {
 }
 
 #[test]
+fn families_are_explained_and_inspected_in_a_line() {
+    let folder = facts("x,y,z\nt0,t1,knows\n", FAMILY);
+    let text = folder.gsc(&["explain", "facts.gsl"]).ok().out;
+    let line =
+        |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default();
+    assert!(
+        line("trains").contains(" edges of link thing -[rel]-> thing in 1 step an epoch, at most 2 epochs")
+    );
+    assert!(
+        line("time").contains("an epoch and") && line("memory").contains("of buffers in a step"),
+        "{text}"
+    );
+    for file in [
+        "facts/thing-rel-thing.links.csv: at most 28 rows",
+        "one/thing-knows-thing.links.csv: at most 14 rows",
+    ] {
+        assert!(text.contains(&format!("writes   {file}\n")), "{text}");
+    }
+    assert!(line("edge thing -[rel]-> thing").contains("2 relations of 10 · 10 · 10 edges"), "{text}");
+    assert!(!text.contains("edge thing -knows-> thing"));
+    assert!(folder.gsc(&["explain", "facts.gsl", "--all"]).ok().out.contains("edge thing -knows-> thing"));
+
+    let text = folder.gsc(&["inspect", "facts.gsl"]).ok().out;
+    assert!(
+        text.contains("thing -[rel]-> thing") && text.contains("thing -reverses of [rel]-> thing"),
+        "{text}"
+    );
+    assert!(text.contains("2 relations of 10 · 10 · 10 edges") && !text.contains("knows"), "{text}");
+    let all = folder.gsc(&["inspect", "facts.gsl", "--all"]).ok().out;
+    assert!(all.contains("thing -knows-> thing") && all.contains("knows into thing"), "{all}");
+    folder.gsc(&["run", "facts.gsl", "--quiet"]).ok();
+    let text = folder.gsc(&["explain", "facts.gsl"]).ok().out;
+    assert!(text.contains("; the last run took "), "{text}");
+}
+
+#[test]
 fn a_relation_that_the_family_does_not_have_is_refused_before_training() {
     let folder =
         facts("x,y,z\nt0,t1,knows\n", &FAMILY.replace("thing -knows-> thing", "thing -nows-> thing"));

@@ -110,7 +110,7 @@ fn a_grid_is_run_once_and_its_best_trial_is_a_run() {
             format!("--set={}={}", pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value"))
         })
         .collect();
-    let mut run = vec!["run", "shop.gsl", "--quiet", "--json"];
+    let mut run = vec!["run", "shop.gsl", "--experiment", "kinds", "--quiet", "--json"];
     run.extend(set.iter().map(String::as_str));
     let alone: serde_json::Value = serde_json::from_str(&folder.gsc(&run).ok().out).expect("JSON");
     assert_eq!(alone["test"], first["run"]["test"], "the best trial is the run that has its values");

@@ -69,7 +69,7 @@ pub fn write(args: &NewArgs) -> Result<Written, Failure> {
     };
     let text = laid_out(&draft.text())?;
     write_atomically(&path, text.as_bytes()).map_err(|e| cannot_write(&path, &e))?;
-    let summary = summary(&found, &schema, &SourceText { path: path.clone(), text }, told.is_some());
+    let summary = summary(&found, &schema, &SourceText { path: path.clone(), text }, draft.has_experiment());
     Ok(Written { path, summary })
 }
 

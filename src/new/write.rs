@@ -191,11 +191,46 @@ impl Draft<'_> {
         if edge.ends.iter().any(|end| end.missing > 0 || end.found.is_some_and(|share| share < 1.0)) {
             text += "missing = drop\n";
         }
+        if edge.is_sorted {
+            text += "// The source is the smaller key in every row: these look undirected. The edge and its reverse are two relations, with a\n\
+                     // weight each in RGCN; a layer without weights of relations, such as GCN or SAGE, treats both directions alike.\n";
+        }
         let mut names = BTreeSet::new();
-        let own = [Some(src.column), Some(dst.column), edge.family];
+        let split = self.link_split(edge);
+        let own = [Some(src.column), Some(dst.column), edge.family, split];
         let others = (0..table.columns.len()).filter(|&c| !edge.is_reference && !own.contains(&Some(c)));
         others.for_each(|column| text += &self.edge_column((edge.table, column), &mut names));
+        if let Some(column) = split {
+            text += &format!("// {}: see the experiment\n", quoted(self.column(edge.table, column)));
+        }
         text + "}\n"
+    }
+
+    /// The column that parts the edges of a table for link prediction, where nothing looks like a label.
+    fn link_split(&self, edge: &Edge) -> Option<usize> {
+        let is_open = self.label.is_none() && !edge.is_reference;
+        is_open.then(|| label::split_of_edges(&self.tables[edge.table])).flatten()
+    }
+
+    /// Whether there is an experiment that is no comment.
+    pub fn has_experiment(&self) -> bool {
+        self.told || self.schema.edges.iter().any(|edge| self.link_split(edge).is_some())
+    }
+
+    fn link_experiment(&self) -> Option<String> {
+        let (edge, split) = self.schema.edges.iter().find_map(|edge| Some((edge, self.link_split(edge)?)))?;
+        let [src, dst] = edge.ends.each_ref().map(|end| &self.schema.nodes[end.ty].name);
+        let relation = match edge.family {
+            Some(column) => format!("[{}]", quoted(self.column(edge.table, column))),
+            None => edge.relation.clone(),
+        };
+        let (split, table) = (quoted(self.column(edge.table, split)), &self.tables[edge.table].path);
+        Some(format!(
+            "/// {split} of {table} parts the edges, so that they may be what is predicted. All else is a default:\n\
+             /// `gsc explain FILE --defaults` shows it.\n\
+             experiment predict on {} {{\n    predict link {src} -{relation}-> {dst} {{ split = column({split}) }}\n}}\n",
+            self.graph
+        ))
     }
 
     fn edge_column(&self, (table, column): At, names: &mut BTreeSet<String>) -> String {
@@ -238,6 +273,9 @@ impl Draft<'_> {
 
     fn experiment(&self) -> String {
         let Some(label) = self.label else {
+            if let Some(experiment) = self.link_experiment() {
+                return experiment;
+            }
             return format!(
                 "// Nothing looks like a label. Give a node type one, and predict it:\n//\n\
                  // experiment predict on {} {{\n//     predict TYPE.LABEL\n// }}\n",
