@@ -138,7 +138,9 @@ pub fn costs(plan: &Plan) -> Costs {
         _ => {
             let links = plan.predicts.iter().flat_map(|p| &p.pairs).flat_map(|pairs| &pairs.links);
             let negatives = links.map(|links| f64::from(links.negatives.width())).fold(1.0, f64::max);
-            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), most.min(1e5), negatives)
+            let edges = plan.predicts.iter().filter(|p| p.pairs.is_some()).map(|p| p.parts[1]).max();
+            let pairs = most.min(edges.unwrap_or(0).max(1) as f64);
+            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), pairs, negatives)
         }
     }
 }

@@ -104,7 +104,7 @@ fn turn_tables(folder: &Path) {
 
 #[test]
 fn what_was_found_is_told() {
-    for name in ["library", "odd", "linked"] {
+    for name in ["library", "odd", "linked", "molecules"] {
         let folder = Folder::new();
         copy(&case(name), &folder);
         let ran = folder.gsc(&["new", name]);

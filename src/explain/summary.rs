@@ -122,7 +122,10 @@ fn memory(plan: &Plan) -> String {
 
 /// `out/package.section.parquet: 12,687 rows`
 fn written(plan: &Plan, write: &Write) -> String {
-    let file = std::path::Path::new(&write.dir).join(format!("{}.{}", write.name, write.format.name()));
+    // One file for each weight of the relations.
+    let weight = if matches!(write.what, WriteWhat::Relations { .. }) { ".*" } else { "" };
+    let name = format!("{}{weight}.{}", write.name, write.format.name());
+    let file = std::path::Path::new(&write.dir).join(name);
     let nodes = |ty: u32| group(plan.facts.nodes[ty as usize].count);
     let rows = match &write.what {
         WriteWhat::Embeddings { ty } => format!("{} rows", nodes(*ty)),

@@ -83,7 +83,7 @@ fn merged(name: String, relations: &[RelationInspection]) -> RelationInspection 
         outgoing: Degrees::default(),
         features,
         labels,
-        reverse_of: None,
+        reverse_of: first.reverse_of.as_ref().and(first.family.as_ref()).map(|column| format!("[{column}]")),
         name,
         ..first.clone()
     }

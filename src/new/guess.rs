@@ -9,6 +9,7 @@ use gsl_tables::{Batch, ColumnKind, TableError, Values, Want};
 use rayon::prelude::*;
 
 use super::look::Table;
+use super::many::Many;
 use super::names::{
     base, can_be_written, is_end, is_reference, is_relation, key_score, pair, relation_name, singular, snake,
     speaks_of, type_name,
@@ -34,6 +35,8 @@ const FAMILY: u64 = 2000;
 pub struct Schema {
     pub nodes: Vec<NodeType>,
     pub edges: Vec<Edge>,
+    /// Where one of the types is small graphs that hold the nodes of the others.
+    pub many: Option<Many>,
     /// Tables that are of no use, and why.
     pub unused: Vec<(usize, String)>,
 }

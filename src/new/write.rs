@@ -8,6 +8,7 @@ use super::feature::{self, Line};
 use super::guess::{At, Edge, End, NodeType, Schema};
 use super::label::{self, Label};
 use super::look::Table;
+use super::many::Many;
 use super::names::{counted, is_time, quoted};
 
 /// Whether the language of this version has `time COLUMN` in a graph. Where not, the line is written as a comment.
@@ -52,7 +53,10 @@ impl Draft<'_> {
             return format!("/// {}\nnode {} from edges\n", self.declared_by(index), node.name);
         };
         let mut text = format!("/// {}\n", self.node_note(node, table));
-        text += &format!("node {} from {}", node.name, self.path(table));
+        text += &match self.many(index) {
+            Some(many) => format!("many by {} from {}", quoted(&many.column), self.path(table)),
+            None => format!("node {} from {}", node.name, self.path(table)),
+        };
         node.joins.iter().for_each(|&join| text += &format!(" join {}", self.path(join)));
         text += " {\n";
         if let Some(key) = &node.key {
@@ -63,6 +67,11 @@ impl Draft<'_> {
             text += &self.label_lines(label);
         }
         text + "}\n"
+    }
+
+    /// If the type is small graphs.
+    fn many(&self, index: usize) -> Option<&Many> {
+        self.schema.many.as_ref().filter(|many| many.node == index)
     }
 
     fn path(&self, table: usize) -> String {
@@ -129,12 +138,21 @@ impl Draft<'_> {
         {
             return format!("// {}: see the edge {}\n", quoted(&profile.name), edge.relation);
         }
+        if self.schema.many.as_ref().is_some_and(|many| many.column == profile.name && !self.is_of_graphs(at))
+        {
+            return format!("// {}: the small graph that a node is in\n", quoted(&profile.name));
+        }
         let leak = self.label.filter(|label| label.at.0 == at).and_then(|_| self.leaks.get(&column));
         let line = match leak {
             Some(why) => Line::Skipped { why: format!("left out: {why}") },
             None => feature::line(profile, profile.missing + gaps),
         };
         feature_line(&profile.name, line, names)
+    }
+
+    fn is_of_graphs(&self, table: usize) -> bool {
+        let many = self.schema.many.as_ref().map(|many| &self.schema.nodes[many.node]);
+        many.is_some_and(|node| node.table == Some(table) || node.joins.contains(&table))
     }
 
     fn label_lines(&self, label: Label) -> String {
