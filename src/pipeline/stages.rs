@@ -269,7 +269,9 @@ pub(super) fn look_up(plan: &Plan, graph: &Graph, base: &Path) -> Result<(), Fai
 
 fn cannot_be_written(error: WriteError) -> Failure {
     let near = match &error {
-        WriteError::Unknown { found, known, .. } => did_you_mean(found, known.iter().map(String::as_str)),
+        WriteError::Unknown(unknown) => {
+            did_you_mean(&unknown.found, unknown.known.iter().map(String::as_str))
+        }
         _ => None,
     };
     let help = near.map(|near| format!("did you mean `{near}`?")).or_else(|| error.help());

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::pairs::{BATCH, Pairs};
 use super::predicted::Predicted;
-use super::{Results, TableFile, WriteError, Written, kind_of};
+use super::{Results, TableFile, Unknown, WriteError, Written, kind_of};
 use crate::construct::open_source;
 use crate::graph::{Graph, Key, Keys};
 use crate::infer::Rows;
@@ -121,14 +121,14 @@ fn find(
         match key.and_then(&of) {
             Some(id) => found.push(id),
             None => {
-                return Err(WriteError::Unknown {
+                return Err(WriteError::Unknown(Box::new(Unknown {
                     file: source.files().next().map(Into::into).unwrap_or_default(),
                     row: row + 1,
                     column: column.name.clone(),
                     found: key.map_or_else(|| "missing".into(), |key| key.to_string()),
                     wanted: wanted.into(),
                     known: known.to_vec(),
-                });
+                })));
             }
         }
     }

@@ -27,16 +27,20 @@ pub use given::look_up;
 pub enum WriteError {
     Table(TableError),
     Infer(InferError),
-    /// A pair of a table names a node or a relation that is not in the graph; `row` counts from 1.
-    Unknown {
-        file: PathBuf,
-        row: usize,
-        column: String,
-        found: String,
-        wanted: String,
-        /// Names of the relations, if it is one.
-        known: Vec<String>,
-    },
+    Unknown(Box<Unknown>),
+}
+
+/// A pair of a table names a node or a relation that is not in the graph.
+#[derive(Debug)]
+pub struct Unknown {
+    pub file: PathBuf,
+    /// From 1.
+    pub row: usize,
+    pub column: String,
+    pub found: String,
+    pub wanted: String,
+    /// Names of the relations, if it is one.
+    pub known: Vec<String>,
 }
 
 impl std::fmt::Display for WriteError {
@@ -44,7 +48,8 @@ impl std::fmt::Display for WriteError {
         match self {
             Self::Table(e) => e.fmt(f),
             Self::Infer(e) => e.fmt(f),
-            Self::Unknown { file, row, column, found, wanted, .. } => {
+            Self::Unknown(unknown) => {
+                let Unknown { file, row, column, found, wanted, .. } = &**unknown;
                 write!(f, "`{}`, row {row}: `{column}` is `{found}`, which is no {wanted}", file.display())
             }
         }
@@ -59,7 +64,7 @@ impl WriteError {
         match self {
             Self::Table(e) => e.help(),
             Self::Infer(_) => None,
-            Self::Unknown { .. } => Some("leave the row out, or add what it names to the graph".into()),
+            Self::Unknown(_) => Some("leave the row out, or add what it names to the graph".into()),
         }
     }
 }
