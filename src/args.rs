@@ -145,6 +145,9 @@ pub struct InspectArgs {
     /// The file may also be a built graph (`.h5`).
     #[command(flatten)]
     pub graph: GraphArgs,
+    /// Each relation of a family, not a line for all of them.
+    #[arg(long)]
+    pub all: bool,
     /// Write a page about the graph there, and print nothing.
     #[arg(long, value_name = "FILE.html", conflicts_with = "json")]
     pub html: Option<PathBuf>,
@@ -204,6 +207,9 @@ pub struct RunArgs {
     /// No progress on standard error.
     #[arg(short, long)]
     pub quiet: bool,
+    /// The folder in which those that results are written to are, if it is not the file's.
+    #[arg(skip)]
+    pub results: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +243,9 @@ pub struct ExplainArgs {
     pub cache: Option<PathBuf>,
     #[command(flatten)]
     pub building: BuildingArgs,
+    /// Each relation of a family, not a line for all of them.
+    #[arg(long)]
+    pub all: bool,
     /// The program before and after every pass.
     #[arg(long)]
     pub passes: bool,

@@ -67,11 +67,12 @@ fn summary(outcome: &Outcome) -> String {
     let mut text = String::new();
     for tested in &outcome.tested {
         text += &format!(
-            "{}: test {}: {} ({} rows)\n",
+            "{}: test {}: {} ({} {})\n",
             outcome.experiment,
             tested.predict,
             show_with_intervals(&tested.metrics, &tested.intervals),
-            tested.rows
+            tested.rows,
+            tested.unit
         );
     }
     text + &format!("report: {}\n", outcome.out.join("report.html").display())
@@ -204,7 +205,7 @@ fn explain(args: &ExplainArgs, color: bool) -> Done {
         return say_json(&plan);
     }
     let events = source.folder().join("out").join(&plan.experiment).join("events.jsonl");
-    say(&crate::explain::plan(&plan, Some(&events)))
+    say(&crate::explain::plan(&plan, Some(&events), args.all))
 }
 
 fn passes(
@@ -253,7 +254,7 @@ fn inspect(args: &InspectArgs, color: bool) -> Done {
     let inspection = gsl_runtime::inspect::inspect(&graph);
     match &args.html {
         _ if args.graph.file.json => say_json(&inspection),
-        None => say(&crate::inspect::text(&inspection)),
+        None => say(&crate::inspect::text(inspection, args.all)),
         Some(path) => {
             let page = gsl_runtime::report::graph::render(&inspection);
             let written = gsl_runtime::train::checkpoint::write_atomically(path, page.as_bytes());

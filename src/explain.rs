@@ -1,23 +1,29 @@
 //! `gsc explain FILE`: the plan as a database shows one; after a run, with what was measured beside what was expected.
 
+mod summary;
+
 use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
 use gsl_plan::graph::{FeatureFacts, GraphFacts, Storage};
 use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan, Predict};
 use gsl_plan::print::describe;
 use gsl_runtime::report::Event;
 use gsl_runtime::report::event::StepTime;
+use gsl_runtime::report::jsonl;
 use std::fmt::Write;
 use std::path::Path;
 
-/// The whole plan as text. `events` is the event file of a run of it, if there is one.
-pub fn plan(plan: &Plan, events: Option<&Path>) -> String {
+/// The whole plan as text, a summary in words first. `events` is the event file of a run of it, if there is one; `all`: each relation of
+/// a family for itself.
+pub fn plan(plan: &Plan, events: Option<&Path>, all: bool) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "experiment {} on {}\n", plan.experiment, plan.graph.name);
-    text += &facts(&plan.facts);
+    let events = events.and_then(|path| jsonl::load(path).ok()).unwrap_or_default();
+    let measured = measured(&events).filter(|m| m.len() == plan.train.schedule.steps.len());
+    text += &summary::summary(plan, if measured.is_some() { &events } else { &[] });
+    text += &facts(plan, all);
     parameters(&mut text, plan);
     training(&mut text, plan);
     let costs = costs(plan);
-    let measured = events.and_then(measured).filter(|m| m.len() == plan.train.schedule.steps.len());
     let _ = writeln!(text, "one training step, {} on one rank", batch(plan));
     steps(&mut text, plan, &plan.train, &costs, measured.as_deref());
     for stage in &plan.infer {
@@ -36,7 +42,8 @@ pub fn named(text: &str, facts: &GraphFacts) -> String {
 }
 
 /// Types, counts, features and labels of a built graph.
-pub fn facts(facts: &GraphFacts) -> String {
+fn facts(plan: &Plan, all: bool) -> String {
+    let facts = &plan.facts;
     let mut text = String::new();
     let _ = writeln!(text, "graph");
     for node in &facts.nodes {
@@ -58,11 +65,7 @@ pub fn facts(facts: &GraphFacts) -> String {
             labels.join(" ")
         );
     }
-    for rel in &facts.relations {
-        let ends = format!("{} -{}-> {}", facts.nodes[rel.src].name, rel.name, facts.nodes[rel.dst].name);
-        let reverse = rel.reverse_of.map(|r| format!("reverse of {}", facts.relations[r].name));
-        let _ = writeln!(text, "  edge {ends:<44} {:>12}  {}", rel.edges, reverse.unwrap_or_default());
-    }
+    text += &summary::relations(plan, all);
     text.push('\n');
     text
 }
@@ -135,7 +138,9 @@ pub fn costs(plan: &Plan) -> Costs {
         _ => {
             let links = plan.predicts.iter().flat_map(|p| &p.pairs).flat_map(|pairs| &pairs.links);
             let negatives = links.map(|links| f64::from(links.negatives.width())).fold(1.0, f64::max);
-            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), most.min(1e5), negatives)
+            let edges = plan.predicts.iter().filter(|p| p.pairs.is_some()).map(|p| p.parts[1]).max();
+            let pairs = most.min(edges.unwrap_or(0).max(1) as f64);
+            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), pairs, negatives)
         }
     }
 }
@@ -182,10 +187,9 @@ fn steps(text: &mut String, plan: &Plan, exec: &Executable, costs: &Costs, measu
     text.push('\n');
 }
 
-fn measured(events: &Path) -> Option<Vec<StepTime>> {
-    let events = gsl_runtime::report::jsonl::load(events).ok()?;
-    events.into_iter().rev().find_map(|e| match e {
-        Event::Profile { steps } => Some(steps),
+fn measured(events: &[Event]) -> Option<Vec<StepTime>> {
+    events.iter().rev().find_map(|e| match e {
+        Event::Profile { steps } => Some(steps.clone()),
         _ => None,
     })
 }

@@ -1,5 +1,8 @@
 //! `gsc inspect FILE` on a terminal: a graph as tables.
 
+mod families;
+
+use families::Shown;
 use gsl_runtime::inspect::{
     Degrees, FeatureInspection, Inspection, KeyKind, LabelInspection, NodeInspection, RelationInspection,
 };
@@ -9,16 +12,19 @@ use std::fmt::Write;
 /// Classes that are listed; the others are added up in one line.
 const CLASSES: usize = 30;
 
-/// The whole graph as text.
-pub fn text(graph: &Inspection) -> String {
+/// The whole graph as text; the relations of a family in one line, unless `all` are wanted.
+pub fn text(graph: Inspection, all: bool) -> String {
+    let shown = if all { Shown::all(graph) } else { Shown::in_families(graph) };
+    let graph = &shown.graph;
     let mut text = String::new();
     head(&mut text, graph);
     nodes(&mut text, graph);
+    members(&mut text, graph);
     features(&mut text, graph);
     graph.nodes.iter().for_each(|node| labels(&mut text, &node.name, &node.labels));
     graph.relations.iter().for_each(|relation| labels(&mut text, &relation.name, &relation.labels));
-    relations(&mut text, graph);
-    degrees(&mut text, graph);
+    relations(&mut text, &shown);
+    degrees(&mut text, &shown);
     sources(&mut text, graph);
     sizes(&mut text, graph);
     times(&mut text, graph);
@@ -26,12 +32,14 @@ pub fn text(graph: &Inspection) -> String {
 }
 
 fn head(text: &mut String, graph: &Inspection) {
-    let count: u64 = graph.nodes.iter().map(|node| node.count).sum();
+    let of_many: u64 = graph.nodes.iter().filter(|n| n.members.is_some()).map(|node| node.count).sum();
+    let count: u64 = graph.nodes.iter().filter(|n| n.members.is_none()).map(|node| node.count).sum();
     let forward = graph.relations.iter().filter(|relation| relation.reverse_of.is_none());
     let edges: u64 = forward.map(|relation| relation.edges).sum();
     let (count, edges, size) = (group(count), group(edges), bytes(graph.bytes));
-    let _ =
-        writeln!(text, "graph {}: {count} nodes, {edges} edges (reverses not counted), {size}", graph.graph);
+    let many = if of_many > 0 { format!("{} small graphs, ", group(of_many)) } else { String::new() };
+    let name = &graph.graph;
+    let _ = writeln!(text, "graph {name}: {many}{count} nodes, {edges} edges (reverses not counted), {size}");
     let _ = writeln!(text, "{}", graph.file);
     for warning in &graph.warnings {
         let _ = writeln!(text, "warning: {warning}");
@@ -47,7 +55,21 @@ fn nodes(text: &mut String, graph: &Inspection) {
             KeyKind::Row => "row number",
         };
         let key = node.key.column.as_ref().map_or_else(|| key.to_string(), |c| format!("{c} ({key})"));
-        table.row(&node.name, vec![group(node.count), key, group(node.isolated), left_out(node)]);
+        // No edge leads to a small graph; what it has is told apart.
+        let isolated = if node.members.is_some() { "-".to_owned() } else { group(node.isolated) };
+        table.row(&node.name, vec![group(node.count), key, isolated, left_out(node)]);
+    }
+    table.print(text);
+}
+
+/// What the small graphs of a graph of many hold.
+fn members(text: &mut String, graph: &Inspection) {
+    let mut table = Table::new("of each small graph", &["min", "median", "mean", "max", "without"]);
+    for members in graph.nodes.iter().filter_map(|node| node.members.as_ref()) {
+        for (name, d) in [("nodes", &members.nodes), ("edges", &members.edges)] {
+            let mean = format!("{:.2}", d.mean);
+            table.row(name, vec![group(d.min), group(d.median), mean, group(d.max), group(d.zeros)]);
+        }
     }
     table.print(text);
 }
@@ -120,12 +142,17 @@ fn parts([none, train, valid, test]: &[u64; 4]) -> Vec<String> {
     [*train, *valid, *test, *none, none + train + valid + test].map(group).to_vec()
 }
 
-fn relations(text: &mut String, graph: &Inspection) {
+fn relations(text: &mut String, shown: &Shown) {
     let mut table = Table::new("relations", &["edges", "parallel", "loops", "dropped rows", ""]);
-    for rel in &graph.relations {
+    for rel in &shown.graph.relations {
         let dropped = rel.dropped_src + rel.dropped_dst + rel.dropped_relation + rel.dropped_loops;
         let mut row = [rel.edges, rel.parallel, rel.self_loops, dropped].map(group).to_vec();
-        row.push(rel.reverse_of.as_ref().map_or_else(|| notes(rel), |of| format!("reverse of {of}")));
+        let family = shown.families.get(&rel.name).map(|told| format!("{told}; --all for each"));
+        row.push(match (family, &rel.reverse_of) {
+            (Some(family), _) => family,
+            (None, Some(of)) => format!("reverse of {of}"),
+            (None, None) => notes(rel),
+        });
         table.row(&format!("{} -{}-> {}", rel.src, rel.name, rel.dst), row);
     }
     table.print(text);
@@ -142,13 +169,15 @@ fn notes(rel: &RelationInspection) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn degrees(text: &mut String, graph: &Inspection) {
+fn degrees(text: &mut String, shown: &Shown) {
+    let graph = &shown.graph;
     let heads = ["min", "median", "mean", "p99", "max", "of none", "of 0, 1, 2-3, 4-7 …"];
     let mut table = Table::new("degrees", &heads);
-    for node in &graph.nodes {
+    for node in graph.nodes.iter().filter(|node| node.members.is_none()) {
         table.row(&format!("into {}", node.name), degree_row(&node.incoming));
     }
-    for rel in graph.relations.iter().filter(|relation| relation.reverse_of.is_none()) {
+    let is_one = |rel: &&RelationInspection| !shown.families.contains_key(&rel.name);
+    for rel in graph.relations.iter().filter(|rel| rel.reverse_of.is_none()).filter(is_one) {
         table.row(&format!("{} into {}", rel.name, rel.dst), degree_row(&rel.incoming));
         table.row(&format!("{} out of {}", rel.name, rel.src), degree_row(&rel.outgoing));
     }
@@ -180,16 +209,9 @@ fn sources(text: &mut String, graph: &Inspection) {
 fn sizes(text: &mut String, graph: &Inspection) {
     let mut table = Table::new("parts of the file", &["bytes"]);
     for size in &graph.sizes {
-        table.row(&named(graph, &size.part), vec![bytes(size.bytes)]);
+        table.row(&size.part, vec![bytes(size.bytes)]);
     }
     table.print(text);
-}
-
-/// `edges/3/structure` with the name of the relation.
-fn named(graph: &Inspection, part: &str) -> String {
-    let relation = part.strip_prefix("edges/").and_then(|rest| rest.split('/').next());
-    let relation = relation.and_then(|number| graph.relations.get(number.parse::<usize>().ok()?));
-    relation.map_or_else(|| part.to_string(), |relation| format!("{part} ({})", relation.name))
 }
 
 fn times(text: &mut String, graph: &Inspection) {

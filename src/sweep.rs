@@ -191,7 +191,12 @@ impl Running<'_> {
     fn best_run(&self, best: usize) -> Result<Outcome, Failure> {
         let folder = self.out.join("best");
         copy(&self.folder(best), &folder).map_err(|e| pipeline::cannot_write(&folder, &e))?;
-        pipeline::run_with(&self.trial_args(&self.trials[best], folder), Goal::Infer, self.color)
+        let args = self.trial_args(&self.trials[best], folder.clone());
+        pipeline::run_with(
+            &RunArgs { results: Some(folder.join("results")), ..args },
+            Goal::Infer,
+            self.color,
+        )
     }
 }
 

@@ -12,8 +12,10 @@ graph molecules {
         feature charge = charge
         label   toxic : class
         label   mass  : float
+        label   holds : classes = multi_hot(holds, separator: ";")
         split   toxic = random(train: 60%, valid: 20%, test: 20%)
         split   mass  = random(train: 60%, valid: 20%, test: 20%)
+        split   holds = random(train: 60%, valid: 20%, test: 20%)
     }
     node atom from "atoms.csv" {
         key     id
@@ -30,7 +32,25 @@ experiment toxic on molecules {
     batch     = 32
     optimizer = adam(lr: 0.01)
     epochs    = 30
-    write predictions of graph to "out"
+    write predictions of graph, embeddings of graph to "out"
+}
+
+experiment holds on molecules {
+    encode atom = element |> linear(16)
+    predict graph.holds { readout = max }
+    batch     = 32
+    optimizer = adam(lr: 0.01)
+    epochs    = 30
+    write predictions of graph.holds to "holds" as csv
+}
+
+experiment rows on molecules {
+    encode atom  = element
+    encode graph = charge
+    gnn          = none
+    predict graph.mass { readout = sum; decode = linear }
+    epochs = 1
+    write embeddings of graph to "rows" as csv
 }
 
 experiment quick on molecules { predict graph.toxic; epochs = 2 }
@@ -63,7 +83,7 @@ experiment both on molecules {
 
 /// Molecules of three elements in chains; those with an `n` are toxic, and a mass is the sum of the atoms' and the charge. Every tenth has no atoms.
 fn molecules(count: usize) -> Folder {
-    let mut all = String::from("molecule,toxic,mass,charge\n");
+    let mut all = String::from("molecule,toxic,mass,charge,holds\n");
     let (mut atoms, mut bonds) = (String::from("id,molecule,element,metal\n"), String::from("a,b\n"));
     let mut state = 99u64;
     let mut draw = |n: usize| {
@@ -82,7 +102,8 @@ fn molecules(count: usize) -> Folder {
         };
         let mass = elements.iter().map(weight).sum::<usize>() + 10 * charge;
         let toxic = if elements.contains(&"n") { "yes" } else { "no" };
-        let _ = writeln!(all, "m{molecule:03},{toxic},{mass},{charge}");
+        let held: Vec<&str> = ["c", "n", "o"].into_iter().filter(|e| elements.contains(e)).collect();
+        let _ = writeln!(all, "m{molecule:03},{toxic},{mass},{charge},{}", held.join(";"));
         for (at, element) in elements.iter().enumerate() {
             let _ = writeln!(atoms, "{id},m{molecule:03},{element},{}", *element == "c");
             if at > 0 {
@@ -120,6 +141,37 @@ fn classes_of_graphs_are_learned_and_written_with_their_keys() {
 }
 
 #[test]
+fn several_classes_of_graphs_are_learned() {
+    let folder = molecules(300);
+    let summary = run(&folder, "holds", &[]);
+    assert!(metric(&summary, 0, "roc_auc") > 0.95, "{summary}");
+    assert!(folder.read("holds/graph.holds.csv").starts_with("molecule,part,prediction,probabilities\n"));
+}
+
+#[test]
+fn rows_of_graphs_are_what_their_readout_gives() {
+    let folder = molecules(60);
+    run(&folder, "toxic", &[]);
+    assert!(folder.at("out/graph.embeddings.parquet").exists());
+    run(&folder, "rows", &[]);
+    let atoms = folder.read("atoms.csv");
+    let of = |graph: &str, element: &str| {
+        let row = |line: &&str| line.split(',').skip(1).take(2).eq([graph, element]);
+        atoms.lines().filter(row).count() as f64
+    };
+    let charges = folder.read("molecules.csv");
+    let written = folder.read("rows/graph.embeddings.csv");
+    assert_eq!((written.lines().next(), written.lines().count()), (Some("molecule,embedding"), 61));
+    for (row, given) in written.lines().zip(charges.lines()).skip(1) {
+        let (graph, cells) = row.split_once(',').expect("two cells");
+        let charge: f64 = given.split(',').nth(3).and_then(|cell| cell.parse().ok()).expect("a charge");
+        let numbers = cells.trim_matches(['"', '[', ']']).split(", ").map(|x| x.parse().expect("a number"));
+        let found: Vec<f64> = numbers.collect();
+        assert_eq!(found, [of(graph, "c"), of(graph, "n"), of(graph, "o"), charge], "{row}");
+    }
+}
+
+#[test]
 fn the_smallest_experiment_on_small_graphs_runs() {
     let folder = molecules(60);
     let summary = run(&folder, "quick", &[]);
@@ -154,6 +206,24 @@ fn graphs_and_their_nodes_train_together_on_any_number_of_ranks() {
             assert!((a - b).abs() <= 1e-5 * a.abs(), "step {step}: {a} on one rank, {b} on {ranks}");
         }
     }
+}
+
+#[test]
+fn inspection_tells_what_small_graphs_hold() {
+    let folder = molecules(60);
+    let told: serde_json::Value =
+        serde_json::from_str(&folder.gsc(&["inspect", "molecules.gsl", "--json"]).ok().out).expect("JSON");
+    let (atoms, bonds) = (folder.read("atoms.csv"), folder.read("bonds.csv"));
+    let members = &told["nodes"][0]["members"];
+    let all = |what: &str| members[what]["mean"].as_f64().expect("a mean") * 60.0;
+    let lines = |text: &str| text.lines().count() as f64 - 1.0;
+    assert!((all("nodes") - lines(&atoms)).abs() < 1e-9 && (all("edges") - lines(&bonds)).abs() < 1e-9);
+    assert_eq!((&members["nodes"]["min"], &members["nodes"]["zeros"]), (&0.into(), &6.into()));
+    assert!(told["nodes"][1]["members"].is_null());
+    let text = folder.gsc(&["inspect", "molecules.gsl"]).ok().out;
+    assert!(text.starts_with("graph molecules: 60 small graphs, "), "{text}");
+    assert!(text.contains("of each small graph  min  median  mean  max  without"), "{text}");
+    assert!(!text.contains("into graph"), "{text}");
 }
 
 #[test]

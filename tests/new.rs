@@ -78,7 +78,7 @@ fn first_files_are_as_expected_and_run() {
 /// Every table of a case with its rows upside down gives the same file.
 #[test]
 fn the_order_of_rows_does_not_matter() {
-    for name in ["library", "facts", "shop"] {
+    for name in ["library", "facts", "shop", "linked"] {
         let (folder, asked) = (Folder::new(), asked(&case(name)));
         copy(&case(name), &folder);
         let (expected, _) = written(&folder, name, &asked);
@@ -104,7 +104,7 @@ fn turn_tables(folder: &Path) {
 
 #[test]
 fn what_was_found_is_told() {
-    for name in ["library", "odd"] {
+    for name in ["library", "odd", "linked", "molecules"] {
         let folder = Folder::new();
         copy(&case(name), &folder);
         let ran = folder.gsc(&["new", name]);

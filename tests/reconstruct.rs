@@ -74,12 +74,22 @@ experiment weights on shop {
         split   = random(train: 70%, valid: 10%, test: 20%)
         metrics = rmse, r2
     }
+    write predictions of (item -near-> item).weight to "weights" as csv
     epochs    = 30
     batch     = 128
     optimizer = adam(lr: 0.01)
 }
 
-experiment quick on shop { predict reconstruct item.size; epochs = 2 }
+experiment quick on shop {
+    predict reconstruct item.size
+    epochs = 2
+    write predictions of item.size to "sizes" as csv
+}
+
+experiment judged = shapes with {
+    epochs = 1
+    write predictions of item to "shapes" as npy
+}
 "#;
 
 #[test]
@@ -103,6 +113,38 @@ fn all_rows_train_and_the_answer_is_no_input() {
     assert_eq!(summary["test"].as_array().map(Vec::len), Some(0), "no row is in the test part: {summary}");
     let shown = folder.gsc(&["explain", "shop.gsl", "--experiment", "quick", "--defaults"]).ok().out;
     assert!(shown.contains("encode item  = shape |> linear"), "{shown}");
+}
+
+#[test]
+fn what_is_reconstructed_is_written_with_keys_and_parts() {
+    let folder = shop(ALONE);
+    run(&folder, "quick");
+    let sizes = folder.read("sizes/item.size.reconstructed.csv");
+    let rows: Vec<&str> = sizes.lines().collect();
+    assert_eq!((rows[0], rows.len()), ("id,part,prediction", 241));
+    assert!(rows[1].starts_with("i0,train,\"[") && rows[1].ends_with("]\""), "{}", rows[1]);
+
+    let summary = run(&folder, "judged");
+    let metrics = summary["test"][0]["metrics"].as_object().expect("metrics");
+    assert!(["rmse", "mae", "r2"].iter().all(|name| metrics.contains_key(*name)), "{summary}");
+    let matrix = std::fs::read(folder.at("shapes/item.shape.reconstructed.npy")).expect("a matrix");
+    assert!(String::from_utf8_lossy(&matrix[..128]).contains("'shape': (240, 2)"));
+
+    let summary = run(&folder, "weights");
+    let text = folder.read("weights/item-near-item.weight.reconstructed.csv");
+    let cell = |line: &str, at: usize| line.split(',').nth(at).expect("a cell").to_owned();
+    let table = folder.read("near.csv");
+    let stored: Vec<&str> = table.lines().skip(1).collect();
+    let (mut squared, mut tested) = (0.0, 0);
+    for line in text.lines().skip(1).filter(|line| cell(line, 3) == "test") {
+        let row: usize = cell(line, 2).parse().expect("a row");
+        let weight: f64 = cell(stored[row], 2).parse().expect("a weight");
+        let found: f64 = cell(line, 4).trim_matches(['"', '[', ']']).parse().expect("a number");
+        squared += (weight - found).powi(2);
+        tested += 1;
+    }
+    let rmse = (squared / f64::from(tested)).sqrt();
+    assert!((rmse - metric(&summary, 0, "rmse")).abs() < 1e-5, "{rmse}: {summary}");
 }
 
 const TOGETHER: &str = r#"

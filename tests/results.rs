@@ -62,6 +62,8 @@ experiment complete on facts {
     epochs = 2
     write links(2) of (thing -[rel]-> thing), relations to "facts" as csv
     write scores of (thing -[rel]-> thing) from "asked.csv" (x, y, z) to "facts" as csv
+    write links(2) of (thing -`/is/fond of`-> thing), links(2) of (thing -knows-> thing) to "one" as csv
+    write scores of (thing -knows-> thing) from "asked.csv" (x, y) to "one" as csv
 }
 "#;
 
@@ -209,15 +211,11 @@ fn what_is_written_is_written_again() {
 
 #[test]
 fn families_have_links_and_rows_of_each_relation() {
-    let folder = Folder::new();
-    let mut facts = String::from("a,rel,b\n");
-    for i in 0..20 {
-        let _ = writeln!(facts, "t{},{},t{}", i % 7, ["likes", "knows"][i % 2], (i * 3 + 1) % 7);
-    }
-    folder.write("facts.csv", facts).write("asked.csv", "x,y,z\nt0,t1,knows\nt3,t3,likes\n");
-    folder.write("facts.gsl", FAMILY).gsc(&["run", "facts.gsl"]).ok();
+    let folder = facts("x,y,z\nt0,t1,knows\nt3,t3,/is/fond of\n", FAMILY);
+    folder.gsc(&["run", "facts.gsl"]).ok();
     let relations = table(&folder.read("facts/thing-rel-thing.relations.R.csv"));
-    assert_eq!(relations[1..].iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["knows", "likes"]);
+    let names: Vec<_> = relations[1..].iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, ["/is/fond of", "knows"]);
     let links = table(&folder.read("facts/thing-rel-thing.links.csv"));
     assert_eq!(links[0], ["a", "b", "rel", "rank", "score"]);
     assert!(links[1..].iter().all(|row| row[0] != row[1]), "no node is linked to itself");
@@ -227,12 +225,140 @@ fn families_have_links_and_rows_of_each_relation() {
 }
 
 #[test]
+fn one_relation_of_a_family_has_links_and_scores() {
+    let folder = facts("x,y,z\nt0,t1,knows\nt3,t3,/is/fond of\n", FAMILY);
+    folder.gsc(&["run", "facts.gsl"]).ok();
+    let all = table(&folder.read("facts/thing-rel-thing.links.csv"));
+    for (file, relation) in [("thing-is_fond_of-thing", "/is/fond of"), ("thing-knows-thing", "knows")] {
+        let one = table(&folder.read(&format!("one/{file}.links.csv")));
+        let of_all = all.iter().filter(|row| row[2] == relation || row[2] == "rel");
+        assert!(one.len() > 7, "{one:?}");
+        assert_eq!(one, of_all.cloned().collect::<Vec<_>>());
+    }
+    let scores = table(&folder.read("one/thing-knows-thing.scores.csv"));
+    let of_all = table(&folder.read("facts/thing-rel-thing.scores.csv"));
+    assert_eq!(scores[..2], of_all[..2]);
+    assert_eq!(scores[2][..3], ["t3", "t3", "knows"]);
+}
+
+#[test]
+fn families_are_explained_and_inspected_in_a_line() {
+    let folder = facts("x,y,z\nt0,t1,knows\n", FAMILY);
+    let text = folder.gsc(&["explain", "facts.gsl"]).ok().out;
+    let line =
+        |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default();
+    let trains = line("trains");
+    assert!(trains.contains(" edges of link thing -[rel]-> thing in 1 step an epoch, 2 epochs"), "{text}");
+    assert!(
+        line("time").contains("an epoch and") && line("memory").contains("of buffers in a step"),
+        "{text}"
+    );
+    for file in [
+        "facts/thing-rel-thing.links.csv: at most 28 rows",
+        "one/thing-knows-thing.links.csv: at most 14 rows",
+    ] {
+        assert!(text.contains(&format!("writes   {file}\n")), "{text}");
+    }
+    assert!(line("edge thing -[rel]-> thing").contains("2 relations of 10 · 10 · 10 edges"), "{text}");
+    assert!(!text.contains("edge thing -knows-> thing"));
+    assert!(folder.gsc(&["explain", "facts.gsl", "--all"]).ok().out.contains("edge thing -knows-> thing"));
+
+    let text = folder.gsc(&["inspect", "facts.gsl"]).ok().out;
+    assert!(
+        text.contains("thing -[rel]-> thing") && text.contains("thing -reverses of [rel]-> thing"),
+        "{text}"
+    );
+    assert!(text.contains("2 relations of 10 · 10 · 10 edges") && !text.contains("knows"), "{text}");
+    assert!(text.contains("7 nodes, 20 edges (reverses not counted)"), "{text}");
+    let all = folder.gsc(&["inspect", "facts.gsl", "--all"]).ok().out;
+    assert!(all.contains("thing -knows-> thing") && all.contains("knows into thing"), "{all}");
+    folder.gsc(&["run", "facts.gsl", "--quiet"]).ok();
+    let text = folder.gsc(&["explain", "facts.gsl"]).ok().out;
+    assert!(text.contains("; the last run took "), "{text}");
+}
+
+#[test]
+fn a_relation_that_the_family_does_not_have_is_refused_before_training() {
+    let folder =
+        facts("x,y,z\nt0,t1,knows\n", &FAMILY.replace("thing -knows-> thing", "thing -nows-> thing"));
+    let ran = folder.gsc(&["run", "facts.gsl"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`link thing -[rel]-> thing` has no relation `nows`"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `knows`?"), "{}", ran.err);
+    let reverse = FAMILY.replace("thing -knows-> thing", "thing -`inv_knows`-> thing");
+    let ran = facts("x,y,z\nt0,t1,knows\n", &reverse).gsc(&["run", "facts.gsl"]);
+    assert!(ran.err.contains("it is the reverse of `knows`"), "{}", ran.err);
+}
+
+/// A family of two relations among seven things.
+fn facts(asked: &str, file: &str) -> Folder {
+    let folder = Folder::new();
+    let mut facts = String::from("a,rel,b\n");
+    for i in 0..20 {
+        let _ = writeln!(facts, "t{},{},t{}", i % 7, ["/is/fond of", "knows"][i % 2], (i * 3 + 1) % 7);
+    }
+    folder.write("facts.csv", facts).write("asked.csv", asked).write("facts.gsl", file);
+    folder
+}
+
+#[test]
+fn inference_with_another_model_says_what_differs() {
+    let folder = films(LINKS);
+    folder.gsc(&["run", "films.gsl"]).ok();
+    let changed = LINKS.replace("    epochs = 2\n", "    epochs = 3\n    encode user = embedding(128)\n");
+    folder.write("films.gsl", format!("{GRAPH}{changed}"));
+    for _ in 0..2 {
+        let ran = folder.gsc(&["infer", "films.gsl"]);
+        assert_eq!(ran.code, 1);
+        assert!(!ran.err.contains("--resume"), "{}", ran.err);
+        assert!(ran.err.contains("train again: gsc train films.gsl"), "{}", ran.err);
+        for part in ["`epochs`", "is new", "is gone"] {
+            assert!(ran.err.contains(part), "{part}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn metrics_come_in_the_order_of_the_file() {
+    let folder = films(LINKS);
+    let ran = folder.gsc(&["run", "films.gsl"]).ok();
+    let is_in_order = |text: &str| {
+        let places = ["mrr", "hits_1", "hits_3", "hits_10"].map(|name| {
+            [format!("{name} "), format!("\"{name}\":"), format!("</b> {name}")]
+                .iter()
+                .find_map(|shown| text.find(shown.as_str()))
+                .unwrap_or_else(|| panic!("no {name} in {text}"))
+        });
+        places.is_sorted()
+    };
+    assert!(is_in_order(&ran.out), "{}", ran.out);
+    assert!(ran.out.contains(" ranks of links)\n"), "{}", ran.out);
+    let line = ran.err.lines().find(|line| line.contains("valid link")).expect("an evaluation");
+    assert!(is_in_order(line), "{line}");
+    let events = folder.read("out/links/events.jsonl");
+    for event in ["evaluated", "tested"] {
+        let start = format!("{{\"event\":\"{event}\"");
+        let line = events.lines().find(|line| line.starts_with(&start)).expect("an event");
+        assert!(is_in_order(line), "{line}");
+    }
+    let report = folder.read("out/links/report.html");
+    assert!(is_in_order(&report[report.find("<h2>Test").expect("a test")..]));
+    assert!(report.contains(" ranks of links of the test part."));
+}
+
+#[test]
 fn pairs_that_name_no_node_are_refused() {
     let folder = films(LINKS);
     folder.write("pairs.csv", "a,b\n3,m1\n99,m1\n");
     let ran = folder.gsc(&["run", "films.gsl"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("row 2: `a` is `99`, which is no `user`"), "{}", ran.err);
+    assert!(!ran.err.contains("epoch"), "nothing is trained before: {}", ran.err);
+    assert!(!folder.at("out/links/checkpoints").exists());
+    let folder = facts("x,y,z\nt0,t1,nows\n", FAMILY);
+    let ran = folder.gsc(&["run", "facts.gsl"]);
+    assert!(ran.err.contains("row 1: `z` is `nows`, which is no relation of this family"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `knows`?") && !ran.err.contains("epoch"), "{}", ran.err);
     assert!(!folder.at("links/user-rates-movie.scores.csv").exists());
 }
 

@@ -37,6 +37,19 @@ sweep drawn of kinds {
     best on valid.accuracy - 0.1 * valid.loss
 }
 
+sweep few of kinds {
+    lr     in [1e-3, 1e-2]
+    hidden in [4, 8]
+    search = random(9)
+}
+
+experiment patient = kinds with {
+    epochs = 6
+    stop   = patience(1, on: valid.accuracy)
+}
+
+sweep ended of patient { lr in [1e-9] }
+
 sweep rounds of kinds {
     lr in [1e-5, 3e-2, 1e-4, 1e-3]
     prune = halving(2, first: 1)
@@ -73,7 +86,8 @@ fn a_grid_is_run_once_and_its_best_trial_is_a_run() {
     assert!(best >= 5, "the highest rate learns the most: trial {best}");
     let metrics = &first["run"]["test"][0]["metrics"];
     assert!(metrics["accuracy"].as_f64().expect("a number") > 0.3, "{metrics}");
-    assert!(folder.at("written/item.kind.parquet").exists());
+    assert!(folder.at("out/grid/best/results/written/item.kind.parquet").exists());
+    assert!(!folder.at("written").exists(), "what the experiment itself writes is left alone");
     assert!(folder.read("out/grid/report.html").contains("Trials, best first"));
     assert!(folder.read("out/grid/best/report.html").contains("Test: item.kind"));
 
@@ -96,7 +110,7 @@ fn a_grid_is_run_once_and_its_best_trial_is_a_run() {
             format!("--set={}={}", pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value"))
         })
         .collect();
-    let mut run = vec!["run", "shop.gsl", "--quiet", "--json"];
+    let mut run = vec!["run", "shop.gsl", "--experiment", "kinds", "--quiet", "--json"];
     run.extend(set.iter().map(String::as_str));
     let alone: serde_json::Value = serde_json::from_str(&folder.gsc(&run).ok().out).expect("JSON");
     assert_eq!(alone["test"], first["run"]["test"], "the best trial is the run that has its values");
@@ -122,6 +136,22 @@ fn halving_lets_the_better_half_go_on() {
     came_to.sort_unstable();
     assert_eq!(came_to, [1, 1, 2, 4]);
     assert_eq!(first["trials"], sweep(&folder, "rounds")["trials"]);
+}
+
+#[test]
+fn draws_from_lists_are_all_different() {
+    let swept = sweep(&shop(200, SWEEPS), "few");
+    let trials = swept["trials"].as_array().expect("trials");
+    let values: std::collections::BTreeSet<String> = trials.iter().map(|t| t["values"].to_string()).collect();
+    assert_eq!((trials.len(), values.len()), (4, 4), "there are four: {values:?}");
+}
+
+#[test]
+fn a_trial_that_its_patience_ended_says_so() {
+    let folder = shop(200, SWEEPS);
+    let ran = folder.gsc(&["sweep", "shop.gsl", "ended"]).ok();
+    assert!(ran.out.contains("  stopped after epoch 2\n"), "{}", ran.out);
+    assert!(folder.read("out/ended/report.html").contains("stopped after epoch 2"));
 }
 
 #[test]

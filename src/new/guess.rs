@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use gsl_tables::{ColumnKind, TableError};
+use gsl_tables::{Batch, ColumnKind, TableError, Values, Want};
 use rayon::prelude::*;
 
 use super::look::Table;
+use super::many::Many;
 use super::names::{
     base, can_be_written, is_end, is_reference, is_relation, key_score, pair, relation_name, singular, snake,
     speaks_of, type_name,
@@ -23,6 +24,10 @@ pub type At = (usize, usize);
 const NAMED_SHARE: f64 = 0.5;
 const UNNAMED_SHARE: f64 = 0.9;
 
+/// Rows from which it is no chance that the source is always the smaller one.
+const SORTED_ROWS: u64 = 10;
+const BATCH: usize = 1 << 16;
+
 /// Relations that a column of relations may name.
 const FAMILY: u64 = 2000;
 
@@ -30,6 +35,8 @@ const FAMILY: u64 = 2000;
 pub struct Schema {
     pub nodes: Vec<NodeType>,
     pub edges: Vec<Edge>,
+    /// Where one of the types is small graphs that hold the nodes of the others.
+    pub many: Option<Many>,
     /// Tables that are of no use, and why.
     pub unused: Vec<(usize, String)>,
 }
@@ -59,6 +66,8 @@ pub struct Edge {
     pub family: Option<usize>,
     /// A column of a node table refers to other nodes.
     pub is_reference: bool,
+    /// Between nodes of one type, of integers: the source is the smaller one in every row, as where the direction means nothing.
+    pub is_sorted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -113,7 +122,27 @@ pub fn guess(tables: &[Table]) -> Result<Schema, TableError> {
     references(tables, &mut schema);
     drop_useless(&mut schema);
     name_apart(&mut schema);
+    for edge in schema.edges.iter_mut().filter(|edge| !edge.is_reference && edge.family.is_none()) {
+        edge.is_sorted = edge.ends[0].ty == edge.ends[1].ty && is_sorted(&tables[edge.table], edge)?;
+    }
     Ok(schema)
+}
+
+/// Whether the source is smaller than the destination in every row.
+fn is_sorted(table: &Table, edge: &Edge) -> Result<bool, TableError> {
+    let ends = edge.ends.each_ref().map(|end| &table.columns[end.column]);
+    if ends.iter().any(|end| end.kind != ColumnKind::Int) || table.rows() < SORTED_ROWS {
+        return Ok(false);
+    }
+    let mut sorted = true;
+    let wanted = ends.map(|end| (end.name.as_str(), Want::Int));
+    table.source.for_each_batch::<TableError>(&wanted, BATCH, |batch: Batch| {
+        if let [Values::Int(src), Values::Int(dst)] = [&batch.columns[0].values, &batch.columns[1].values] {
+            sorted &= src.iter().zip(dst).all(|(src, dst)| src < dst);
+        }
+        Ok(())
+    })?;
+    Ok(sorted)
 }
 
 /// Integers and texts can be identifiers.
@@ -315,6 +344,7 @@ fn edge(tables: &[Table], schema: &mut Schema, at: usize, src: usize, dst: usize
         ends,
         family,
         is_reference: false,
+        is_sorted: false,
     });
 }
 
@@ -374,7 +404,7 @@ fn reference(tables: &[Table], schema: &Schema, (at, column): At, (ty, key): (us
         missing: profile.missing,
     };
     let relation = reference_name(&profile.name);
-    Some(Edge { relation, table: at, ends: [own, other], family: None, is_reference: true })
+    Some(Edge { relation, table: at, ends: [own, other], family: None, is_reference: true, is_sorted: false })
 }
 
 /// `publisher_id` → has_publisher; `written_by` stays.

@@ -129,6 +129,11 @@ pub fn split(tables: &[Table], node: &NodeType) -> Option<At> {
     columns.find(|&(table, column)| parts(&tables[table].columns[column]))
 }
 
+/// The column of a table of edges that parts its rows.
+pub fn split_of_edges(table: &Table) -> Option<usize> {
+    table.columns.iter().position(parts)
+}
+
 /// Named like a split, with rows that train and rows that do not.
 fn parts(column: &Profile) -> bool {
     let says =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gsl_tables::{Format, Source, TableError};
+use gsl_tables::{Format, Problem, Source, TableError};
 use rayon::prelude::*;
 
 use super::names::words;
@@ -136,7 +136,13 @@ fn open(folder: &Path, pattern: &Path, files: &[PathBuf]) -> Vec<Result<Table, (
 
 fn table(folder: &Path, pattern: &Path) -> Result<Table, (String, String)> {
     let path = pattern.to_string_lossy().replace('\\', "/");
-    let told = |error: TableError| (path.clone(), error.to_string());
+    let told = |error: TableError| {
+        let reason = match *error.problem {
+            Problem::NotJson { .. } => format!("{path}: it is not one JSON object a line, and is left out"),
+            _ => error.to_string(),
+        };
+        (path.clone(), reason)
+    };
     let source = Source::open(&[&path], folder).map_err(told)?;
     let columns = profiles(&source).map_err(told)?;
     if columns.iter().all(|column| column.rows == 0) {

@@ -8,6 +8,7 @@ mod feature;
 mod guess;
 mod label;
 mod look;
+mod many;
 mod names;
 mod profile;
 mod sketch;
@@ -57,6 +58,9 @@ pub fn write(args: &NewArgs) -> Result<Written, Failure> {
         let tells = |column| column == label.at.1 || leaks.contains_key(&column);
         schema.forget_references(|(table, column)| table == label.at.0 && tells(column));
     }
+    if let Some(label) = label {
+        many::find(&found.tables, &mut schema, label.node).map_err(unreadable)?;
+    }
     let prefix = prefix(&path, &args.folder)?;
     let draft = write::Draft {
         tables: &found.tables,
@@ -69,7 +73,7 @@ pub fn write(args: &NewArgs) -> Result<Written, Failure> {
     };
     let text = laid_out(&draft.text())?;
     write_atomically(&path, text.as_bytes()).map_err(|e| cannot_write(&path, &e))?;
-    let summary = summary(&found, &schema, &SourceText { path: path.clone(), text }, told.is_some());
+    let summary = summary(&found, &schema, &SourceText { path: path.clone(), text }, draft.has_experiment());
     Ok(Written { path, summary })
 }
 
@@ -115,12 +119,16 @@ fn summary(found: &Found, schema: &Schema, source: &SourceText, has_experiment: 
     let mut text = String::new();
     let rows: u64 = found.tables.iter().map(|table| table.rows()).sum();
     let _ = writeln!(text, "looked at {} tables, {} rows", found.tables.len(), group(rows));
-    for node in &schema.nodes {
+    for (index, node) in schema.nodes.iter().enumerate() {
         let from =
             node.table.map_or_else(|| "its edges".to_string(), |table| found.tables[table].path.clone());
         let joins: String =
             node.joins.iter().map(|&join| format!(" join {}", found.tables[join].path)).collect();
-        let _ = writeln!(text, "  node {} from {from}{joins}", node.name);
+        let what = match &schema.many {
+            Some(many) if many.node == index => format!("many by {}", many.column),
+            _ => format!("node {}", node.name),
+        };
+        let _ = writeln!(text, "  {what} from {from}{joins}");
     }
     for edge in &schema.edges {
         let path = &found.tables[edge.table].path;

@@ -8,6 +8,7 @@ use super::feature::{self, Line};
 use super::guess::{At, Edge, End, NodeType, Schema};
 use super::label::{self, Label};
 use super::look::Table;
+use super::many::Many;
 use super::names::{counted, is_time, quoted};
 
 /// Whether the language of this version has `time COLUMN` in a graph. Where not, the line is written as a comment.
@@ -52,7 +53,10 @@ impl Draft<'_> {
             return format!("/// {}\nnode {} from edges\n", self.declared_by(index), node.name);
         };
         let mut text = format!("/// {}\n", self.node_note(node, table));
-        text += &format!("node {} from {}", node.name, self.path(table));
+        text += &match self.many(index) {
+            Some(many) => format!("many by {} from {}", quoted(&many.column), self.path(table)),
+            None => format!("node {} from {}", node.name, self.path(table)),
+        };
         node.joins.iter().for_each(|&join| text += &format!(" join {}", self.path(join)));
         text += " {\n";
         if let Some(key) = &node.key {
@@ -63,6 +67,11 @@ impl Draft<'_> {
             text += &self.label_lines(label);
         }
         text + "}\n"
+    }
+
+    /// If the type is small graphs.
+    fn many(&self, index: usize) -> Option<&Many> {
+        self.schema.many.as_ref().filter(|many| many.node == index)
     }
 
     fn path(&self, table: usize) -> String {
@@ -129,12 +138,21 @@ impl Draft<'_> {
         {
             return format!("// {}: see the edge {}\n", quoted(&profile.name), edge.relation);
         }
+        if self.schema.many.as_ref().is_some_and(|many| many.column == profile.name && !self.is_of_graphs(at))
+        {
+            return format!("// {}: the small graph that a node is in\n", quoted(&profile.name));
+        }
         let leak = self.label.filter(|label| label.at.0 == at).and_then(|_| self.leaks.get(&column));
         let line = match leak {
             Some(why) => Line::Skipped { why: format!("left out: {why}") },
             None => feature::line(profile, profile.missing + gaps),
         };
         feature_line(&profile.name, line, names)
+    }
+
+    fn is_of_graphs(&self, table: usize) -> bool {
+        let many = self.schema.many.as_ref().map(|many| &self.schema.nodes[many.node]);
+        many.is_some_and(|node| node.table == Some(table) || node.joins.contains(&table))
     }
 
     fn label_lines(&self, label: Label) -> String {
@@ -191,11 +209,46 @@ impl Draft<'_> {
         if edge.ends.iter().any(|end| end.missing > 0 || end.found.is_some_and(|share| share < 1.0)) {
             text += "missing = drop\n";
         }
+        if edge.is_sorted {
+            text += "// The source is the smaller key in every row: these look undirected. The edge and its reverse are two relations, with a\n\
+                     // weight each in RGCN; a layer without weights of relations, such as GCN or SAGE, treats both directions alike.\n";
+        }
         let mut names = BTreeSet::new();
-        let own = [Some(src.column), Some(dst.column), edge.family];
+        let split = self.link_split(edge);
+        let own = [Some(src.column), Some(dst.column), edge.family, split];
         let others = (0..table.columns.len()).filter(|&c| !edge.is_reference && !own.contains(&Some(c)));
         others.for_each(|column| text += &self.edge_column((edge.table, column), &mut names));
+        if let Some(column) = split {
+            text += &format!("// {}: see the experiment\n", quoted(self.column(edge.table, column)));
+        }
         text + "}\n"
+    }
+
+    /// The column that parts the edges of a table for link prediction, where nothing looks like a label.
+    fn link_split(&self, edge: &Edge) -> Option<usize> {
+        let is_open = self.label.is_none() && !edge.is_reference;
+        is_open.then(|| label::split_of_edges(&self.tables[edge.table])).flatten()
+    }
+
+    /// Whether there is an experiment that is no comment.
+    pub fn has_experiment(&self) -> bool {
+        self.told || self.schema.edges.iter().any(|edge| self.link_split(edge).is_some())
+    }
+
+    fn link_experiment(&self) -> Option<String> {
+        let (edge, split) = self.schema.edges.iter().find_map(|edge| Some((edge, self.link_split(edge)?)))?;
+        let [src, dst] = edge.ends.each_ref().map(|end| &self.schema.nodes[end.ty].name);
+        let relation = match edge.family {
+            Some(column) => format!("[{}]", quoted(self.column(edge.table, column))),
+            None => edge.relation.clone(),
+        };
+        let (split, table) = (quoted(self.column(edge.table, split)), &self.tables[edge.table].path);
+        Some(format!(
+            "/// {split} of {table} parts the edges, so that they may be what is predicted. All else is a default:\n\
+             /// `gsc explain FILE --defaults` shows it.\n\
+             experiment predict on {} {{\n    predict link {src} -{relation}-> {dst} {{ split = column({split}) }}\n}}\n",
+            self.graph
+        ))
     }
 
     fn edge_column(&self, (table, column): At, names: &mut BTreeSet<String>) -> String {
@@ -238,6 +291,9 @@ impl Draft<'_> {
 
     fn experiment(&self) -> String {
         let Some(label) = self.label else {
+            if let Some(experiment) = self.link_experiment() {
+                return experiment;
+            }
             return format!(
                 "// Nothing looks like a label. Give a node type one, and predict it:\n//\n\
                  // experiment predict on {} {{\n//     predict TYPE.LABEL\n// }}\n",

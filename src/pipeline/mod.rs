@@ -1,6 +1,7 @@
 //! The whole program in one line of stages.
 
 mod choose;
+mod differs;
 mod place;
 mod stages;
 mod tested;
@@ -26,9 +27,11 @@ use gsl_runtime::store::Params;
 use gsl_runtime::train::checkpoint;
 use gsl_runtime::train::judge::Judge;
 use gsl_runtime::view::Messages;
-use gsl_runtime::write::Results;
+use gsl_runtime::write::{Doing, Results};
 use place::Place;
-use stages::{announce, build_like, fit, infer, plan_hash, tell_graph, trained_before, write};
+use stages::{
+    announce, build_like, fit, infer, look_up, plan_hash, tell_graph, tell_writing, trained_before, write,
+};
 use std::path::{Path, PathBuf};
 use tested::test;
 
@@ -72,15 +75,20 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
         let graph = build(declared, &source, &args.file, &events)?;
         tell_graph(&graph, &events);
         let mut plan = job.plan(&graph)?;
+        job.look_up(&plan, &graph)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
+        let before = match goal {
+            Goal::Infer => Some(trained_before(&plan, &hash, args, &place)?),
+            Goal::Run | Goal::Train => None,
+        };
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let messages = Messages::new(&graph, &plan);
         let graphs = Graphs { whole: &graph, messages: &messages };
-        let params = match goal {
-            Goal::Infer => trained_before(&plan, &hash, args, &place)?,
-            _ => {
+        let params = match before {
+            Some(params) => params,
+            None => {
                 trained::keep(&place.out, &graph)?;
                 fit((&plan, hash.as_str(), graphs), args, &events, &place, (start.as_ref(), None))?.params
             }
@@ -115,6 +123,14 @@ impl Pass<'_> {
         Ok(Plan { graph: graph.plan().clone(), ..made })
     }
 
+    /// Refuses what the results would be refused for.
+    fn look_up(&self, plan: &Plan, graph: &Graph) -> Result<(), Failure> {
+        match self.goal {
+            Goal::Train => Ok(()),
+            Goal::Run | Goal::Infer => look_up(plan, graph, &self.source.folder()),
+        }
+    }
+
     /// Inference of a trained model on tables that it was not trained on, which are declared by `tables`. What it says and leaves goes
     /// into a folder of its own within the run's.
     fn on_new_tables(
@@ -142,6 +158,7 @@ impl Pass<'_> {
             let params = trained_before(&before, &hash, args, run)?;
             let (plan, fewer) = moved(&before, &graph);
             fewer.iter().for_each(|fewer| events.send(Event::Warning { message: fewer.message() }));
+            self.look_up(&plan, &graph)?;
             let (params, unseen) =
                 moved_params(&plan, &params, old, &graph).map_err(|e| Failure::new(&e).help(e.help()))?;
             unseen.iter().for_each(|unseen| events.send(Event::Warning { message: unseen.message() }));
@@ -166,7 +183,10 @@ impl Pass<'_> {
         let (mut inference, computed) = infer(plan, graphs, params, &self.args.file.extensions, events)?;
         let tested = test(plan, graphs, &mut inference, params, &computed, events)?;
         let (graph, base) = (graphs.whole, &self.source.folder());
-        let results = Results { plan, graph, params, computed: &computed, inference: &mut inference, base };
+        let below = self.args.results.as_deref();
+        let told = &mut |doing: &Doing| tell_writing(events, doing);
+        let (computed, inference) = (&computed, &mut inference);
+        let results = Results { plan, graph, params, computed, inference, base, below, told };
         let written = match self.goal {
             Goal::Train => Vec::new(),
             Goal::Run | Goal::Infer => write(results, events)?,
@@ -209,6 +229,7 @@ impl Prepared {
         )?;
         let mut plan =
             plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
+        look_up(&plan, &graph, &source.folder())?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })
@@ -216,6 +237,11 @@ impl Prepared {
 
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Epochs of the whole training, if nothing ends it early.
+    pub fn all_epochs(&self) -> u32 {
+        self.plan.trainer.epochs()
     }
 
     pub fn out(&self) -> &Path {

@@ -1,10 +1,11 @@
 //! The stages: the graph, the plan, the training, the inference, the results.
 
-use super::Graphs;
 use super::place::Place;
+use super::{Graphs, differs};
 use crate::args::{FileArgs, RunArgs};
 use crate::source::{Failure, SourceText};
 use crate::trained;
+use gsl_compiler::diag::did_you_mean;
 use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::GraphPlan;
 use gsl_plan::plan::Plan;
@@ -21,7 +22,7 @@ use gsl_runtime::store::{Params, average};
 use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor};
 use gsl_runtime::train::judge::Judge;
 use gsl_runtime::train::{Job, Options, TrainError, Trained, train, unseen};
-use gsl_runtime::write::{Results, write_all};
+use gsl_runtime::write::{Doing, Results, WriteError, write_all};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -183,6 +184,9 @@ pub(super) fn fit(
         TrainError::Checkpoint(CheckpointError::Missing(_)) => {
             Failure::new(e).help("run without --resume to start a training")
         }
+        TrainError::Checkpoint(CheckpointError::OtherPlan { .. }) => {
+            Failure::new(e).help("run without --resume to train anew")
+        }
         _ => Failure::new(e),
     })
 }
@@ -195,10 +199,11 @@ pub(super) fn trained_before(
     place: &Place,
 ) -> Result<Params, Failure> {
     let folder = place.checkpoints();
+    let refused = |e: CheckpointError| not_this(e, plan, args, place);
     let tensors = match (args.kept, checkpoint::exists(&folder, "best")) {
-        (nth @ 2.., _) => nth_best(&folder, hash, nth)?,
-        (_, true) => checkpoint::load(&folder, "best", Some(hash)).map_err(Failure::new)?.1,
-        (_, false) => checkpoint::load(&folder, "last", Some(hash)).map_err(Failure::new)?.1,
+        (nth @ 2.., _) => nth_best(&folder, hash, nth, refused)?,
+        (_, true) => checkpoint::load(&folder, "best", Some(hash)).map_err(refused)?.1,
+        (_, false) => checkpoint::load(&folder, "last", Some(hash)).map_err(refused)?.1,
     };
     let mut params = Params::new(&plan.params, plan.seed);
     for (name, data) in judged(&tensors) {
@@ -207,12 +212,29 @@ pub(super) fn trained_before(
     Ok(params)
 }
 
+/// A checkpoint that inference cannot use; of another experiment with what differs, as far as the run's folder tells.
+fn not_this(error: CheckpointError, plan: &Plan, args: &RunArgs, place: &Place) -> Failure {
+    let CheckpointError::OtherPlan { .. } = &error else { return Failure::new(error) };
+    let differs = match differs::since(&place.out, plan) {
+        parts if parts.is_empty() => String::new(),
+        parts => format!(" (other than in training: {})", parts.join(", ")),
+    };
+    let file = args.file.file.display();
+    let help = format!("put the file back as it was{differs}, or train again: gsc train {file}");
+    Failure::new(error).help(help)
+}
+
 /// The parameters that came in as the second best, third best and so on.
-fn nth_best(folder: &Path, hash: &str, nth: u32) -> Result<Vec<Tensor>, Failure> {
+fn nth_best(
+    folder: &Path,
+    hash: &str,
+    nth: u32,
+    refused: impl FnOnce(CheckpointError) -> Failure,
+) -> Result<Vec<Tensor>, Failure> {
     let kept = checkpoint::kept(folder, "best");
     let step = kept.get(nth as usize - 1).map(|kept| kept.step);
     let found = step.map(|step| checkpoint::load_step(folder, "best", Some(hash), step));
-    found.transpose().map_err(Failure::new)?.flatten().ok_or_else(|| {
+    found.transpose().map_err(refused)?.flatten().ok_or_else(|| {
         let failure = Failure::new(format!("the run has kept {} model(s), not {nth}", kept.len()));
         failure.help("the experiment says how many are kept: best = valid.METRIC, keep: N")
     })
@@ -240,8 +262,30 @@ pub(super) fn infer(
     })
 }
 
+/// Refuses pairs that the results ask for and the graph does not have, before anything is trained.
+pub(super) fn look_up(plan: &Plan, graph: &Graph, base: &Path) -> Result<(), Failure> {
+    gsl_runtime::write::look_up(plan, graph, base).map_err(cannot_be_written)
+}
+
+fn cannot_be_written(error: WriteError) -> Failure {
+    let near = match &error {
+        WriteError::Unknown(unknown) => {
+            did_you_mean(&unknown.found, unknown.known.iter().map(String::as_str))
+        }
+        _ => None,
+    };
+    let help = near.map(|near| format!("did you mean `{near}`?")).or_else(|| error.help());
+    failure_of(&error, help)
+}
+
+/// Tells how far a table is.
+pub(super) fn tell_writing(events: &Events, doing: &Doing) {
+    let detail = doing.to_string();
+    events.send(Event::StageProgress { stage: "write".into(), done: doing.done, detail });
+}
+
 pub(super) fn write(results: Results, events: &Events) -> Result<Vec<PathBuf>, Failure> {
-    let written = events.stage("write", || write_all(results).map_err(|e| failure_of(&e, e.help())))?;
+    let written = events.stage("write", || write_all(results).map_err(cannot_be_written))?;
     for (path, rows) in &written {
         events.send(Event::Written { path: path.display().to_string(), rows: *rows });
     }

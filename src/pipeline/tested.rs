@@ -3,11 +3,11 @@
 use super::Graphs;
 use crate::source::Failure;
 use gsl_plan::graph::Part;
-use gsl_plan::plan::{Plan, Predict};
+use gsl_plan::plan::{Plan, Predict, Task};
 use gsl_runtime::comm::Solo;
 use gsl_runtime::infer::evaluate::judge;
 use gsl_runtime::infer::{Computed, Inference};
-use gsl_runtime::metrics::{Judged, RelationScore, Times, intervals};
+use gsl_runtime::metrics::{Judged, Ordered, RelationScore, Times, intervals};
 use gsl_runtime::report::{Event, Events};
 use gsl_runtime::store::Params;
 use std::collections::BTreeMap;
@@ -16,13 +16,16 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Tested {
     pub predict: String,
-    pub metrics: BTreeMap<String, f64>,
-    pub intervals: BTreeMap<String, [f64; 2]>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub by_class: BTreeMap<String, Vec<Option<f64>>>,
+    pub metrics: Ordered<f64>,
+    pub intervals: Ordered<[f64; 2]>,
+    #[serde(skip_serializing_if = "Ordered::is_empty")]
+    pub by_class: Ordered<Vec<Option<f64>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub by_relation: BTreeMap<String, RelationScore>,
     pub rows: u64,
+    /// What `rows` counts, for people.
+    #[serde(skip)]
+    pub unit: &'static str,
 }
 
 pub(super) fn test(
@@ -48,6 +51,7 @@ fn tell_test(plan: &Plan, predict: &Predict, judged: &Judged, events: &Events) -
         by_class: judged.named_by_class(predict),
         by_relation: by_relation(plan, predict, judged),
         rows: judged.rows() as u64,
+        unit: if predict.task == Task::Links { "ranks of links" } else { "rows" },
     };
     let told = tested.clone();
     events.send(Event::Tested {

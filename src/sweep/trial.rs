@@ -20,6 +20,9 @@ pub struct Record {
     /// (epochs done, what is watched there)
     pub curve: Vec<(u32, f64)>,
     pub finished: bool,
+    /// It was finished by `stop`, before its epochs were over.
+    #[serde(default)]
+    pub stopped: bool,
     pub pruned: bool,
 }
 
@@ -32,6 +35,7 @@ impl Record {
 
     pub fn state(&self) -> String {
         match (self.finished, self.pruned) {
+            (true, _) if self.stopped => format!("stopped after epoch {}", self.epochs()),
             (true, _) => "finished".into(),
             (false, true) => format!("pruned after epoch {}", self.epochs()),
             (false, false) => "paused".into(),
@@ -157,7 +161,8 @@ pub fn run(
     let pruned = !finished && matches!(watch.rule, Rule::Median { .. });
     let curve = watch.curve.into_inner().unwrap_or_else(|e| e.into_inner());
     let plan = prepared.hash().to_owned();
-    let record = Record { values: trial.clone(), plan, curve, finished, pruned };
+    let record = Record { values: trial.clone(), plan, curve, finished, stopped: false, pruned };
+    let record = Record { stopped: finished && record.epochs() < prepared.all_epochs(), ..record };
     record.save(&path)?;
     Ok(record)
 }
@@ -175,7 +180,7 @@ fn upto(record: Record, rule: &Rule) -> Record {
     let Rule::Until(epochs) = rule else { return record };
     let curve: Vec<_> = record.curve.iter().copied().take_while(|(epoch, _)| epoch <= epochs).collect();
     let finished = record.finished && curve.len() == record.curve.len();
-    Record { curve, finished, pruned: false, ..record }
+    Record { curve, finished, stopped: finished && record.stopped, pruned: false, ..record }
 }
 
 #[cfg(test)]
@@ -188,7 +193,7 @@ mod tests {
 
     fn record(values: &[f64]) -> Record {
         let curve = values.iter().enumerate().map(|(at, value)| (at as u32 + 1, *value)).collect();
-        Record { values: vec![], plan: String::new(), curve, finished: true, pruned: false }
+        Record { values: vec![], plan: String::new(), curve, finished: true, stopped: false, pruned: false }
     }
 
     #[test]

@@ -234,10 +234,32 @@ pub enum WriteWhat {
     /// Rows of the decoder's weights of each relation.
     Relations { predict: usize },
     /// For every source and relation the destinations of the best scores. Those that are edges, of whatever part, are
-    /// left out unless `known`.
-    Links { predict: usize, most: u32, known: bool },
-    /// Of pairs that a table names.
-    Scores { predict: usize, pairs: PairTable },
+    /// left out unless `known`. Of a family: of all its relations, or of the one that is named.
+    Links {
+        predict: usize,
+        most: u32,
+        known: bool,
+        #[serde(default)]
+        relation: Option<String>,
+    },
+    /// Of pairs that a table names. Of a family: with the relation of each in the table, or all of the one that is named.
+    Scores {
+        predict: usize,
+        pairs: PairTable,
+        #[serde(default)]
+        relation: Option<String>,
+    },
+}
+
+impl WriteWhat {
+    /// The prediction and the relation of a family that alone is written of it.
+    pub fn one_relation(&self) -> Option<(usize, &str)> {
+        match self {
+            WriteWhat::Links { predict, relation: Some(name), .. }
+            | WriteWhat::Scores { predict, relation: Some(name), .. } => Some((*predict, name)),
+            _ => None,
+        }
+    }
 }
 
 /// A table with a pair of nodes in each row.
@@ -246,7 +268,7 @@ pub struct PairTable {
     pub source: Source,
     pub src: String,
     pub dst: String,
-    /// Of a family: the column that names the relation.
+    /// Of a family: the column that names the relation, unless one is named for all.
     pub relation: Option<String>,
 }
 

@@ -40,7 +40,11 @@ impl<'a> Lowering<'a> {
     pub fn node_scores(&self, cx: &mut LowerCx<'a>, index: usize, rows: &Rows) -> Result<ValueId, Wrong> {
         let predict = &self.experiment.predicts[index];
         let x = match (&self.around.members, &predict.readout) {
-            (Some(members), Some(_)) => self.readout(cx, predict, members, rows)?,
+            (Some(members), Some(_)) => {
+                let read = self.readout(cx, predict, members, rows)?;
+                self.keep_readout(cx, predict, members, read)?;
+                read
+            }
             _ => {
                 let ty = predict.target.types(&self.graph.plan)[0] as u32;
                 cx.builder.prefix(rows[&ty], 0).map_err(fault(predict.span))?

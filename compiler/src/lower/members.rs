@@ -9,11 +9,11 @@
 
 use gsl_plan::graph::{GraphFacts, RelationFacts};
 use gsl_plan::members::{Member, Members};
-use gsl_plan::plan::Virtuals;
-use gsl_plan::program::{Op, ValueId};
+use gsl_plan::plan::{Virtuals, WriteWhat};
+use gsl_plan::program::{Op, Role, ValueId};
 
 use super::{Lowering, Wrong, fault};
-use crate::layers::{LowerCx, Rows, lower_layer};
+use crate::layers::{LowerCx, Mode, Rows, lower_layer};
 use crate::passes::Costs;
 use crate::sema::{CheckedGraph, Experiment, Predict};
 
@@ -80,6 +80,25 @@ impl<'a> Lowering<'a> {
             }
             false => Ok(read),
         }
+    }
+
+    /// Inference gives the rows of small graphs too, where they are written.
+    pub fn keep_readout(
+        &self,
+        cx: &mut LowerCx<'a>,
+        predict: &Predict,
+        members: &Members,
+        read: ValueId,
+    ) -> Result<(), Wrong> {
+        let what = WriteWhat::Embeddings { ty: members.graphs };
+        let is_written = self.experiment.writes.iter().any(|written| written.write.what == what);
+        if cx.mode != Mode::Infer || !is_written {
+            return Ok(());
+        }
+        let width = cx.builder.value(read).width();
+        let row = cx.builder.reshape(read, &[width]).map_err(fault(predict.span))?;
+        cx.builder.output(Role::Hidden { ty: members.graphs }, row);
+        Ok(())
     }
 
     /// Nodes of one type that a labelled row of a prediction stands for: of a small graph the mean, else one.

@@ -107,7 +107,7 @@ pub fn lower(
         sampler: plan::Sampler { fanouts: lowering.fanouts() },
         trainer,
         starts,
-        writes: experiment.writes.clone(),
+        writes: experiment.writes.iter().map(|written| written.write.clone()).collect(),
         seed: experiment.training.seed,
     };
     Ok(Lowered { plan, passes: compiler.passes })

@@ -2,7 +2,7 @@
 
 use gsl_plan::graph::{GraphFacts, LabelFacts, NodeFacts};
 use gsl_plan::pairs::{Against, Corrupted, Kinds, Links, Negatives, Pairs, Protocol, Side};
-use gsl_plan::plan::{Virtuals, Write, WriteWhat};
+use gsl_plan::plan::{Virtuals, WriteWhat};
 use gsl_plan::program::{Domain, Op, ReduceOp, Role, ValueId};
 
 use super::rows::{Names, calls};
@@ -12,7 +12,7 @@ use crate::layers::{LowerCx, Rows, lower_decoder};
 use crate::sema::link::{LINK, Link, LinkLoss, Positive, always_hits, hit_fewer, no_news};
 use crate::sema::model::Model;
 use crate::sema::reconstruct::label_name;
-use crate::sema::{CheckedGraph, Experiment, Loss, Predict, Target};
+use crate::sema::{CheckedGraph, Experiment, Loss, Predict, Target, Written};
 
 /// The pairs of each prediction; what they add to the types and relations of the graph goes behind `virtuals`.
 pub fn pairs(
@@ -285,8 +285,7 @@ impl Lowering<'_> {
     /// The ends that other nodes take the place of after training: those of the protocol, and destinations where the best
     /// are written.
     fn ranked(&self, index: usize, links: &Links) -> Vec<Side> {
-        let is_best =
-            |write: &Write| matches!(write.what, WriteWhat::Links { predict, .. } if predict == index);
+        let is_best = |written: &Written| matches!(written.write.what, WriteWhat::Links { predict, .. } if predict == index);
         let mut sides = links.protocol.sides.clone();
         if self.experiment.writes.iter().any(is_best) && !sides.contains(&Side::Destination) {
             sides.push(Side::Destination);

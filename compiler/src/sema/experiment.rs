@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gsl_plan::graph::{GraphPlan, Label, LabelKind, Split};
-use gsl_plan::plan;
 
 use super::body::{Body, Place, Sourced};
 use super::compose::Composer;
@@ -21,6 +20,7 @@ use super::prelude::Prelude;
 use super::reconstruct::{Hidden, label_name};
 use super::stages::Start;
 use super::trainer::Training;
+use super::write::Written;
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::{EncodeTarget, Expr, Setting, Span};
 
@@ -41,7 +41,7 @@ pub struct Experiment {
     pub training: Training,
     /// Parts that start from runs of other experiments.
     pub starts: Vec<Start>,
-    pub writes: Vec<plan::Write>,
+    pub writes: Vec<Written>,
     /// Settings as completed, for people.
     pub lines: Vec<Line>,
 }

@@ -80,7 +80,7 @@ pub fn defaults(checked: &Checked, experiment: &Experiment) -> String {
         rows.push(("    }".to_owned(), String::new()));
     }
     let graph_of = &checked.graphs[experiment.graph];
-    let shown = experiment.writes.iter().map(|write| show(write, graph_of, &experiment.predicts));
+    let shown = experiment.writes.iter().map(|written| show(&written.write, graph_of, &experiment.predicts));
     rows.extend(shown.map(|write| (format!("    {write}"), String::new())));
     rows.push(("}".to_owned(), String::new()));
     rows.push(Default::default());

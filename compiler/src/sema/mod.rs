@@ -7,7 +7,7 @@
 pub mod body;
 mod call;
 mod compose;
-mod cx;
+pub mod cx;
 mod encode;
 pub mod experiment;
 pub mod explain;
@@ -47,6 +47,7 @@ pub use param::CheckedParam;
 pub use predict::{Predict, Target};
 pub use stages::Trained;
 pub use trainer::{Training, show_fanouts};
+pub use write::Written;
 
 use self::body::{Body, Experiments, Place};
 use self::compose::Composer;

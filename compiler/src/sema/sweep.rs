@@ -3,6 +3,8 @@
 //! Decided here: a trial is the experiment with other values of `param`s, written as `--set` takes them, so that it is checked
 //! like the source. Not decided here: how trials are run.
 
+use std::collections::BTreeSet;
+
 use gsl_plan::plan::Monitor;
 
 use super::body::{Place, Sourced};
@@ -69,16 +71,45 @@ pub enum Prune {
 pub type Trial = Vec<(String, String)>;
 
 const MOST_TRIALS: usize = 10_000;
+/// Draws for each trial that is wanted, at most.
+const DRAWS: usize = 64;
 
 impl Sweep {
     /// All trials in their order; a function of the sweep alone.
     pub fn trials(&self) -> Vec<Trial> {
         match self.search {
             Search::Grid => self.grid(),
-            Search::Random { trials, seed } => {
-                (0..u64::from(trials)).map(|trial| self.draw(seed, trial)).collect()
+            Search::Random { trials, seed } => self.drawn(trials as usize, seed),
+        }
+    }
+
+    /// So many different trials, or all that there are. Draws that have come before are drawn again; where lists alone are swept and
+    /// most of their combinations are wanted, the combinations are shuffled instead.
+    fn drawn(&self, trials: usize, seed: u64) -> Vec<Trial> {
+        if let Some(all) = self.combinations().filter(|all| *all <= 2 * trials) {
+            let mut grid: Vec<(f64, Trial)> =
+                (0u64..).zip(self.grid()).map(|(at, trial)| (uniform(seed, at, u64::MAX), trial)).collect();
+            grid.sort_by(|a, b| a.0.total_cmp(&b.0));
+            return grid.into_iter().take(trials.min(all)).map(|(_, trial)| trial).collect();
+        }
+        let mut found: Vec<Trial> = Vec::new();
+        let mut seen: BTreeSet<Trial> = BTreeSet::new();
+        for number in 0..(DRAWS * trials) as u64 {
+            let trial = self.draw(seed, number);
+            if found.len() < trials && seen.insert(trial.clone()) {
+                found.push(trial);
             }
         }
+        found
+    }
+
+    /// How many there are, if only lists are swept.
+    fn combinations(&self) -> Option<usize> {
+        let mut counts = self.axes.iter().map(|axis| match &axis.values {
+            Values::List(values) => Some(values.len()),
+            Values::Range { .. } => None,
+        });
+        counts.try_fold(1usize, |all, count| all.checked_mul(count?))
     }
 
     fn grid(&self) -> Vec<Trial> {

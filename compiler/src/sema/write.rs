@@ -21,6 +21,13 @@ const RESULTS: [&str; 5] = ["predictions", "embeddings", "relations", "links", "
 /// Links of a source, at most.
 const MOST: i64 = 1 << 16;
 
+/// A result, and where it is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub write: Write,
+    pub span: Span,
+}
+
 /// What the model makes.
 struct Made<'a> {
     predicts: &'a [Predict],
@@ -30,7 +37,7 @@ struct Made<'a> {
 
 impl ExperimentCx<'_, '_> {
     /// Everything that is written. `None`: a mistake, reported.
-    pub fn writes(&mut self, predicts: Option<&[Predict]>, computed: &[bool]) -> Option<Vec<Write>> {
+    pub fn writes(&mut self, predicts: Option<&[Predict]>, computed: &[bool]) -> Option<Vec<Written>> {
         let mut found = Vec::new();
         let mut good = true;
         for write in &self.body.writes {
@@ -41,12 +48,9 @@ impl ExperimentCx<'_, '_> {
                 good &= what.is_some();
                 let (Some(what), Some(dir), Some(format)) = (what, &dir, format) else { continue };
                 let name = |what: &WriteWhat| file_name(self.graph, predicts.unwrap_or(&[]), what);
-                found.extend(what.into_iter().map(|what| Write {
-                    dir: dir.clone(),
-                    name: name(&what),
-                    what,
-                    format,
-                }));
+                let write = |what| Write { dir: dir.clone(), name: name(&what), what, format };
+                let span = item.of.as_ref().map_or(item.span, TypeRef::span);
+                found.extend(what.into_iter().map(|what| Written { write: write(what), span }));
             }
             good &= dir.is_some() && format.is_some();
         }
@@ -85,19 +89,21 @@ impl ExperimentCx<'_, '_> {
         if what == "embeddings" {
             return self.embeddings(item, made);
         }
-        let predicts = self.predictions_of(item, made)?.into_iter();
+        let (predicts, relation) = self.predictions_of(item, made)?;
+        let predicts = predicts.into_iter();
         Some(match what {
             "predictions" => predicts.map(|predict| WriteWhat::Predictions { predict }).collect(),
             "relations" => predicts.map(|predict| WriteWhat::Relations { predict }).collect(),
             "links" => {
                 let (most, known) = self.how_many(item, env)?;
-                predicts.map(|predict| WriteWhat::Links { predict, most, known }).collect()
+                let links = |predict| WriteWhat::Links { predict, most, known, relation: relation.clone() };
+                predicts.map(links).collect()
             }
             _ => {
                 let [predict] = predicts.as_slice() else { return self.which(item, made) };
                 let edge = made.predicts[*predict].target.edge()?;
-                let pairs = self.pair_table(item.pairs.as_ref()?, env, edge)?;
-                vec![WriteWhat::Scores { predict: *predict, pairs }]
+                let pairs = self.pair_table(item.pairs.as_ref()?, env, edge, relation.is_some())?;
+                vec![WriteWhat::Scores { predict: *predict, pairs, relation }]
             }
         })
     }
@@ -135,10 +141,23 @@ impl ExperimentCx<'_, '_> {
             TypeRef::Path(path) if path.segments.len() == 1 => self.node_of(path.segments.first()?)?,
             _ => return self.no_write(item, "embeddings are of node types"),
         };
+        if self.graph.plan.graphs == Some(ty) {
+            return self.readouts(item, ty, made);
+        }
         if made.computed.get(ty) == Some(&true) {
             return Some(vec![WriteWhat::Embeddings { ty: ty as u32 }]);
         }
         self.no_write(item, "no prediction is reached from this type, so its rows are never computed")
+    }
+
+    /// Rows of the small graphs: what the readout of the one prediction of them gives.
+    fn readouts(&mut self, item: &WriteItem, ty: usize, made: &Made) -> Option<Vec<WriteWhat>> {
+        let read = made.predicts.iter().filter(|predict| predict.readout.is_some());
+        match read.count() {
+            1 => Some(vec![WriteWhat::Embeddings { ty: ty as u32 }]),
+            0 => self.no_write(item, "small graphs have rows where a label of theirs is predicted: `predict graph.LABEL`"),
+            _ => self.no_write(item, "each prediction of small graphs has a readout of its own, and rows of its own; predict one label in the experiment that writes them"),
+        }
     }
 
     fn node_of(&mut self, name: &Ident) -> Option<usize> {
@@ -150,25 +169,26 @@ impl ExperimentCx<'_, '_> {
         found
     }
 
-    /// The predictions that have the result and that the item names; at least one.
-    fn predictions_of(&mut self, item: &WriteItem, made: &Made) -> Option<Vec<usize>> {
+    /// The predictions that have the result and that the item names, at least one; and the relation of a family that alone is
+    /// wanted of it.
+    fn predictions_of(&mut self, item: &WriteItem, made: &Made) -> Option<(Vec<usize>, Option<String>)> {
         let result = item.what.text.as_str();
-        let named = self.named(item)?;
+        let (named, relation) = self.named(item, made)?;
         let has_result = |target: Target| match (result, target) {
-            (_, Target::Feature { .. } | Target::EdgeFeature { .. }) => false,
             ("predictions", target) => !matches!(target, Target::Link { .. }),
+            (_, Target::Feature { .. } | Target::EdgeFeature { .. }) => false,
             ("links", target) => matches!(target, Target::Link { .. }),
             (_, target) => target.edge().is_some(),
         };
         let fits = |predict: &Predict| has_result(predict.target) && named.fits(self.graph, predict);
         let found: Vec<usize> = (0..made.predicts.len()).filter(|&i| fits(&made.predicts[i])).collect();
         match found.is_empty() {
-            false => Some(found),
+            false => Some((found, relation)),
             true => {
                 let help = match result {
                     "links" => "links are written of what `predict link a -r-> b` predicts",
                     "predictions" => {
-                        "predictions are of labels that the experiment predicts; links have `links` and `scores`"
+                        "predictions are of labels and features that the experiment predicts; links have `links` and `scores`"
                     }
                     _ => "only what is predicted has them: `predict link a -r-> b` or `predict (a -r-> b).x`",
                 };
@@ -177,16 +197,54 @@ impl ExperimentCx<'_, '_> {
         }
     }
 
-    fn named(&mut self, item: &WriteItem) -> Option<Named> {
+    fn named(&mut self, item: &WriteItem, made: &Made) -> Option<(Named, Option<String>)> {
         let label = item.label.as_ref().map(|label| label.text.clone());
-        Some(match &item.of {
+        let named = match &item.of {
             None => Named::All,
-            Some(TypeRef::Edge(edge)) => Named::Edge { edge: self.forward(edge)?, label },
+            Some(TypeRef::Edge(path)) => {
+                if let Some((edge, relation)) = self.one_of_family(path, item, made)? {
+                    return Some((Named::Edge { edge, label }, Some(relation)));
+                }
+                Named::Edge { edge: self.forward(path)?, label }
+            }
             Some(TypeRef::Path(path)) => {
                 let ty = self.node_of(path.segments.first()?)?;
                 Named::Node { ty, label: path.segments.get(1).map(|label| label.text.clone()) }
             }
-        })
+        };
+        Some((named, None))
+    }
+
+    /// The family that a path names one relation of: no relation of the graph is declared by that name, and the experiment predicts
+    /// a family between these types. Which relations a family has, only its table knows. `None`: a mistake, reported.
+    fn one_of_family(
+        &mut self,
+        path: &EdgePath,
+        item: &WriteItem,
+        made: &Made,
+    ) -> Option<Option<(usize, String)>> {
+        let ast::Relation::Named(name) = &path.rel else { return Some(None) };
+        if !matches!(item.what.text.as_str(), "links" | "scores") || self.graph.edge(path).is_some() {
+            return Some(None);
+        }
+        let plan = &self.graph.plan;
+        let joins = |edge: &EdgeType| {
+            let [src, dst] = [edge.src, edge.dst].map(|ty| &plan.nodes[ty].name);
+            *src == path.src.text && *dst == path.dst.text && matches!(edge.relation, Relation::Column(_))
+        };
+        let mut families: Vec<usize> = made.predicts.iter().filter_map(|p| p.target.edge()).collect();
+        families.retain(|edge| joins(&plan.edges[*edge]));
+        families.dedup();
+        match families.as_slice() {
+            [] => Some(None),
+            [edge] => Some(Some((*edge, name.text.clone()))),
+            _ => {
+                let message = "several families are predicted between these types";
+                let help = "write all relations of one of them, by the name of its column: `(a -[rel]-> b)`";
+                self.cx.error_help(codes::EXPERIMENT_WRITE, message, path.span, "of which?", help);
+                None
+            }
+        }
     }
 
     /// The edge type of a path that does not name its reverse.
@@ -246,9 +304,16 @@ impl ExperimentCx<'_, '_> {
         None
     }
 
-    fn pair_table(&mut self, written: &ast::PairTable, env: &Env, edge: usize) -> Option<PairTable> {
+    /// `of_one`: of one relation of a family, which the table then does not name.
+    fn pair_table(
+        &mut self,
+        written: &ast::PairTable,
+        env: &Env,
+        edge: usize,
+        of_one: bool,
+    ) -> Option<PairTable> {
         let source = source_of(self.cx, env, std::slice::from_ref(&written.file))?;
-        let is_family = matches!(self.graph.plan.edges[edge].relation, Relation::Column(_));
+        let is_family = !of_one && matches!(self.graph.plan.edges[edge].relation, Relation::Column(_));
         let columns = written.columns.as_slice();
         let (src, dst, relation) = match (columns, is_family) {
             ([src, dst], false) => (src, dst, None),
@@ -297,6 +362,14 @@ impl Named {
             (Named::Edge { edge, label }, Target::Edge { edge: own, label: of }) => {
                 *edge == own && label.as_ref().is_none_or(|name| *name == plan.edges[own].labels[of].name)
             }
+            (Named::Node { ty, label }, Target::Feature { ty: own, feature }) => {
+                let name = &plan.nodes[own].features[feature].name;
+                *ty == own && label.as_ref().is_none_or(|label| label == name)
+            }
+            (Named::Edge { edge, label }, Target::EdgeFeature { edge: own, feature }) => {
+                let name = &plan.edges[own].features[feature].name;
+                *edge == own && label.as_ref().is_none_or(|label| label == name)
+            }
             (Named::Edge { edge, label: None }, Target::Link { edge: own }) => *edge == own,
             _ => false,
         }
@@ -312,7 +385,7 @@ fn is_reverse(declared: &EdgeType, path: &EdgePath) -> bool {
     }
 }
 
-/// `package.section`, `user-rates-movie.stars`, `user-rates-movie.links`.
+/// `package.section`, `paper.words.reconstructed`, `user-rates-movie.stars`, `user-rates-movie.links`.
 fn file_name(graph: &CheckedGraph, predicts: &[Predict], what: &WriteWhat) -> String {
     let plan = &graph.plan;
     let of = |predict: &usize| match predicts[*predict].target {
@@ -334,36 +407,70 @@ fn file_name(graph: &CheckedGraph, predicts: &[Predict], what: &WriteWhat) -> St
         WriteWhat::Embeddings { ty } => format!("{}.embeddings", plan.nodes[*ty as usize].name),
         WriteWhat::Predictions { predict } => {
             let (owner, label) = of(predict);
-            format!("{owner}.{label}")
+            let suffix = if predicts[*predict].reconstruct.is_some() { ".reconstructed" } else { "" };
+            format!("{owner}.{label}{suffix}")
         }
         WriteWhat::Relations { predict } => format!("{}.relations", of(predict).0),
-        WriteWhat::Links { predict, .. } => format!("{}.links", of(predict).0),
-        WriteWhat::Scores { predict, .. } => format!("{}.scores", of(predict).0),
+        WriteWhat::Links { predict, relation, .. } => {
+            format!("{}.links", owner(graph, predicts[*predict].target, relation.as_deref()))
+        }
+        WriteWhat::Scores { predict, relation, .. } => {
+            format!("{}.scores", owner(graph, predicts[*predict].target, relation.as_deref()))
+        }
     }
 }
 
+/// `entity-rel-entity`; of one relation of the family `entity-capital_of-entity`.
+fn owner(graph: &CheckedGraph, target: Target, relation: Option<&str>) -> String {
+    match (target.edge(), relation) {
+        (Some(edge), Some(name)) => ends_around(graph, edge, &as_file_name(name)),
+        (Some(edge), None) => edge_name(graph, edge),
+        (None, _) => String::new(),
+    }
+}
+
+/// What stands in data as a part of a file's name: all but letters, digits, `-` and `.` is `_`, of which one is enough.
+fn as_file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { ' ' };
+    let plain: String = name.chars().map(plain).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join("_")
+}
+
 fn edge_name(graph: &CheckedGraph, edge: usize) -> String {
-    let declared = &graph.plan.edges[edge];
-    let (Relation::Named(name) | Relation::Column(name)) = &declared.relation;
-    let nodes = &graph.plan.nodes;
-    format!("{}-{name}-{}", nodes[declared.src].name, nodes[declared.dst].name)
+    let (Relation::Named(name) | Relation::Column(name)) = &graph.plan.edges[edge].relation;
+    ends_around(graph, edge, name)
+}
+
+fn ends_around(graph: &CheckedGraph, edge: usize, relation: &str) -> String {
+    let (declared, nodes) = (&graph.plan.edges[edge], &graph.plan.nodes);
+    format!("{}-{relation}-{}", nodes[declared.src].name, nodes[declared.dst].name)
 }
 
 /// As the language writes it: `links(10) of link a -r-> b`.
 pub fn show(write: &Write, graph: &CheckedGraph, predicts: &[Predict]) -> String {
     let name = |predict: &usize| predicts[*predict].name.as_str();
+    let of_pairs =
+        |predict: &usize, relation: &Option<String>| match (predicts[*predict].target.edge(), relation) {
+            (Some(edge), Some(relation)) => {
+                let [src, dst] = [graph.plan.edges[edge].src, graph.plan.edges[edge].dst];
+                let [src, dst] = [src, dst].map(|ty| &graph.plan.nodes[ty].name);
+                format!("({src} -`{relation}`-> {dst})")
+            }
+            _ => name(predict).to_owned(),
+        };
     let what = match &write.what {
         WriteWhat::Predictions { predict } => format!("predictions of {}", name(predict)),
         WriteWhat::Embeddings { ty } => format!("embeddings of {}", graph.plan.nodes[*ty as usize].name),
         WriteWhat::Relations { predict } => format!("relations of {}", name(predict)),
-        WriteWhat::Links { predict, most, known } => {
+        WriteWhat::Links { predict, most, known, relation } => {
             let known = if *known { "keep" } else { "drop" };
-            format!("links({most}, known: {known}) of {}", name(predict))
+            format!("links({most}, known: {known}) of {}", of_pairs(predict, relation))
         }
-        WriteWhat::Scores { predict, pairs } => {
+        WriteWhat::Scores { predict, pairs, relation } => {
             let columns = [&pairs.src, &pairs.dst].into_iter().chain(&pairs.relation).cloned();
             let paths = pairs.source.paths.join(", ");
-            format!("scores of {} from {paths:?} ({})", name(predict), columns.collect::<Vec<_>>().join(", "))
+            let of = of_pairs(predict, relation);
+            format!("scores of {of} from {paths:?} ({})", columns.collect::<Vec<_>>().join(", "))
         }
     };
     format!("write {what} to {:?} as {}", write.dir, write.format.name())
@@ -373,7 +480,7 @@ pub fn show(write: &Write, graph: &CheckedGraph, predicts: &[Predict]) -> String
 pub fn write_clashes(cx: &mut Cx, experiments: &[Experiment]) {
     let mut seen: BTreeMap<(&str, &str, WriteFormat), (&str, &WriteWhat)> = BTreeMap::new();
     for experiment in experiments {
-        for write in &experiment.writes {
+        for Written { write, .. } in &experiment.writes {
             let key = (write.dir.as_str(), write.name.as_str(), write.format);
             let Some((other, what)) = seen.insert(key, (&experiment.name, &write.what)) else { continue };
             if other == experiment.name && *what != write.what {

@@ -94,7 +94,8 @@ pub struct Computed {
     pub scores: Vec<Option<Rows>>,
     /// By node type: the rows that the decoders read.
     pub embeddings: Vec<Option<Rows>>,
-    /// By node type: of those that are written and that no decoder reads, the rows after the last layer that computes them.
+    /// By node type: of those that are written and that no decoder reads, the rows after the last layer that computes them; of
+    /// small graphs, what their readout gives.
     pub earlier: Vec<Option<Rows>>,
 }
 
@@ -158,6 +159,7 @@ impl Inference {
             let out = ready.run(pass, &hidden, wanted, &mut self.block)?;
             if decoders {
                 scores.iter_mut().zip(out.scores).for_each(|(all, found)| *all = found.or(all.take()));
+                earlier.iter_mut().zip(out.hidden).for_each(|(all, read)| *all = read.or(all.take()));
             } else {
                 hidden = out.hidden;
                 keep_written(plan, &ready.stage, &hidden, &mut earlier);

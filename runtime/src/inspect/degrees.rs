@@ -55,6 +55,11 @@ pub fn of_relation(graph: &Graph, index: usize) -> (Degrees, Degrees) {
     (of_offsets(csc.indptr), outgoing)
 }
 
+/// The same of numbers that are not edges.
+pub fn of_counts(counts: &[u64]) -> Degrees {
+    count(counts.len(), &|at| counts[at])
+}
+
 fn of_offsets(indptr: &[u64]) -> Degrees {
     count(indptr.len().saturating_sub(1), &|node| indptr[node + 1] - indptr[node])
 }

@@ -10,14 +10,16 @@
 mod degrees;
 mod features;
 mod labels;
+mod members;
 mod sizes;
 
-use gsl_plan::graph::{GraphFacts, NodeFacts, RelationFacts};
+use gsl_plan::graph::{GraphFacts, NodeFacts, Relation, RelationFacts};
 use serde::{Deserialize, Serialize};
 
 pub use degrees::Degrees;
 pub use features::FeatureInspection;
 pub use labels::{ClassCount, Distribution, LabelInspection};
+pub use members::MembersInspection;
 pub use sizes::Size;
 
 use crate::construct::report::{NodeReport, RelationReport, SourceReport, StageTime};
@@ -67,6 +69,9 @@ pub struct NodeInspection {
     pub incoming: Degrees,
     pub features: Vec<FeatureInspection>,
     pub labels: Vec<LabelInspection>,
+    /// What each holds, if they are small graphs.
+    #[serde(default)]
+    pub members: Option<MembersInspection>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +100,9 @@ pub struct RelationInspection {
     pub edges: u64,
     /// Name of the relation that this is the reverse of. A reverse has the features of that one; they are told there.
     pub reverse_of: Option<String>,
+    /// The column that names the relations, if it is of a family.
+    #[serde(default)]
+    pub family: Option<String>,
     /// Rows that `missing = drop` left out because their source, destination or relation is unknown. 0 at a reverse.
     pub dropped_src: u64,
     pub dropped_dst: u64,
@@ -153,6 +161,7 @@ fn node(graph: &Graph, index: usize) -> NodeInspection {
         incoming: degrees::into_type(graph, ty),
         features: features::of_nodes(graph, ty, report),
         labels: (0..facts.labels.len()).map(|label| labels::of(graph, ty, label)).collect(),
+        members: members::of(graph, index),
     }
 }
 
@@ -196,6 +205,10 @@ fn relation(
         dst: name_of(all, facts.dst),
         edges: facts.edges,
         reverse_of: facts.reverse_of.map(|of| all.relations[of].name.clone()),
+        family: match graph.plan().edges.get(facts.declared_by).map(|edge| &edge.relation) {
+            Some(Relation::Column(column)) => Some(column.clone()),
+            _ => None,
+        },
         dropped_src: dropped(report.dropped_src),
         dropped_dst: dropped(report.dropped_dst),
         dropped_relation: dropped(report.dropped_relation),

@@ -3,7 +3,7 @@
 //! A share of rows has Wilson's interval; any other metric is computed again for rows drawn anew, with replacement (the bootstrap;
 //! Efron 1979), and the middle 95% of these numbers are its interval. Which rows are drawn is a function of the seed.
 
-use super::{Judged, Times};
+use super::{Judged, Ordered, Times};
 use gsl_kernels::random::Key;
 use gsl_plan::plan::Metric;
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ const LEAST: usize = 50;
 const EFFORT: usize = 500_000_000;
 
 /// By name, the intervals of those of `metrics` that are one number.
-pub fn intervals(judged: &Judged, metrics: &[Metric], seed: u64) -> BTreeMap<String, [f64; 2]> {
+pub fn intervals(judged: &Judged, metrics: &[Metric], seed: u64) -> Ordered<[f64; 2]> {
     let single: Vec<Metric> = metrics.iter().copied().filter(|m| !m.is_by_class()).collect();
     let (shares, others): (Vec<Metric>, Vec<Metric>) = single.into_iter().partition(|m| is_share(judged, *m));
     let n = judged.rows() as f64;
@@ -27,7 +27,7 @@ pub fn intervals(judged: &Judged, metrics: &[Metric], seed: u64) -> BTreeMap<Str
     if judged.rows() > 1 && !others.is_empty() {
         found.extend(bootstrap(judged, &others, seed));
     }
-    found
+    metrics.iter().filter_map(|metric| found.remove_entry(&metric.name())).collect()
 }
 
 /// Whether a metric is a share of the rows, each of which counts for or against it.

@@ -10,6 +10,7 @@ mod interval;
 mod means;
 mod numbers;
 mod order;
+mod ordered;
 mod own;
 mod ranks;
 mod row;
@@ -21,6 +22,7 @@ pub use classes::ClassRows;
 pub use counts::{ClassScore, Confusion, ErrorSums, Sums, Tally};
 pub use interval::intervals;
 pub use numbers::NumberRows;
+pub use ordered::Ordered;
 use own::OwnMetrics;
 pub use ranks::{RankRow, RankRows, RankSums};
 pub use row::argmax;
@@ -53,7 +55,7 @@ enum Kept {
 pub struct RelationScore {
     /// Ends of its links that were ranked.
     pub rows: u64,
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: Ordered<f64>,
 }
 
 /// How often each row counts.
@@ -189,7 +191,7 @@ impl Judged {
     }
 
     /// By name, those of `metrics` that are one number and that the rows define.
-    pub fn named(&self, metrics: &[Metric]) -> BTreeMap<String, f64> {
+    pub fn named(&self, metrics: &[Metric]) -> Ordered<f64> {
         let sums = self.sums(Times::Once);
         let single = metrics.iter().filter(|m| !m.is_by_class());
         single.filter_map(|m| Some((m.name(), self.counted(*m, Times::Once, &sums)?))).collect()
@@ -206,7 +208,7 @@ impl Judged {
     }
 
     /// By name, those of the metrics of `predict` that are one number for each class.
-    pub fn named_by_class(&self, predict: &Predict) -> BTreeMap<String, Vec<Option<f64>>> {
+    pub fn named_by_class(&self, predict: &Predict) -> Ordered<Vec<Option<f64>>> {
         let by_class = predict.metrics.iter().filter(|m| m.is_by_class());
         by_class.map(|m| (m.name(), self.by_class(*m))).collect()
     }

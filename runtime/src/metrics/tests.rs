@@ -456,7 +456,7 @@ fn intervals_hold_the_metric_and_depend_on_the_seed_alone() {
         Metric::F { beta: 1.0, average: Average::Each },
     ];
     let found = intervals(&judged, &metrics, 7);
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["accuracy", "f1_macro", "roc_auc"]);
+    assert_eq!(found.names().collect::<Vec<_>>(), ["accuracy", "f1_macro", "roc_auc"]);
     for (name, value) in judged.named(&metrics) {
         let [low, high] = found[&name];
         assert!(low <= value && value <= high && high - low < 0.2, "{name}: {low} {value} {high}");

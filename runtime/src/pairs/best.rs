@@ -24,6 +24,20 @@ pub struct Best {
     pub score: f32,
 }
 
+/// Which of all possible links are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Destinations of a source, at most.
+    pub most: usize,
+    /// Edges that are known among them.
+    pub known_too: bool,
+    /// Of one relation alone, by its number among those of the prediction.
+    pub kind: Option<u32>,
+}
+
+/// Hears how many sources have been looked at, and of how many.
+pub type Told<'a> = &'a mut dyn FnMut(u64, u64);
+
 impl Scoring {
     /// For each relation and source at most `most` destinations, by descending score; equal scores are in the order of the
     /// nodes. A score that is no number counts as none. Edges of any part are left out unless `known_too`, and where both ends
@@ -31,7 +45,7 @@ impl Scoring {
     ///
     /// # Errors
     /// If the scorer does not run.
-    pub fn best(&mut self, known: Known, most: usize, known_too: bool) -> Result<Vec<Best>, InferError> {
+    pub fn best(&mut self, known: Known, wanted: Wanted, told: Told) -> Result<Vec<Best>, InferError> {
         let predict = &known.plan.predicts[self.predict()];
         let (Some(_), Some(pairs)) = (Edges::of(known.view, predict), &predict.pairs) else {
             return Ok(Vec::new());
@@ -40,21 +54,27 @@ impl Scoring {
         let destinations = links.corrupted(&[Side::Destination])[0];
         let (sources, nodes) = (known.view.node_count(pairs.src), known.view.node_count(pairs.dst));
         let mut found = Vec::new();
-        for (kind, rel) in pairs.relations.iter().enumerate() {
-            let edges = match known_too {
+        let kinds =
+            (0u32..).zip(&pairs.relations).filter(|(kind, _)| wanted.kind.is_none_or(|one| one == *kind));
+        let all = kinds.clone().count() as u64 * sources as u64;
+        let mut done = 0;
+        for (kind, rel) in kinds {
+            let edges = match wanted.known_too {
                 true => Outgoing::none(sources),
                 false => Outgoing::of(known.view.csc(*rel), sources),
             };
             for first in (0..sources as u32).step_by(SOURCES as usize) {
                 let own = first..(first + SOURCES).min(sources as u32);
-                let ends = own.map(|src| Edge { kind: kind as u32, position: 0, src, dst: 0 });
+                told(done, all);
+                done += own.len() as u64;
+                let ends = own.map(|src| Edge { kind, position: 0, src, dst: 0 });
                 let chunk = Chunk {
                     pairs: ends.collect(),
                     edges: &edges,
                     is_one_type: pairs.src == pairs.dst,
                     destinations,
                 };
-                self.best_of(known, &chunk, nodes as u32, most, &mut found)?;
+                self.best_of(known, &chunk, nodes as u32, wanted.most, &mut found)?;
             }
         }
         Ok(found)

@@ -9,7 +9,7 @@ mod head;
 mod negatives;
 mod score;
 
-pub use best::Best;
+pub use best::{Best, Wanted};
 pub use head::{HeadMaker, PairBatch};
 pub use score::{Known, Scoring};
 

@@ -1,7 +1,7 @@
 //! The events of a run.
 
 use crate::inspect::Inspection;
-use crate::metrics::{RelationScore, Sums};
+use crate::metrics::{Ordered, RelationScore, Sums};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -70,7 +70,7 @@ pub enum Event {
         at: f64,
         part: String,
         predict: String,
-        metrics: BTreeMap<String, f64>,
+        metrics: Ordered<f64>,
         rows: u64,
     },
     Best {
@@ -86,13 +86,13 @@ pub enum Event {
     Tested {
         predict: String,
         classes: Vec<String>,
-        metrics: BTreeMap<String, f64>,
+        metrics: Ordered<f64>,
         /// 95% intervals of the metrics.
         #[serde(default)]
-        intervals: BTreeMap<String, [f64; 2]>,
+        intervals: Ordered<[f64; 2]>,
         /// Metrics that are one number for each class.
         #[serde(default)]
-        by_class: BTreeMap<String, Vec<Option<f64>>>,
+        by_class: Ordered<Vec<Option<f64>>>,
         /// Of links of several relations: each relation by name.
         #[serde(default)]
         by_relation: BTreeMap<String, RelationScore>,

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::svg::{Points, Series, line_chart};
-use crate::metrics::{ClassScore, Confusion, RelationScore, Sums};
+use crate::metrics::{ClassScore, Confusion, Ordered, RelationScore, Sums};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ fn test(page: &mut String, events: &[Event]) {
             continue;
         };
         let _ = write!(page, "<h2>Test: {}</h2><p class=big>", escape(predict));
-        for (name, value) in metrics {
+        for (name, value) in metrics.iter() {
             let _ = write!(page, "<span><b>{value:.4}</b> {}", escape(name));
             if let Some([low, high]) = intervals.get(name) {
                 let _ = write!(page, " <small>{low:.4} … {high:.4}</small>");
@@ -74,7 +74,11 @@ fn test(page: &mut String, events: &[Event]) {
             page.push_str("</span>");
         }
         let sure = if intervals.is_empty() { "" } else { " Small numbers: the 95% interval." };
-        let _ = write!(page, "</p><p>{} labelled rows of the test part.{sure}</p>", group(sums.rows()));
+        let counted = match sums {
+            Sums::Ranks(_) => "ranks of links",
+            _ => "labelled rows",
+        };
+        let _ = write!(page, "</p><p>{} {counted} of the test part.{sure}</p>", group(sums.rows()));
         per_class(page, classes, &sums.by_class(), by_class);
         per_relation(page, by_relation);
         if let Sums::Classes(confusion) = sums {
@@ -88,10 +92,10 @@ fn per_relation(page: &mut String, scores: &BTreeMap<String, RelationScore>) {
     let mut sorted: Vec<(&String, &RelationScore)> = scores.iter().collect();
     sorted.sort_by_key(|(_, score)| std::cmp::Reverse(score.rows));
     let Some((_, first)) = sorted.first() else { return };
-    let names: Vec<&str> = first.metrics.keys().map(String::as_str).collect();
+    let names: Vec<&str> = first.metrics.names().collect();
     let head: Vec<&str> = ["relation", "ranked ends"].into_iter().chain(names.iter().copied()).collect();
     let row = |(name, score): &(&String, &RelationScore)| {
-        let of = |metric: &&str| score.metrics.get(*metric).map_or("–".into(), |x| format!("{x:.4}"));
+        let of = |metric: &&str| score.metrics.get(metric).map_or("–".into(), |x| format!("{x:.4}"));
         [(*name).clone(), group(score.rows)].into_iter().chain(names.iter().map(of)).collect()
     };
     table(page, "By relation", &head, &sorted.iter().map(row).collect::<Vec<Vec<String>>>());
@@ -101,7 +105,7 @@ fn per_class(
     page: &mut String,
     classes: &[String],
     scores: &[ClassScore],
-    metrics: &BTreeMap<String, Vec<Option<f64>>>,
+    metrics: &Ordered<Vec<Option<f64>>>,
 ) {
     if scores.is_empty() {
         return;
@@ -116,7 +120,7 @@ fn per_class(
     };
     let rows: Vec<Vec<String>> = scores.iter().enumerate().map(row).collect();
     let mut head = vec!["class", "rows", "predicted", "precision", "recall", "F1"];
-    head.extend(metrics.keys().map(String::as_str));
+    head.extend(metrics.names());
     table(page, "By class", &head, &rows);
 }
 
@@ -144,13 +148,21 @@ fn confusion_matrix(page: &mut String, classes: &[String], confusion: &Confusion
 
 fn curves(page: &mut String, events: &[Event]) {
     let mut loss = Points::default();
-    let mut metrics: BTreeMap<String, Points> = BTreeMap::new();
+    let mut metrics: Vec<(String, Points)> = Vec::new();
     for event in events {
         match event {
             Event::Epoch { epoch, loss: value, .. } => loss.set(f64::from(*epoch), *value),
             Event::Evaluated { at, part, predict, metrics: found, .. } => {
-                for (name, value) in found {
-                    metrics.entry(format!("{part} {predict} {name}")).or_default().set(*at, *value);
+                for (name, value) in found.iter() {
+                    let name = format!("{part} {predict} {name}");
+                    match metrics.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, points)) => points.set(*at, *value),
+                        None => {
+                            let mut points = Points::default();
+                            points.set(*at, *value);
+                            metrics.push((name, points));
+                        }
+                    }
                 }
             }
             _ => {}
@@ -380,13 +392,13 @@ mod tests {
             Event::Tested {
                 predict: "a.b".into(),
                 classes: vec!["<x>".into(), "y".into()],
-                metrics: BTreeMap::from([("accuracy".to_string(), 0.5)]),
-                intervals: BTreeMap::from([("accuracy".to_string(), [0.25, 0.75])]),
+                metrics: Ordered::from([("accuracy".to_string(), 0.5)]),
+                intervals: Ordered::from([("accuracy".to_string(), [0.25, 0.75])]),
                 by_relation: BTreeMap::from([(
                     "of_kind".to_string(),
-                    RelationScore { rows: 4, metrics: BTreeMap::from([("mrr".to_string(), 0.25)]) },
+                    RelationScore { rows: 4, metrics: Ordered::from([("mrr".to_string(), 0.25)]) },
                 )]),
-                by_class: BTreeMap::from([("roc_auc_each".to_string(), vec![Some(0.5), None])]),
+                by_class: Ordered::from([("roc_auc_each".to_string(), vec![Some(0.5), None])]),
                 sums: Sums::Classes(confusion),
             },
         ];

@@ -1,6 +1,7 @@
 //! The event file: one JSON object a line, flushed line by line, with the time since the run began.
 
 use super::event::{Event, Reader};
+use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,6 +11,14 @@ pub struct JsonLines {
     file: File,
     started: Instant,
     failed: bool,
+}
+
+/// An event and its time; metrics stay in the order of the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    t: f64,
 }
 
 impl JsonLines {
@@ -25,9 +34,9 @@ impl Reader for JsonLines {
         if self.failed || matches!(event, Event::StageProgress { .. }) {
             return;
         }
-        let Ok(mut value) = serde_json::to_value(event) else { return };
-        value["t"] = ((self.started.elapsed().as_secs_f64() * 1e3).round() / 1e3).into();
-        if writeln!(self.file, "{value}").is_err() {
+        let t = (self.started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
+        let Ok(line) = serde_json::to_string(&Line { event, t }) else { return };
+        if writeln!(self.file, "{line}").is_err() {
             self.failed = true;
             eprintln!("warning: the event file cannot be written any more; the run goes on without it");
         }

@@ -1,8 +1,8 @@
 //! What a person sees while a run goes on: bars on a terminal, plain lines elsewhere.
 
 use super::event::{Event, Reader};
+use crate::metrics::Ordered;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -118,16 +118,13 @@ pub fn short(x: f64) -> String {
 }
 
 /// `accuracy 0.8312, f1_macro 0.6120`
-pub fn show(metrics: &BTreeMap<String, f64>) -> String {
+pub fn show(metrics: &Ordered<f64>) -> String {
     metrics.iter().map(|(k, v)| format!("{k} {v:.4}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `accuracy 0.8312 [0.8130, 0.8480]`
-pub fn show_with_intervals(
-    metrics: &BTreeMap<String, f64>,
-    intervals: &BTreeMap<String, [f64; 2]>,
-) -> String {
-    let one = |(name, value): (&String, &f64)| match intervals.get(name) {
+pub fn show_with_intervals(metrics: &Ordered<f64>, intervals: &Ordered<[f64; 2]>) -> String {
+    let one = |(name, value): (&str, &f64)| match intervals.get(name) {
         Some([low, high]) => format!("{name} {value:.4} [{low:.4}, {high:.4}]"),
         None => format!("{name} {value:.4}"),
     };

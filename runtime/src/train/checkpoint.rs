@@ -115,7 +115,7 @@ impl std::fmt::Display for CheckpointError {
             Self::OtherPlan { path } => write!(
                 f,
                 "the checkpoint `{}` belongs to another experiment: the .gsl file, an option or the tables have changed \
-                 since; run without --resume to train anew",
+                 since",
                 path.display()
             ),
         }

@@ -10,29 +10,37 @@ mod pairs;
 mod predicted;
 mod relations;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gsl_plan::plan::{Plan, Write, WriteFormat, WriteWhat};
 use gsl_tables::{CsvWriter, NpyWriter, OutputColumn, TableError, TableWriter};
 
 use crate::graph::Graph;
 use crate::infer::{Computed, InferError, Inference};
-use crate::pairs::Known;
+use crate::pairs::{Known, Wanted};
 use crate::store::Params;
+
+pub use given::look_up;
 
 /// Why a table could not be written.
 #[derive(Debug)]
 pub enum WriteError {
     Table(TableError),
     Infer(InferError),
-    /// A pair of a table names a node or a relation that is not in the graph; `row` counts from 1.
-    Unknown {
-        file: PathBuf,
-        row: usize,
-        column: String,
-        found: String,
-        wanted: String,
-    },
+    Unknown(Box<Unknown>),
+}
+
+/// A pair of a table names a node or a relation that is not in the graph.
+#[derive(Debug)]
+pub struct Unknown {
+    pub file: PathBuf,
+    /// From 1.
+    pub row: usize,
+    pub column: String,
+    pub found: String,
+    pub wanted: String,
+    /// Names of the relations, if it is one.
+    pub known: Vec<String>,
 }
 
 impl std::fmt::Display for WriteError {
@@ -40,7 +48,8 @@ impl std::fmt::Display for WriteError {
         match self {
             Self::Table(e) => e.fmt(f),
             Self::Infer(e) => e.fmt(f),
-            Self::Unknown { file, row, column, found, wanted } => {
+            Self::Unknown(unknown) => {
+                let Unknown { file, row, column, found, wanted, .. } = &**unknown;
                 write!(f, "`{}`, row {row}: `{column}` is `{found}`, which is no {wanted}", file.display())
             }
         }
@@ -55,7 +64,7 @@ impl WriteError {
         match self {
             Self::Table(e) => e.help(),
             Self::Infer(_) => None,
-            Self::Unknown { .. } => Some("leave the row out, or add what it names to the graph".into()),
+            Self::Unknown(_) => Some("leave the row out, or add what it names to the graph".into()),
         }
     }
 }
@@ -81,6 +90,27 @@ pub struct Results<'a> {
     pub inference: &'a mut Inference,
     /// Paths of the plan are below this folder.
     pub base: &'a Path,
+    /// The folder that takes what is written instead, however it is named: nothing leaves it.
+    pub below: Option<&'a Path>,
+    /// Hears how far the tables are.
+    pub told: &'a mut dyn FnMut(&Doing),
+}
+
+/// How far a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doing {
+    /// The file's name.
+    pub file: String,
+    /// What is counted: `rows`, or of links `sources`, each once for each relation.
+    pub unit: &'static str,
+    pub done: u64,
+    pub all: u64,
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} of {} {}", self.file, self.done, self.all, self.unit)
+    }
 }
 
 /// Files with the rows of each.
@@ -100,7 +130,11 @@ pub fn write_all(mut results: Results) -> Result<Written, WriteError> {
 
 impl<'a> Results<'a> {
     fn write(&mut self, write: &Write) -> Result<Written, WriteError> {
-        let file = TableFile { stem: self.base.join(&write.dir).join(&write.name), format: write.format };
+        let folder = match self.below {
+            Some(below) => within(below, Path::new(&write.dir)),
+            None => self.base.join(&write.dir),
+        };
+        let file = TableFile { stem: folder.join(&write.name), format: write.format };
         match &write.what {
             WriteWhat::Embeddings { ty } => self.embeddings(*ty, &file),
             WriteWhat::Predictions { predict } => match self.plan.predicts[*predict].pairs {
@@ -108,14 +142,40 @@ impl<'a> Results<'a> {
                 Some(_) => self.of_edges(*predict, &file),
             },
             WriteWhat::Relations { predict } => self.relations(*predict, &file),
-            WriteWhat::Links { predict, most, known } => self.links(*predict, *most as usize, *known, &file),
-            WriteWhat::Scores { predict, pairs } => self.given(*predict, pairs, &file),
+            WriteWhat::Links { predict, most, known, relation } => {
+                let kind = relation.as_deref().and_then(|name| kind_of(self.plan, *predict, name));
+                let wanted = Wanted { most: *most as usize, known_too: *known, kind };
+                self.links(*predict, wanted, &file)
+            }
+            WriteWhat::Scores { predict, pairs, relation } => {
+                self.given(*predict, (pairs, relation.as_deref()), &file)
+            }
         }
     }
 
     fn known(&self) -> Known<'a> {
         Known { plan: self.plan, view: self.graph, params: self.params, rows: &self.computed.embeddings }
     }
+}
+
+/// `results/a` below another folder; of `/data/a` and `../a` too.
+fn within(below: &Path, dir: &Path) -> PathBuf {
+    let mut folder = below.to_path_buf();
+    for part in dir.components() {
+        match part {
+            Component::Normal(name) => folder.push(name),
+            Component::ParentDir => folder.push("up"),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    folder
+}
+
+/// The number of a relation among those of a prediction.
+fn kind_of(plan: &Plan, predict: usize, name: &str) -> Option<u32> {
+    let relations = &plan.predicts[predict].pairs.as_ref()?.relations;
+    let named = |rel: &u32| plan.facts.relations[*rel as usize].name == name;
+    relations.iter().position(named).map(|kind| kind as u32)
 }
 
 /// A table's place, to which the format adds the extension.
@@ -125,6 +185,12 @@ struct TableFile {
 }
 
 impl TableFile {
+    fn doing(&self, unit: &'static str, done: u64, all: u64) -> Doing {
+        let path = self.extended(self.format.name());
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Doing { file, unit, done, all }
+    }
+
     /// The same with something behind the name.
     fn with(&self, suffix: &str) -> TableFile {
         TableFile { stem: self.extended(suffix), format: self.format }
@@ -200,5 +266,18 @@ impl OpenTable {
             }
         }
         Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_the_folder_of_a_sweep() {
+        let found = |dir: &str| within(Path::new("out/best"), Path::new(dir)).display().to_string();
+        assert_eq!(found("./results/a"), "out/best/results/a");
+        assert_eq!(found("/data/a"), "out/best/data/a");
+        assert_eq!(found("../a"), "out/best/up/a");
     }
 }

@@ -5,10 +5,10 @@ use gsl_tables::{Bitmap, Output, OutputColumn};
 use super::columns::{KeyColumn, end_names, named, part_name};
 use super::predicted::Predicted;
 use super::{OpenTable, Results, TableFile, WriteError, Written};
-use crate::pairs::{Best, Edge, Edges};
+use crate::pairs::{Best, Edge, Edges, Wanted};
 
 /// Edges that are predicted and written at once.
-const BATCH: u64 = 1 << 14;
+pub(super) const BATCH: u64 = 1 << 14;
 
 /// Of an edge that no row of its table tells of.
 const NO_ROW: u32 = u32::MAX;
@@ -46,6 +46,7 @@ impl Results<'_> {
         let count = edges.count();
         let mut table = file.open(count as usize)?;
         for first in (0..count.max(1)).step_by(BATCH as usize) {
+            (self.told)(&file.doing("rows", first, count));
             self.some_edges(index, edges.some(first..(first + BATCH).min(count)), &mut table)?;
         }
         table.finish()
@@ -80,13 +81,13 @@ impl Results<'_> {
     pub(super) fn links(
         &mut self,
         index: usize,
-        most: usize,
-        known_too: bool,
+        wanted: Wanted,
         file: &TableFile,
     ) -> Result<Written, WriteError> {
         let known = self.known();
         let Some(scoring) = self.inference.scoring(index) else { return Ok(Vec::new()) };
-        let found = scoring.best(known, most, known_too)?;
+        let mut told = |done, all| (self.told)(&file.doing("sources", done, all));
+        let found = scoring.best(known, wanted, &mut told)?;
         let ranks: Vec<i64> = found.iter().map(|best| i64::from(best.rank)).collect();
         let scores: Vec<f32> = found.iter().map(|best| best.score).collect();
         let columns = [

@@ -22,6 +22,11 @@ pub enum Predicted<'a> {
         classes: usize,
     },
     Numbers(Vec<f64>),
+    /// Rows of so many numbers: features that are reconstructed, in the unit in which they are stored.
+    Rows {
+        all: &'a [f32],
+        width: usize,
+    },
     Scores(&'a [f32]),
 }
 
@@ -33,7 +38,8 @@ impl<'a> Predicted<'a> {
             Task::Regression { mean, std } => {
                 Predicted::Numbers(scores.data.iter().map(|x| f64::from(*x) * std + mean).collect())
             }
-            Task::Links | Task::Reconstruction { .. } => Predicted::Scores(&scores.data),
+            Task::Reconstruction { width, .. } => Predicted::Rows { all: &scores.data, width: *width },
+            Task::Links => Predicted::Scores(&scores.data),
         }
     }
 
@@ -62,7 +68,7 @@ impl<'a> Predicted<'a> {
         match self {
             Predicted::Classes { names, .. } => names.clone(),
             Predicted::Several { names, .. } => names.iter().map(String::as_str).collect(),
-            Predicted::Numbers(_) | Predicted::Scores(_) => Vec::new(),
+            Predicted::Numbers(_) | Predicted::Rows { .. } | Predicted::Scores(_) => Vec::new(),
         }
     }
 
@@ -79,6 +85,9 @@ impl<'a> Predicted<'a> {
                 OutputColumn::new("probabilities", Output::FloatList { width: *classes, values: all }),
             ],
             Predicted::Numbers(values) => vec![OutputColumn::new("prediction", Output::Float(values))],
+            Predicted::Rows { all, width } => {
+                vec![OutputColumn::new("prediction", Output::FloatList { width: *width, values: all })]
+            }
             Predicted::Scores(scores) => vec![OutputColumn::new("score", Output::Float32(scores))],
         }
     }
