@@ -4,6 +4,7 @@ mod summary;
 
 use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
 use gsl_plan::graph::{FeatureFacts, GraphFacts, Storage};
+use gsl_plan::pairs::Side;
 use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan, Predict};
 use gsl_plan::print::describe;
 use gsl_runtime::report::Event;
@@ -136,11 +137,28 @@ pub fn costs(plan: &Plan) -> Costs {
     match behind {
         0 => costs,
         _ => {
-            let links = plan.predicts.iter().flat_map(|p| &p.pairs).flat_map(|pairs| &pairs.links);
-            let negatives = links.map(|links| f64::from(links.negatives.width())).fold(1.0, f64::max);
             let edges = plan.predicts.iter().filter(|p| p.pairs.is_some()).map(|p| p.parts[1]).max();
             let pairs = most.min(edges.unwrap_or(0).max(1) as f64);
-            costs.behind(plan.virtuals.types.len(), plan.virtuals.relations.len(), pairs, negatives)
+            let virtuals = &plan.virtuals;
+            let mut costs = costs.behind(virtuals.types.len(), virtuals.relations.len(), pairs, 1.0);
+            draw(plan, pairs, &mut costs);
+            costs
+        }
+    }
+}
+
+/// Negatives of `pairs` links: their edges, and the rows that are drawn for them.
+fn draw(plan: &Plan, pairs: f64, costs: &mut Costs) {
+    for (pairs_of, links) in
+        plan.predicts.iter().flat_map(|p| &p.pairs).filter_map(|p| Some((p, p.links.as_ref()?)))
+    {
+        let negatives = &links.negatives;
+        for corrupted in links.corrupted(&links.sides) {
+            costs.edges[corrupted.rel as usize] = vec![pairs * f64::from(negatives.width())];
+            let ty = if corrupted.side == Side::Source { pairs_of.src } else { pairs_of.dst } as usize;
+            let drawn = pairs / f64::from(negatives.group.max(1)) * f64::from(negatives.drawn);
+            let all = plan.facts.nodes[ty].count as f64;
+            costs.nodes[ty].iter_mut().for_each(|rows| *rows = (*rows + drawn).min(all));
         }
     }
 }

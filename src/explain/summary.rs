@@ -13,7 +13,7 @@ use gsl_runtime::report::html::group;
 use std::collections::BTreeMap;
 
 /// Bytes that all threads together move in a second.
-const BYTES_PER_SECOND: f64 = 8e9;
+const BYTES_PER_SECOND: f64 = 16e9;
 /// Bytes that an edge counts for when it is drawn.
 const BYTES_PER_SAMPLED_EDGE: f64 = 256.0;
 

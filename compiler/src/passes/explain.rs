@@ -1,8 +1,8 @@
 //! What a schedule is expected to cost: rows, floating-point operations and bytes of each step, and memory.
 //!
 //! Decided here: how operations and bytes are counted. A multiply and an add are two operations; a byte counts each time
-//! that it crosses between memory and a kernel, rows read along edges once per edge; a number of a feature has the bytes of its
-//! storage.
+//! that it crosses between memory and a kernel, rows read along edges once per edge, but in products of pairs and candidates once;
+//! a number of a feature has the bytes of its storage.
 
 use super::costs::Costs;
 use super::memory::bytes;
@@ -72,9 +72,13 @@ impl Estimate<'_> {
                 cost.bytes += edges * 8.0;
                 cost
             }
-            Dot { rel, hop, x, width, .. } | DotBack { rel, hop, x, width, .. } => {
-                let rows = self.costs.rows(Domain::Edges { rel: *rel, hop: *hop });
-                self.product(rows, *x, [1, *width, 1], false)
+            Dot { rel, hop, x, y, width, out } => {
+                let ends = self.operand_rows(*x) + self.operand_rows(*y);
+                self.tiles((*rel, *hop), ends * *width as f64 + self.rows(*out), *width)
+            }
+            DotBack { rel, hop, g, x, width, out, .. } => {
+                let ends = self.operand_rows(*x) + self.rows(*out);
+                self.tiles((*rel, *hop), ends * *width as f64 + self.operand_rows(*g), *width)
             }
             External { call, .. } => self.external(call, 1.0),
             ExternalGrad { call, .. } => self.external(call, 3.0),
@@ -96,6 +100,19 @@ impl Estimate<'_> {
         let (own, shared) = (width(false), width(true));
         let bytes = 4.0 * (rows * (own + call.width() as f64) + shared);
         StepCost { rows, flops: times * rows * (own + 2.0 * shared), bytes: times * bytes }
+    }
+
+    /// A matrix product for each tile: `moved` numbers of rows and edges, each of which stays near while it is used.
+    fn tiles(&self, (rel, hop): (u32, u32), moved: f64, width: usize) -> StepCost {
+        let rows = self.costs.rows(Domain::Edges { rel, hop });
+        StepCost { rows, flops: 2.0 * rows * width as f64, bytes: 4.0 * moved }
+    }
+
+    fn operand_rows(&self, operand: Operand) -> f64 {
+        match operand {
+            Operand::Buffer(id) => self.rows(id),
+            _ => 1.0,
+        }
     }
 
     fn rows(&self, id: BufferId) -> f64 {
