@@ -535,3 +535,18 @@ pub fn whole_frame(
     }
     Ok(frame)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as identifiers of four bytes tell apart, and not one more, however large the tables are.
+    #[test]
+    fn rows_beyond_four_bytes_are_refused_in_numbers() {
+        assert!(refuse_size("rows of `a`", MOST).is_ok());
+        for count in [MOST + 1, 1 << 32, 1 << 33, (1 << 33) + 7] {
+            let said = refuse_size("rows of `a`", count).unwrap_err().to_string();
+            assert_eq!(said, format!("{count} rows of `a`: at most 4,294,967,293 are possible"));
+        }
+    }
+}
