@@ -4,7 +4,6 @@ mod summary;
 
 use gsl_compiler::passes::{Costs, estimate_steps, peak_bytes};
 use gsl_plan::graph::{FeatureFacts, GraphFacts, Storage};
-use gsl_plan::pairs::Side;
 use gsl_plan::plan::{Executable, Fanout, ParamKind, Plan, Predict};
 use gsl_plan::print::describe;
 use gsl_runtime::report::Event;
@@ -155,7 +154,7 @@ fn draw(plan: &Plan, pairs: f64, costs: &mut Costs) {
         let negatives = &links.negatives;
         for corrupted in links.corrupted(&links.sides) {
             costs.edges[corrupted.rel as usize] = vec![pairs * f64::from(negatives.width())];
-            let ty = if corrupted.side == Side::Source { pairs_of.src } else { pairs_of.dst } as usize;
+            let ty = pairs_of.end(corrupted.side) as usize;
             let drawn = pairs / f64::from(negatives.group.max(1)) * f64::from(negatives.drawn);
             let all = plan.facts.nodes[ty].count as f64;
             costs.nodes[ty].iter_mut().for_each(|rows| *rows = (*rows + drawn).min(all));

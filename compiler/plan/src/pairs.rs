@@ -51,6 +51,16 @@ pub struct Links {
     pub protocol: Protocol,
 }
 
+impl Pairs {
+    /// The node type of one end.
+    pub fn end(&self, side: Side) -> u32 {
+        match side {
+            Side::Source => self.src,
+            Side::Destination => self.dst,
+        }
+    }
+}
+
 impl Links {
     pub fn corrupted(&self, sides: &[Side]) -> Vec<Corrupted> {
         sides.iter().map(|side| Corrupted { side: *side, rel: self.ends[*side as usize] }).collect()

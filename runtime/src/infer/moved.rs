@@ -3,7 +3,7 @@
 //! Weights are what they were. A trained row for each node goes with the node's identifier: a node that the model was trained with
 //! keeps its row, any other one takes the mean of all trained rows.
 
-use gsl_plan::pairs::{Against, Side};
+use gsl_plan::pairs::Against;
 use gsl_plan::plan::{ParamKind, Plan, Predict};
 use rayon::prelude::*;
 
@@ -91,12 +91,11 @@ pub fn moved(plan: &Plan, to: &Graph) -> (Plan, Vec<Fewer>) {
 /// Ranks all nodes where there are fewer than are drawn.
 fn fitted(predict: &mut Predict, to: &Graph) -> Option<Fewer> {
     let pairs = predict.pairs.as_mut()?;
-    let (src, dst) = (pairs.src, pairs.dst);
-    let protocol = &mut pairs.links.as_mut()?.protocol;
+    let protocol = &pairs.links.as_ref()?.protocol;
     let Against::Uniform(drawn) = protocol.against else { return None };
-    let ends = protocol.sides.iter().map(|side| if *side == Side::Source { src } else { dst });
-    let nodes = ends.map(|ty| to.node_count(ty) as u64).min().filter(|nodes| *nodes < u64::from(drawn))?;
-    protocol.against = Against::All;
+    let ends = protocol.sides.iter().map(|side| to.node_count(pairs.end(*side)) as u64);
+    let nodes = ends.min().filter(|nodes| *nodes < u64::from(drawn))?;
+    pairs.links.as_mut()?.protocol.against = Against::All;
     Some(Fewer { predict: predict.name.clone(), drawn, nodes })
 }
 

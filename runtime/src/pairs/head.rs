@@ -72,7 +72,7 @@ impl HeadMaker {
             let found = extensions.negatives_of(name.as_str());
             let found = found.ok_or_else(|| ExecError::Unregistered { name: name.to_string() })?;
             let of = |side: Side| {
-                let ty = if side == Side::Source { pairs.src } else { pairs.dst };
+                let ty = pairs.end(side);
                 let nodes = messages.node_count(ty) as u32;
                 found.of(&Ends { side, nodes, messages, relations: &pairs.relations })
             };

@@ -99,7 +99,7 @@ impl Drawing<'_> {
     }
 
     fn nodes(&self, side: Side) -> u32 {
-        let ty = if side == Side::Source { self.edges.pairs.src } else { self.edges.pairs.dst };
+        let ty = self.edges.pairs.end(side);
         self.edges.view.node_count(ty) as u32
     }
 

@@ -260,7 +260,7 @@ struct Judged<'a> {
 impl Judged<'_> {
     fn nodes(&self) -> u32 {
         let pairs = self.edges.pairs;
-        let ty = if self.corrupted.side == Side::Source { pairs.src } else { pairs.dst };
+        let ty = pairs.end(self.corrupted.side);
         self.known.view.node_count(ty) as u32
     }
 

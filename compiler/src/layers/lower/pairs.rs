@@ -103,7 +103,7 @@ impl Lower<'_, '_, '_> {
 
     pub(super) fn end_type(&self, end: End, env: &Env) -> Option<u32> {
         let pairs = &self.scoring().pairs;
-        Some(if Self::side(end, env) == Side::Source { pairs.src } else { pairs.dst })
+        Some(pairs.end(Self::side(end, env)))
     }
 
     pub(super) fn end_rows(&mut self, end: End, env: &Env) -> Made {
