@@ -22,3 +22,5 @@ pub mod write;
 
 mod prefetch;
 mod slab;
+#[cfg(test)]
+mod toys;

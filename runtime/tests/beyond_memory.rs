@@ -1,9 +1,12 @@
 //! Graphs whose identifiers are more than the memory allowed: the same to the byte as with plenty, and the same mistakes are told.
 
+mod declared;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use declared::{edge, node, source};
 use gsl_plan::graph::{Key as KeyColumn, *};
 use gsl_runtime::construct::{BuildError, BuildReport, Scratch, construct};
 use gsl_runtime::graph::Graph;
@@ -12,10 +15,6 @@ use proptest::prelude::*;
 
 const PEOPLE: usize = 40;
 const PLENTY: u64 = 64 << 20;
-
-fn source(path: &str) -> Source {
-    Source::of(vec![path.to_string()])
-}
 
 fn random(train: f64, valid: f64, test: f64) -> Option<Split> {
     Some(Split::Random { train, valid, test, stratified: false })
@@ -30,36 +29,9 @@ fn feature(name: &str, expr: FeatureExpr) -> Feature {
     Feature { name: name.into(), expr, storage: Storage::default(), width: None }
 }
 
-fn node(name: &str, sources: &[&str]) -> NodeType {
-    NodeType {
-        name: name.into(),
-        sources: sources.iter().map(|path| source(path)).collect(),
-        key: None,
-        features: Vec::new(),
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    }
-}
-
-fn edge(name: &str, dst: usize, dst_column: &str) -> EdgeType {
-    EdgeType {
-        relation: Relation::Named(name.into()),
-        src: 0,
-        dst,
-        source: source("knows*.csv"),
-        src_column: "u".into(),
-        dst_column: dst_column.into(),
-        reverse: Some(format!("{name}_reversed")),
-        features: Vec::new(),
-        missing: MissingPolicy::Error,
-        parallel: Parallel::Keep,
-        loops: Loops::Keep,
-        time: None,
-        labels: Vec::new(),
-        candidates: Vec::new(),
-    }
+fn knowing(name: &str, dst: usize, dst_column: &str) -> EdgeType {
+    let reverse = Some(format!("{name}_reversed"));
+    EdgeType { reverse, ..edge(name, "knows*.csv", (0, "u"), (dst, dst_column)) }
 }
 
 /// People from two joined tables who know each other, and clubs that the edges name.
@@ -75,7 +47,7 @@ fn plan(kind: KeyKind) -> GraphPlan {
         feature("age", FeatureExpr::Apply { transform: fill, input: Box::new(age) }),
     ];
     person.labels = vec![label("group", random(0.6, 0.2, 0.2))];
-    let mut knows = edge("knows", 0, "v");
+    let mut knows = knowing("knows", 0, "v");
     let files = Split::Files { train: source("train.csv"), valid: None, test: None };
     knows.labels = vec![label("close", random(0.5, 0.2, 0.3)), label("far", Some(files))];
     knows.candidates =
@@ -83,7 +55,7 @@ fn plan(kind: KeyKind) -> GraphPlan {
     GraphPlan {
         name: "people".into(),
         nodes: vec![person, node("club", &[])],
-        edges: vec![knows, edge("in", 1, "club")],
+        edges: vec![knows, knowing("in", 1, "club")],
         seed: 3,
         graphs: None,
     }

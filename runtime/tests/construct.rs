@@ -1,9 +1,12 @@
 //! Tables to graph files: what must not matter does not, what is broken is named, what is stored comes back.
 
+mod declared;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use declared::{edge, node, source};
 use gsl_plan::graph::{Key as KeyColumn, *};
 use gsl_runtime::construct::{
     BuildError, BuildReport, Scratch, changed_tables, construct, construct_like, construct_or_reuse,
@@ -11,10 +14,6 @@ use gsl_runtime::construct::{
 use gsl_runtime::graph::{Graph, Key};
 use gsl_runtime::view::GraphView;
 use proptest::prelude::*;
-
-fn source(path: &str) -> Source {
-    Source::of(vec![path.to_string()])
-}
 
 fn column(name: &str, kind: ColumnKind) -> FeatureExpr {
     FeatureExpr::Column { column: name.to_string(), kind }
@@ -47,8 +46,6 @@ fn plan() -> GraphPlan {
     );
     let priority = through(ONE_HOT, column("priority", ColumnKind::Text));
     let package = NodeType {
-        name: "package".into(),
-        sources: vec![source("packages*.csv")],
         key: Some(KeyColumn { column: "name".into(), kind: KeyKind::Text }),
         features: vec![feature("size", size), feature("priority", priority)],
         labels: vec![Label {
@@ -59,43 +56,21 @@ fn plan() -> GraphPlan {
             several: Several::default(),
             split: random(0.6, 0.2, 0.2),
         }],
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
+        ..node("package", &["packages*.csv"])
     };
-    let maintainer = NodeType {
-        name: "maintainer".into(),
-        sources: Vec::new(),
-        key: None,
-        features: Vec::new(),
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    };
-    let edge = |name: &str, dst, file: &str, dst_column: &str, reverse: &str, features| EdgeType {
-        relation: Relation::Named(name.into()),
-        src: 0,
-        dst,
-        source: source(file),
-        src_column: "package".into(),
-        dst_column: dst_column.into(),
+    let maintainer = node("maintainer", &[]);
+    let of = |name: &str, dst, file: &str, dst_column: &str, reverse: &str, features| EdgeType {
         reverse: Some(reverse.into()),
         features,
-        missing: MissingPolicy::Error,
-        parallel: Parallel::default(),
-        loops: Loops::default(),
-        time: None,
-        labels: Vec::new(),
-        candidates: Vec::new(),
+        ..edge(name, file, (0, "package"), (dst, dst_column))
     };
     let kind = feature("kind", through(ONE_HOT, column("kind", ColumnKind::Text)));
     GraphPlan {
         name: "debian".into(),
         nodes: vec![package, maintainer],
         edges: vec![
-            edge("depends", 0, "depends*.csv", "target", "needed_by", vec![kind]),
-            edge("kept_by", 1, "kept_by.csv", "maintainer", "keeps", Vec::new()),
+            of("depends", 0, "depends*.csv", "target", "needed_by", vec![kind]),
+            of("kept_by", 1, "kept_by.csv", "maintainer", "keeps", Vec::new()),
         ],
         seed: 7,
         graphs: None,

@@ -1,9 +1,12 @@
 //! What a graph says of edges beyond their ends and features: merging, loops, times, labels, candidates; small graphs; and the features of
 //! nodes that follow from edges.
 
+mod declared;
+
 use std::fs;
 use std::path::Path;
 
+use declared::{edge, node, source};
 use gsl_plan::graph::{Key as KeyColumn, *};
 use gsl_runtime::construct::{
     BuildError, BuildReport, Scratch, construct, construct_like, construct_or_reuse,
@@ -11,10 +14,6 @@ use gsl_runtime::construct::{
 use gsl_runtime::graph::Graph;
 use gsl_runtime::view::GraphView;
 use proptest::prelude::*;
-
-fn source(path: &str) -> Source {
-    Source::of(vec![path.to_string()])
-}
 
 fn number(name: &str) -> FeatureExpr {
     FeatureExpr::Column { column: name.to_string(), kind: ColumnKind::Number }
@@ -48,48 +47,17 @@ fn random(train: f64, valid: f64, test: f64) -> Split {
     Split::Random { train, valid, test, stratified: false }
 }
 
-fn node(name: &str, file: &str, key: &str, kind: KeyKind) -> NodeType {
-    NodeType {
-        name: name.into(),
-        sources: if file.is_empty() { Vec::new() } else { vec![source(file)] },
-        key: (!key.is_empty()).then(|| KeyColumn { column: key.into(), kind }),
-        features: Vec::new(),
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    }
-}
-
-fn edge(
-    name: &str,
-    file: &str,
-    (src, src_column): (usize, &str),
-    (dst, dst_column): (usize, &str),
-) -> EdgeType {
-    EdgeType {
-        relation: Relation::Named(name.into()),
-        src,
-        dst,
-        source: source(file),
-        src_column: src_column.into(),
-        dst_column: dst_column.into(),
-        reverse: None,
-        features: Vec::new(),
-        missing: MissingPolicy::Error,
-        parallel: Parallel::Keep,
-        loops: Loops::Keep,
-        time: None,
-        labels: Vec::new(),
-        candidates: Vec::new(),
-    }
+fn keyed(name: &str, file: &str, key: &str, kind: KeyKind) -> NodeType {
+    let sources: &[&str] = if file.is_empty() { &[] } else { &[file] };
+    let key = (!key.is_empty()).then(|| KeyColumn { column: key.into(), kind });
+    NodeType { key, ..node(name, sources) }
 }
 
 /// People (a, b, c, d) who know each other.
 fn people(knows: EdgeType) -> GraphPlan {
     GraphPlan {
         name: "people".into(),
-        nodes: vec![node("person", "people.csv", "name", KeyKind::Text)],
+        nodes: vec![keyed("person", "people.csv", "name", KeyKind::Text)],
         edges: vec![knows],
         seed: 5,
         graphs: None,
@@ -143,7 +111,7 @@ fn words_that_name_no_part_are_counted_of_edges() {
     fs::write(folder.path().join("ends.csv"), format!("a,b,part,stars\n{}\n", ends.join("\n"))).unwrap();
     let mut near = edge("near", "ends.csv", (0, "a"), (0, "b"));
     near.labels.push(label("stars", LabelKind::Float, Split::Column { column: "part".into() }));
-    let mut nodes = vec![node("item", "", "", KeyKind::Int)];
+    let mut nodes = vec![keyed("item", "", "", KeyKind::Int)];
     nodes[0].key = None;
     let plan = GraphPlan { name: "g".into(), nodes, edges: vec![near], seed: 0, graphs: None };
     let (_, report) = build(&plan, folder.path()).unwrap();
@@ -499,9 +467,9 @@ fn rows_without_a_time_are_refused() {
 }
 
 fn molecules(with_table: bool) -> GraphPlan {
-    let mut atom = node("atom", "atoms.csv", "id", KeyKind::Int);
+    let mut atom = keyed("atom", "atoms.csv", "id", KeyKind::Int);
     atom.graph = Some("molecule".into());
-    let mut graph = node("graph", if with_table { "molecules.csv" } else { "" }, "molecule", KeyKind::Text);
+    let mut graph = keyed("graph", if with_table { "molecules.csv" } else { "" }, "molecule", KeyKind::Text);
     if with_table {
         graph.labels = vec![label("toxic", LabelKind::Class, random(1.0, 0.0, 0.0))];
     }
@@ -581,7 +549,7 @@ fn candidates_may_be_lists() {
         let hard = Candidates { name: "hard".into(), column: "not".into(), separator: None };
         let knows = EdgeType { candidates: vec![hard], ..edge("knows", "knows.jsonl", (0, "u"), (0, "v")) };
         let mut plan = people(knows);
-        plan.nodes[0] = node("person", "people.csv", "name", kind);
+        plan.nodes[0] = keyed("person", "people.csv", "name", kind);
         let (graph, _) = build(&plan, folder.path()).unwrap();
         assert_eq!(graph.candidates(0, 0), (2, &[u32::MAX, u32::MAX, 2, 0][..]));
     }

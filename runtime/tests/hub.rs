@@ -1,5 +1,8 @@
 //! A node with ten million edges.
 
+mod declared;
+
+use declared::{edge, node};
 use gsl_plan::graph::*;
 use gsl_plan::plan::Fanout;
 use gsl_runtime::construct::{Scratch, construct};
@@ -13,39 +16,16 @@ const EDGES: usize = 10_000_000;
 const FANS: u32 = 1000;
 const BATCH: usize = 1 << 18;
 
-fn node(name: &str, file: &str) -> NodeType {
-    NodeType {
-        name: name.into(),
-        sources: vec![Source::of(vec![file.into()])],
-        key: Some(Key { column: "id".into(), kind: KeyKind::Int }),
-        features: Vec::new(),
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    }
+fn keyed(name: &str, file: &str) -> NodeType {
+    NodeType { key: Some(Key { column: "id".into(), kind: KeyKind::Int }), ..node(name, &[file]) }
 }
 
 fn plan() -> GraphPlan {
-    let follows = EdgeType {
-        relation: Relation::Named("follows".into()),
-        src: 0,
-        dst: 1,
-        source: Source::of(vec!["follows.parquet".into()]),
-        src_column: "fan".into(),
-        dst_column: "star".into(),
-        reverse: Some("followed_by".into()),
-        features: Vec::new(),
-        missing: MissingPolicy::Error,
-        parallel: Parallel::Keep,
-        loops: Loops::Keep,
-        time: None,
-        labels: Vec::new(),
-        candidates: Vec::new(),
-    };
+    let follows = edge("follows", "follows.parquet", (0, "fan"), (1, "star"));
+    let follows = EdgeType { reverse: Some("followed_by".into()), ..follows };
     GraphPlan {
         name: "fans".into(),
-        nodes: vec![node("fan", "fans.csv"), node("star", "stars.csv")],
+        nodes: vec![keyed("fan", "fans.csv"), keyed("star", "stars.csv")],
         edges: vec![follows],
         seed: 1,
         graphs: None,

@@ -1,9 +1,12 @@
 //! Features in 16 and 8 bits: what the file holds, what is read back, what is refused.
 
+mod declared;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use declared::{edge, node};
 use gsl_kernels::f16;
 use gsl_plan::graph::{Key as KeyColumn, *};
 use gsl_runtime::construct::{BuildError, Scratch, construct};
@@ -26,32 +29,10 @@ fn feature(storage: Storage) -> Feature {
 /// Items and the edges between them; both have one feature in each storage.
 fn plan() -> GraphPlan {
     let features: Vec<Feature> = Storage::ALL.map(feature).to_vec();
-    let item = NodeType {
-        name: "item".into(),
-        sources: vec![Source::of(vec!["items.csv".into()])],
-        key: Some(KeyColumn { column: "id".into(), kind: KeyKind::Int }),
-        features: features.clone(),
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    };
-    let near = EdgeType {
-        relation: Relation::Named("near".into()),
-        src: 0,
-        dst: 0,
-        source: Source::of(vec!["near.csv".into()]),
-        src_column: "a".into(),
-        dst_column: "b".into(),
-        reverse: Some("near_too".into()),
-        features,
-        missing: MissingPolicy::Error,
-        candidates: Vec::new(),
-        parallel: Parallel::default(),
-        loops: Loops::default(),
-        time: None,
-        labels: Vec::new(),
-    };
+    let key = Some(KeyColumn { column: "id".into(), kind: KeyKind::Int });
+    let item = NodeType { key, features: features.clone(), ..node("item", &["items.csv"]) };
+    let reverse = Some("near_too".into());
+    let near = EdgeType { reverse, features, ..edge("near", "near.csv", (0, "a"), (0, "b")) };
     GraphPlan { name: "items".into(), nodes: vec![item], edges: vec![near], seed: 1, graphs: None }
 }
 

@@ -1,6 +1,7 @@
 //! Features of texts in a graph: what the model says of each row, whatever table it stands in.
 #![cfg(feature = "text")]
 
+mod declared;
 #[path = "../text/tests/text/tiny.rs"]
 #[allow(dead_code)]
 mod tiny;
@@ -8,6 +9,7 @@ mod tiny;
 use std::fs;
 use std::path::Path;
 
+use declared::node;
 use gsl_plan::graph::*;
 use gsl_runtime::construct::{BuildError, Scratch, construct, construct_like, content_key};
 use gsl_runtime::graph::Graph;
@@ -33,17 +35,9 @@ fn on_text(name: &str, transform: TextTransform) -> Feature {
 }
 
 fn plan(features: Vec<Feature>) -> GraphPlan {
-    let node = NodeType {
-        name: "paper".into(),
-        sources: vec![Source::of(vec!["papers*.csv".into()])],
-        key: Some(Key { column: "id".into(), kind: KeyKind::Int }),
-        features,
-        labels: Vec::new(),
-        duplicates: DuplicatePolicy::Error,
-        time: None,
-        graph: None,
-    };
-    GraphPlan { name: "papers".into(), nodes: vec![node], edges: Vec::new(), seed: 0, graphs: None }
+    let key = Some(Key { column: "id".into(), kind: KeyKind::Int });
+    let paper = NodeType { key, features, ..node("paper", &["papers*.csv"]) };
+    GraphPlan { name: "papers".into(), nodes: vec![paper], edges: Vec::new(), seed: 0, graphs: None }
 }
 
 fn all_features() -> Vec<Feature> {

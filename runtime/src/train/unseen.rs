@@ -88,23 +88,7 @@ fn message(predict: &Predict, what: &str, names: &[&str], counts: &[[u64; 3]]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn predict(task: Task) -> Predict {
-        Predict {
-            name: "item.kind".into(),
-            ty: 0,
-            label: 0,
-            parts: [0; 4],
-            pairs: None,
-            task,
-            class_weights: Vec::new(),
-            positive_weights: Vec::new(),
-            mean_over_classes: true,
-            metrics: Vec::new(),
-            loss: String::new(),
-            weight: 1.0,
-        }
-    }
+    use crate::toys::predict;
 
     #[test]
     fn classes_outside_the_training_rows_are_counted() {

@@ -58,23 +58,12 @@ fn weight_of(weights: &[f32], class: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toys;
     use crate::view::MemoryGraph;
 
     fn predict(task: Task) -> Predict {
-        Predict {
-            name: "a.b".into(),
-            ty: 0,
-            label: 0,
-            parts: [0; 4],
-            pairs: None,
-            task,
-            class_weights: vec![1.0, 2.0],
-            positive_weights: vec![3.0, 5.0],
-            mean_over_classes: true,
-            metrics: Vec::new(),
-            loss: String::new(),
-            weight: 1.0,
-        }
+        let (class_weights, positive_weights) = (vec![1.0, 2.0], vec![3.0, 5.0]);
+        Predict { class_weights, positive_weights, ..toys::predict(task) }
     }
 
     fn weights(predict: &Predict, labels: Vec<f32>, nodes: usize) -> Vec<f32> {

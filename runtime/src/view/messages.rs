@@ -174,6 +174,7 @@ mod tests {
     use gsl_plan::plan::Task;
 
     use super::*;
+    use crate::toys;
     use crate::view::MemoryGraph;
 
     /// A prediction of the edges of relation 0, with the parts of one of its labels.
@@ -181,20 +182,7 @@ mod tests {
         let kinds = Kinds { ty: 2, rel: 3 };
         let pairs =
             Pairs { from: 1, to: 2, kinds, ty: 1, relations: vec![0], src: 0, dst: 0, label, links: None };
-        Predict {
-            name: String::new(),
-            ty: 1,
-            label,
-            parts: [0; 4],
-            pairs: Some(pairs),
-            task: Task::Links,
-            class_weights: Vec::new(),
-            positive_weights: Vec::new(),
-            mean_over_classes: true,
-            metrics: Vec::new(),
-            loss: String::new(),
-            weight: 1.0,
-        }
+        Predict { ty: 1, label, pairs: Some(pairs), ..toys::predict(Task::Links) }
     }
 
     #[test]
