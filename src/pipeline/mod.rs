@@ -20,7 +20,7 @@ use gsl_compiler::sema::{Checked, Experiment};
 use gsl_plan::graph::GraphPlan;
 use gsl_plan::plan::Plan;
 use gsl_runtime::graph::Graph;
-use gsl_runtime::infer::moved::{moved, moved_params};
+use gsl_runtime::infer::moved::{Fewer, Unseen, moved, moved_params};
 use gsl_runtime::report::event::Position;
 use gsl_runtime::report::{Event, Events};
 use gsl_runtime::store::Params;
@@ -145,23 +145,17 @@ impl Pass<'_> {
         let events = place.events(args, Goal::Run)?;
         let ended = (|| {
             let graph = build_like(tables, Some(old), source, &args.file, &events)?;
-            graph
-                .report()
-                .warnings
-                .iter()
-                .cloned()
-                .for_each(|message| events.send(Event::Warning { message }));
             tell_graph(&graph, &events);
             let mut before = self.plan(old)?;
             start::params(&mut before, source, &args.from)?;
             let hash = plan_hash(&before, old);
             let params = trained_before(&before, &hash, args, run)?;
             let (plan, fewer) = moved(&before, &graph);
-            fewer.iter().for_each(|fewer| events.send(Event::Warning { message: fewer.message() }));
+            events.warn(fewer.iter().map(Fewer::message));
             self.look_up(&plan, &graph)?;
             let (params, unseen) =
                 moved_params(&plan, &params, old, &graph).map_err(|e| Failure::new(&e).help(e.help()))?;
-            unseen.iter().for_each(|unseen| events.send(Event::Warning { message: unseen.message() }));
+            events.warn(unseen.iter().map(Unseen::message));
             place.keep_plan(&plan)?;
             announce(&events, &plan, &hash, source, args, &place);
             let messages = Messages::new(&graph, &plan);

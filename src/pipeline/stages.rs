@@ -76,8 +76,10 @@ pub(super) fn build_like(
         reused,
         peak_memory: peak_memory(),
     });
+    let warnings = report.warnings.clone();
     let report = serde_json::to_value(&report).unwrap_or_default();
     events.send(Event::GraphBuilt { report });
+    events.warn(warnings);
     Ok(graph)
 }
 
@@ -155,9 +157,7 @@ pub(super) fn fit(
 ) -> Result<Trained, Failure> {
     let empty =
         Members::of(plan, graphs.whole).map_or_else(Vec::new, |members| members.empty(plan, graphs.whole));
-    for message in unseen(plan, graphs.whole).into_iter().chain(empty) {
-        events.send(Event::Warning { message });
-    }
+    events.warn(unseen(plan, graphs.whole).into_iter().chain(empty));
     let options = Options {
         ranks: args.ranks as usize,
         resume: args.resume,

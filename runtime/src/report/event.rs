@@ -153,6 +153,11 @@ impl Events {
         readers.iter_mut().for_each(|r| r.read(&event));
     }
 
+    /// Sends a warning for each message.
+    pub fn warn(&self, messages: impl IntoIterator<Item = String>) {
+        messages.into_iter().for_each(|message| self.send(Event::Warning { message }));
+    }
+
     /// Runs `work` as a named stage and sends its start and end.
     pub fn stage<T, E>(&self, stage: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let started = std::time::Instant::now();
