@@ -35,6 +35,7 @@ mod edges;
 mod ends;
 mod exact;
 mod index;
+mod inputs;
 mod keys;
 mod keysort;
 mod known;
@@ -62,7 +63,7 @@ mod value;
 mod values;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use gsl_plan::graph::{EdgeType, GraphFacts, GraphPlan, Label, NodeType, Part, Source, Split};
@@ -72,14 +73,16 @@ use serde_json::json;
 
 pub use error::{BuildError, Result};
 pub use feature::FittedFeature;
+pub use inputs::{changed_tables, content_key, graph_path};
 pub use label::FittedLabel;
 pub use report::BuildReport;
 pub use scratch::{LEAST_MEMORY, Scratch, default_memory, parse_bytes};
 pub use tables::open_source;
 pub use transform::FittedTransform;
 
+use crate::graph::Graph;
 use crate::graph::piece::Piece;
-use crate::graph::{Graph, LAYOUT_VERSION};
+use inputs::Inputs;
 use known::Known;
 use label::KnownLabel;
 use nodes::{Alignment, Nodes, Numbered};
@@ -87,8 +90,6 @@ use report::{LabelReport, NodeReport, SourceReport, StageTime};
 use rows::{FeatureDone, NodeRows};
 use stages::Stages;
 use tables::Tables;
-
-use crate::text::Models;
 
 /// What a graph has learned from its tables; new tables are treated by it, see [`construct_like`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -153,66 +154,6 @@ fn reuse_or_build(
 
 fn is_whole(graph: &Graph, content_key: &str) -> bool {
     graph.meta().content_key == content_key && graph.quick_verify().is_ok()
-}
-
-/// Where [`construct_or_reuse`] keeps a graph: one file for each content.
-pub fn graph_path(graph: &str, folder: &Path, content_key: &str) -> PathBuf {
-    folder.join(format!("{graph}-{}.h5", &content_key[..16.min(content_key.len())]))
-}
-
-/// A hash of the plan, of the names and contents of all its tables, of its language models, and of the layout's version.
-pub fn content_key(plan: &GraphPlan, base: &Path) -> Result<String> {
-    Ok(Inputs::of(plan, base, None)?.key)
-}
-
-/// What a graph is made of, as it is now.
-struct Inputs {
-    prints: Vec<(Source, Fingerprint)>,
-    /// See [`content_key`].
-    key: String,
-}
-
-impl Inputs {
-    fn of(plan: &GraphPlan, base: &Path, known: Option<Known>) -> Result<Self> {
-        let prints = tables::fingerprints(plan, base)?;
-        let key = key_of(plan, &prints, &Models::new(base), known)?;
-        Ok(Self { prints, key })
-    }
-}
-
-fn key_of(
-    plan: &GraphPlan,
-    prints: &[(Source, Fingerprint)],
-    models: &Models,
-    known: Option<Known>,
-) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&LAYOUT_VERSION.to_le_bytes());
-    hasher.update(&serde_json::to_vec(plan).unwrap_or_default());
-    prints.iter().for_each(|(_, print)| {
-        hasher.update(&print.hash);
-    });
-    let features = plan.nodes.iter().flat_map(|node| &node.features);
-    let features = features.chain(plan.edges.iter().flat_map(|edge| &edge.features));
-    for print in models.prints(features)? {
-        hasher.update(print.as_bytes());
-    }
-    if let Some(known) = known {
-        hasher.update(b"like").update(known.key().as_bytes());
-    }
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Tables that differ from what a graph was built from, or are gone.
-pub fn changed_tables(graph: &Graph, base: &Path) -> Vec<PathBuf> {
-    let mut changed = Vec::new();
-    for (declared, before) in &graph.meta().fingerprints {
-        match open_source(declared, base).and_then(|source| source.fingerprint()) {
-            Ok(now) => changed.extend(now.changed_since(before)),
-            Err(error) => changed.push(error.file),
-        }
-    }
-    changed
 }
 
 /// Builds a graph file, whole or not at all.
