@@ -215,15 +215,11 @@ impl Prepared {
         let checked = check(&source, &args.file, color)?;
         let experiment = choose(&checked, &args.file)?;
         let place = Place::new(&source, experiment, args, Goal::Train)?;
-        let graph = build(
-            &experiment.graph_plan(checked.graph_of(experiment)),
-            &source,
-            &args.file,
-            &Events::default(),
-        )?;
-        let mut plan =
-            plan(&checked, experiment, &graph, args.seed, (&source, &args.file.extensions), color)?;
-        look_up(&plan, &graph, &source.folder())?;
+        let declared = experiment.graph_plan(checked.graph_of(experiment));
+        let graph = build(&declared, &source, &args.file, &Events::default())?;
+        let job = Pass { args, goal: Goal::Run, color, source: &source, checked: &checked, experiment };
+        let mut plan = job.plan(&graph)?;
+        job.look_up(&plan, &graph)?;
         let start = start::params(&mut plan, &source, &args.from)?;
         let hash = plan_hash(&plan, &graph);
         Ok(Prepared { source, graph, plan, hash, start, place })
