@@ -8,8 +8,7 @@ use std::cmp::Ordering;
 use std::sync::{Mutex, RwLock};
 
 use gsl_plan::graph::{
-    EdgeType, FeatureFacts, GraphPlan, LabelFacts, Loops, MissingPolicy, Parallel, Relation, RelationFacts,
-    Structure,
+    EdgeType, FeatureFacts, GraphPlan, LabelFacts, Loops, Parallel, Relation, RelationFacts, Structure,
 };
 use gsl_tables::{Batch, Column, Interner, MISSING, Values, Want};
 use serde::{Deserialize, Serialize};
@@ -19,15 +18,15 @@ use super::candidates::CandidateColumn;
 use super::carried::Carried;
 use super::csc::{CscWriter, Ordered, edge_key, order, order_by};
 use super::degrees::Degrees;
+use super::edge_faults::Counts;
 use super::edge_labels::{Around, EdgeBatch};
 use super::edge_rows::Looped;
 use super::edge_sorters::Sorters;
 use super::ends::{RowIds, resolve};
-use super::error::{BuildError, Fault, Offender, Result};
+use super::error::{BuildError, Fault, Result};
 use super::feature::{self, Counted, FittedFeature, Rows, add, columns_of};
 use super::fit::{Batches, fit_all};
 use super::frame::{ABSENT, Frame};
-use super::keys;
 use super::label::{self, FittedLabel};
 use super::label_values::LabelTally;
 use super::lowered::{column_name, lowered_edge};
@@ -39,7 +38,7 @@ use super::sorter::{Keys, Room, Run, Sorter};
 use super::stages::Arrays;
 use super::store::FeatureWriter;
 use super::tables::{Opened, Tables};
-use super::times::{refuse_missing, times, want_of as want_of_time};
+use super::times::{times, want_of as want_of_time};
 use crate::graph::piece::{bytes_of, numbers_of};
 use crate::text::Models;
 
@@ -63,7 +62,7 @@ pub struct Known<'a> {
 
 /// A declaration with all that its edges are made from.
 pub(super) struct Edges<'a> {
-    plan: &'a GraphPlan,
+    pub(super) plan: &'a GraphPlan,
     /// With features of columns alone.
     pub(super) edge: &'a EdgeType,
     /// What the column of the number of merged rows is called.
@@ -77,26 +76,11 @@ pub(super) struct Edges<'a> {
     names: RwLock<Interner>,
     /// No relation but those in `names` is one.
     closed: bool,
-    counts: Mutex<Counts>,
+    pub(super) counts: Mutex<Counts>,
     /// The source and the destination of each row, where the keys of their type are not held.
     resolved: [Option<RowIds>; 2],
     /// Stands in for the table where parallel edges are merged.
-    merged: Option<Merged>,
-}
-
-/// What no edge was made of.
-#[derive(Default)]
-struct Counts {
-    src: Offenders,
-    dst: Offenders,
-    relation: Offenders,
-    /// Rows with a relation that is none of a closed family.
-    stranger: Offenders,
-    no_time: Offenders,
-    dropped_src: u64,
-    dropped_dst: u64,
-    dropped_relation: u64,
-    dropped_loops: u64,
+    pub(super) merged: Option<Merged>,
 }
 
 /// The edges of a batch.
@@ -340,44 +324,6 @@ impl<'a> Edges<'a> {
         Ok(text.codes.iter().map(code).collect())
     }
 
-    /// Counts the rows of a batch that are no edges, and keeps the first.
-    fn note(
-        &self,
-        batch: &Batch,
-        src: (&Column, &[u32]),
-        dst: (&Column, &[u32]),
-        (family, relation): (Option<&Column>, &[u32]),
-    ) {
-        let place =
-            |row: usize| self.opened.source.place_in(batch.file, batch.first_row + row as u64).to_string();
-        let global = |row: usize| batch.first_global_row + row as u64;
-        let mut counts = self.counts.lock().expect("no thread panics here");
-        for row in 0..src.1.len() {
-            let tell = |column: &Column| Offender { found: keys::show_cell(column, row), place: place(row) };
-            let (no_src, no_dst) = (src.1[row] == ABSENT, dst.1[row] == ABSENT);
-            let no_relation = relation.get(row) == Some(&MISSING);
-            if no_src {
-                counts.src.add(global(row), || tell(src.0));
-            }
-            if no_dst {
-                counts.dst.add(global(row), || tell(dst.0));
-            }
-            if no_relation {
-                let named = family.filter(|column| has_text(column, row));
-                let found = named.map_or(String::new(), |column| keys::show_cell(column, row));
-                let offenders = if named.is_some() { &mut counts.stranger } else { &mut counts.relation };
-                offenders.add(global(row), || Offender { found, place: place(row) });
-            }
-            match (no_src, no_dst, no_relation) {
-                (true, _, _) => counts.dropped_src += 1,
-                (_, true, _) => counts.dropped_dst += 1,
-                (_, _, true) => counts.dropped_relation += 1,
-                _ if self.edge.loops == Loops::Drop && src.1[row] == dst.1[row] => counts.dropped_loops += 1,
-                _ => {}
-            }
-        }
-    }
-
     /// Sorters for the relations, whose payloads have so many bytes besides the row.
     pub(super) fn sorters<'b>(&self, payload: usize, scratch: &'b Scratch) -> Sorters<'b> {
         let room = Room::of(scratch.memory / if self.edge.reverse.is_some() { 5 } else { 3 } * 2);
@@ -464,44 +410,6 @@ impl<'a> Edges<'a> {
         Ok(all)
     }
 
-    /// A row that is no edge is a mistake unless the declaration says otherwise.
-    pub(super) fn refuse(&self) -> Result<()> {
-        let mut counts = self.counts.lock().expect("no thread panics here");
-        if let Some(time) = &self.edge.time {
-            refuse_missing(name_of(self.edge), time, std::mem::take(&mut counts.no_time))?;
-        }
-        if self.edge.missing == MissingPolicy::Drop {
-            return Ok(());
-        }
-        let ends = [(&self.edge.src_column, self.edge.src), (&self.edge.dst_column, self.edge.dst)];
-        let found = [std::mem::take(&mut counts.src), std::mem::take(&mut counts.dst)];
-        for ((column, ty), offenders) in ends.into_iter().zip(found) {
-            if offenders.count() > 0 {
-                return Err(BuildError::DanglingEdges {
-                    relation: name_of(self.edge).to_string(),
-                    column: column.clone(),
-                    ty: self.plan.nodes[ty].name.clone(),
-                    count: offenders.count(),
-                    first: offenders.named(),
-                });
-            }
-        }
-        let offenders = std::mem::take(&mut counts.stranger);
-        let Relation::Column(column) = &self.edge.relation else { return Ok(()) };
-        if offenders.count() > 0 {
-            let (count, column) = (offenders.count(), column.clone());
-            return Err(BuildError::UnknownRelations { column, count, first: offenders.named() });
-        }
-        let offenders = std::mem::take(&mut counts.relation);
-        let count = offenders.count();
-        match offenders.named().into_iter().next() {
-            Some(first) => {
-                Err(BuildError::MissingRelation { column: column.clone(), count, place: first.place })
-            }
-            None => Ok(()),
-        }
-    }
-
     /// The relations by name, each with its arrays and those of its reverse.
     fn relate(
         &self,
@@ -563,21 +471,6 @@ impl<'a> Edges<'a> {
     fn reverse_of(&self, reverse: &str, index: usize, facts: &RelationFacts) -> RelationFacts {
         let name = if self.is_single() { reverse.to_string() } else { format!("{reverse}_{}", facts.name) };
         RelationFacts { name, src: facts.dst, dst: facts.src, reverse_of: Some(index), ..facts.clone() }
-    }
-
-    fn dropped(&self, carried: &Carried) -> Result<RelationReport> {
-        let counts = self.counts.lock().expect("no thread panics here");
-        let drop = self.edge.missing == MissingPolicy::Drop;
-        let unknown = carried.candidates.iter().map(|column| column.finish(drop));
-        Ok(RelationReport {
-            dropped_src: counts.dropped_src,
-            dropped_dst: counts.dropped_dst,
-            dropped_relation: counts.dropped_relation,
-            dropped_loops: counts.dropped_loops,
-            merged: self.merged.as_ref().map_or(0, |merged| merged.rows),
-            unknown_candidates: unknown.sum::<Result<u64>>()?,
-            ..RelationReport::default()
-        })
     }
 
     /// The lists of one relation and, if wanted, of its reverse; and what its labels come to.
@@ -720,10 +613,6 @@ struct Dealt {
 fn too_many_relations(edge: &EdgeType) -> BuildError {
     let what = format!("relations of `{}`", name_of(edge));
     BuildError::TooMany { what, count: u64::from(u32::MAX) }
-}
-
-fn has_text(column: &Column, row: usize) -> bool {
-    matches!(&column.values, Values::Text(text) if text.codes[row] != MISSING)
 }
 
 /// Orders two rows of features by their numbers from left to right.

@@ -28,6 +28,7 @@ mod computed;
 mod csc;
 mod degrees;
 mod distinct;
+mod edge_faults;
 mod edge_labels;
 mod edge_rows;
 mod edge_sorters;
