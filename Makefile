@@ -33,13 +33,13 @@ demo: deps ## build gsc, then train and evaluate on the Debian archive, with and
 
 # Tests that take minutes have names that begin with `long_`.
 test: lint ## every check and every test but the long ones
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace -E 'not test(/(^|::)long_/)'; \
-	else set -x; $(CARGO) test --workspace -- --skip long_; fi
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --no-fail-fast -E 'not test(/(^|::)long_/)'; \
+	else set -x; $(CARGO) test --workspace --no-fail-fast -- --skip long_; fi
 
 test-long: deps ## the tests that take minutes: published accuracies over many seeds
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -x; \
-	$(CARGO) nextest run --workspace -E 'test(/(^|::)long_/)' --no-tests pass --no-capture; \
-	else set -x; $(CARGO) test --workspace -- long_ --nocapture; fi
+	$(CARGO) nextest run --workspace -E 'test(/(^|::)long_/)' --no-tests pass --no-capture --no-fail-fast; \
+	else set -x; $(CARGO) test --workspace --no-fail-fast -- long_ --nocapture; fi
 
 lint: ## formatting and clippy, warnings denied
 	@CARGO=$(CARGO) .ci/deps rustfmt clippy

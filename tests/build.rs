@@ -163,12 +163,13 @@ fn peak(folder: &Folder, args: &[&str]) -> u64 {
     peak
 }
 
-/// 6 million edges and their reverse are 150 MB of records; with 64 MB they go through the scratch folder.
+/// 12 million edges and their reverse are 300 MB of records; with 64 MB they go through the scratch folder. The program and the
+/// readers of tables take about 100 MB besides, whatever the number of edges.
 #[test]
 fn long_a_build_stays_within_its_memory() {
-    let folder = folder(6_000_000);
+    let folder = folder(12_000_000);
     let narrow = peak(&folder, &["build", "links.gsl", "--memory", "64MB", "--cache", "narrow"]);
     let wide = peak(&folder, &["build", "links.gsl", "--memory", "4GB", "--cache", "wide"]);
     eprintln!("peak of resident memory: {} MB with 64 MB allowed, {} MB with 4 GB", narrow >> 20, wide >> 20);
-    assert!(narrow < wide / 2 && narrow < (64 + 128) << 20, "{} MB", narrow >> 20);
+    assert!(narrow < wide / 2 && narrow < (64 + 160) << 20, "{} MB", narrow >> 20);
 }
