@@ -160,7 +160,7 @@ fn some_random_bodies_are_right() {
 }
 
 #[test]
-fn long_and_deep_bodies_are_survived() {
+fn bodies_however_long_and_deep_are_survived() {
     let long = vec!["h[v]"; 3000].join(" + ");
     let nested = format!("{}h[v]{}", "tanh(".repeat(60), ")".repeat(60));
     let doubled: String =

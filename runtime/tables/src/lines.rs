@@ -216,7 +216,7 @@ mod tests {
 
     /// Blocks end with whole records, also where a record is longer than a block.
     #[test]
-    fn long_files_are_cut_between_records() {
+    fn files_of_any_length_are_cut_between_records() {
         let long = "é".repeat(BLOCK_BYTES);
         let text =
             format!("a,b\n{}1,\"{long}\n\"\n{}", "1,2\n".repeat(BLOCK_BYTES / 4), "3,4\n".repeat(1000));

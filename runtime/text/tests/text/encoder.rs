@@ -233,7 +233,10 @@ fn a_fingerprint_is_of_what_is_read() {
 /// With `GSL_TEXT_MODEL` naming the folder of a sentence encoder.
 #[test]
 fn long_sentences_of_a_kind_are_close() {
-    let Some(folder) = std::env::var_os("GSL_TEXT_MODEL") else { return };
+    let Some(folder) = std::env::var_os("GSL_TEXT_MODEL") else {
+        eprintln!("skipped: GSL_TEXT_MODEL names no folder of a sentence encoder");
+        return;
+    };
     let model = TextModel::open(Path::new(&folder)).unwrap();
     let texts = [
         "A graph neural network sends messages along edges.",
