@@ -1,12 +1,12 @@
 //! The compiler's world on a real machine: tables and modules beside the `.gsl` file.
 
 use gsl_compiler::world::{
-    ColumnHeader, ColumnKind, Header, Registration, RustKind, TextModel, World, WorldError,
+    ColumnHeader, ColumnKind, Header, OddCell, Registration, RustKind, TextModel, World, WorldError,
 };
 use gsl_plan::graph::{GraphPlan, Source};
 use gsl_runtime::extend::{Extension, Extensions};
 use gsl_runtime::text::{Refusal, look};
-use gsl_tables::{ColumnInfo, Problem, TableError};
+use gsl_tables::{Column, ColumnInfo, Evidence, Problem, TableError, Values, Want};
 use std::path::{Path, PathBuf};
 
 /// Answers from files, relative to one folder.
@@ -51,9 +51,24 @@ impl World for FileWorld {
         let file = source.paths.first().map(Path::new).and_then(Path::file_name);
         Ok(Header {
             name: file.map_or(name, |f| f.to_string_lossy().into_owned()),
-            columns: found.columns.iter().map(|c| column(c, found.sampled)).collect(),
+            columns: found.columns.iter().map(|c| column(c, &self.base)).collect(),
             rows: found.rows,
+            looked_at: found.names_of,
         })
+    }
+
+    fn first_text(&self, source: &Source, column: &str) -> Option<String> {
+        const ROWS: usize = 64;
+        let table = gsl_runtime::construct::open_source(source, &self.base).ok()?;
+        let mut found = None;
+        // The first batch is enough: what ends the walk is no mistake of the table.
+        let _ = table.for_each_batch(&[(column, Want::Text)], ROWS, |batch| {
+            if let [Column { values: Values::Text(texts), .. }] = batch.columns.as_slice() {
+                found = (0..batch.rows).find_map(|row| texts.get(row).map(str::to_owned));
+            }
+            Err(TableError::new(batch.file, Problem::NoRows))
+        });
+        found
     }
 
     fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
@@ -80,7 +95,7 @@ impl World for FileWorld {
     fn read_module(&self, path: &str) -> Result<String, WorldError> {
         std::fs::read_to_string(self.base.join(path)).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => WorldError::NotFound { path: path.into(), help: None },
-            _ => WorldError::Unreadable { path: path.into(), reason: e.to_string() },
+            _ => WorldError::Unreadable { path: path.into(), reason: e.to_string(), help: None },
         })
     }
 }
@@ -101,23 +116,24 @@ fn refused(folder: &str, refusal: Refusal) -> WorldError {
     let Refusal { missing, reason, help } = refusal;
     match missing {
         Some(file) => WorldError::NotFound { path: format!("{folder}/{file}"), help },
-        None => {
-            let reason = help.map_or(reason.clone(), |help| format!("{reason}; {help}"));
-            WorldError::Unreadable { path: folder.to_owned(), reason }
-        }
+        None => WorldError::Unreadable { path: folder.to_owned(), reason, help },
     }
 }
 
 fn world_error(path: &str, error: &TableError) -> WorldError {
     match &*error.problem {
-        Problem::MissingFile { .. } | Problem::NothingMatches | Problem::EmptyFolder => {
+        Problem::MissingFile { .. } | Problem::NothingMatches => {
             WorldError::NotFound { path: path.into(), help: error.help() }
         }
-        _ => WorldError::Unreadable { path: path.into(), reason: error.to_string() },
+        Problem::EmptyFolder => {
+            let reason = error.problem.to_string();
+            WorldError::Unreadable { path: path.into(), reason, help: error.help() }
+        }
+        _ => WorldError::Unreadable { path: path.into(), reason: error.to_string(), help: error.help() },
     }
 }
 
-fn column(info: &ColumnInfo, guessed: bool) -> ColumnHeader {
+fn column(info: &ColumnInfo, base: &Path) -> ColumnHeader {
     use gsl_tables::ColumnKind as Found;
     let kind = match info.kind {
         Found::Int => ColumnKind::Int,
@@ -133,9 +149,15 @@ fn column(info: &ColumnInfo, guessed: bool) -> ColumnHeader {
     ColumnHeader {
         name: info.name.clone(),
         kind,
-        guessed,
+        guessed: info.evidence.is_some(),
         nullable: info.nullable,
         missing: info.missing,
         type_name: info.type_name.clone(),
+        odd: info.evidence.as_ref().filter(|_| info.kind == Found::Text).and_then(|found| odd(found, base)),
     }
+}
+
+fn odd(found: &Evidence, base: &Path) -> Option<OddCell> {
+    let (cell, place) = (found.odd.as_ref()?.text.clone(), found.why_text(base)?);
+    Some(OddCell { cell, place, is_exception: found.others.is_some() })
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use gsl_plan::graph::{GraphPlan, Source};
+use gsl_plan::graph::{CellKind, GraphPlan, Source};
 use serde::Serialize;
 
 /// What the compiler may ask of the world. Paths are as written, relative to the folder of the `.gsl` file.
@@ -15,6 +15,10 @@ pub trait World {
     fn header(&self, source: &Source) -> Result<Header, WorldError>;
     /// Text of another `.gsl` file.
     fn read_module(&self, path: &str) -> Result<String, WorldError>;
+    /// The first text of a column whose table says its kind, and nothing of its cells. `None`: there is none, or it cannot be read.
+    fn first_text(&self, _source: &Source, _column: &str) -> Option<String> {
+        None
+    }
     /// The folder of a language model. `None`: it has a tokenizer and no encoder.
     fn text_model(&self, folder: &str) -> Result<Option<TextModel>, WorldError> {
         Err(WorldError::NotFound { path: folder.to_owned(), help: None })
@@ -82,6 +86,8 @@ pub struct Header {
     pub name: String,
     pub columns: Vec<ColumnHeader>,
     pub rows: Option<u64>,
+    /// Names of columns were looked for in so many rows alone: others may follow.
+    pub looked_at: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -95,6 +101,18 @@ pub struct ColumnHeader {
     pub missing: Option<f64>,
     /// The format's own name of the type, for messages: `int64`.
     pub type_name: String,
+    /// Of a text whose kind was guessed: the cell that makes it one.
+    pub odd: Option<OddCell>,
+}
+
+/// A cell that makes a column a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OddCell {
+    pub cell: String,
+    /// Where it stands and what the other cells are: `row 12 (line 13) of `p/part-2.csv` has `hello`; 998 of 1000 cells are of kind int`.
+    pub place: String,
+    /// Others are of another kind.
+    pub is_exception: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,6 +142,7 @@ pub enum WorldError {
     Unreadable {
         path: String,
         reason: String,
+        help: Option<String>,
     },
     /// A table with a header at most.
     Empty {
@@ -181,7 +200,7 @@ impl fmt::Display for WorldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WorldError::NotFound { path, .. } => write!(f, "there is no `{path}`"),
-            WorldError::Unreadable { path, reason } | WorldError::Empty { path, reason } => {
+            WorldError::Unreadable { path, reason, .. } | WorldError::Empty { path, reason } => {
                 write!(f, "`{path}` cannot be read: {reason}")
             }
         }
@@ -208,7 +227,7 @@ impl TestWorld {
         let guessed = path.contains(".csv") || path.contains(".tsv");
         let columns = columns.split(',').filter_map(|c| column(c, guessed)).collect();
         let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-        self.tables.insert(path.to_owned(), Header { name, columns, rows: None });
+        self.tables.insert(path.to_owned(), Header { name, columns, ..Header::default() });
         self
     }
 
@@ -273,7 +292,26 @@ fn column(text: &str, guessed: bool) -> Option<ColumnHeader> {
         nullable: missing.is_some(),
         missing,
         type_name: type_name.to_owned(),
+        odd: None,
     })
+}
+
+/// Gives the columns the kinds that the source states.
+fn settle(header: &mut Header, source: &Source) {
+    for (name, kind) in &source.cells.kinds {
+        let Some(column) = header.columns.iter_mut().find(|column| column.name == *name) else { continue };
+        column.kind = match kind {
+            CellKind::Int => ColumnKind::Int,
+            CellKind::Float => ColumnKind::Float,
+            CellKind::Bool => ColumnKind::Bool,
+            CellKind::Text => ColumnKind::Text,
+            CellKind::Date => ColumnKind::Date,
+            CellKind::Time => ColumnKind::Time,
+            CellKind::Floats => ColumnKind::Vector { width: None },
+            CellKind::Texts => ColumnKind::TextList,
+        };
+        (column.guessed, column.type_name) = (false, column.kind.to_string());
+    }
 }
 
 fn kind_of(type_name: &str) -> ColumnKind {
@@ -302,7 +340,9 @@ impl World for TestWorld {
                 .ok_or_else(|| WorldError::NotFound { path: path.clone(), help: None })?;
             first.get_or_insert_with(|| header.clone());
         }
-        Ok(first.unwrap_or_default())
+        let mut header = first.unwrap_or_default();
+        settle(&mut header, source);
+        Ok(header)
     }
 
     fn read_module(&self, path: &str) -> Result<String, WorldError> {

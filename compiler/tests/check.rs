@@ -260,15 +260,17 @@ experiment one on debian {
 
 #[test]
 fn stated_formats_reach_the_plan() {
-    use gsl_plan::graph::{Format, Source};
+    use gsl_plan::graph::{CellKind, Cells, Format, Source};
     let (checked, found) = checked(&read(&folder("good").join("sources.gsl")));
     assert!(found.is_empty());
     let plan = &checked.graphs[0].plan;
     let csv = Format::Csv { separator: ';', quote: Some('\''), header: true };
     let paths = |paths: &[&str]| paths.iter().map(|path| path.to_string()).collect();
+    let kinds = vec![("y".to_owned(), CellKind::Float), ("id".to_owned(), CellKind::Text)];
+    let cells = Cells { kinds, missing: vec!["-".to_owned()] };
     let expected = [
-        Source { paths: paths(&["a.txt", "b.txt"]), format: Some(csv) },
-        Source { paths: paths(&["more.log"]), format: Some(Format::JsonLines) },
+        Source { paths: paths(&["a.txt", "b.txt"]), format: Some(csv), cells: Cells::default() },
+        Source { paths: paths(&["more.log"]), format: Some(Format::JsonLines), cells },
     ];
     assert_eq!(plan.nodes[0].sources, expected);
     let edges = [

@@ -133,12 +133,58 @@ pub struct Source {
     /// Said of the files by `csv(…)`, `json(…)` and the like; otherwise the extension decides.
     #[serde(default)]
     pub format: Option<Format>,
+    #[serde(default, skip_serializing_if = "Cells::is_empty")]
+    pub cells: Cells,
 }
 
 impl Source {
     pub fn of(paths: Vec<String>) -> Self {
-        Source { paths, format: None }
+        Source { paths, ..Source::default() }
     }
+}
+
+/// What the user says of the cells of a text file, as in `csv("a.csv", text: [id], missing: ["-"])`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cells {
+    /// Columns whose kind is stated, each once.
+    pub kinds: Vec<(String, CellKind)>,
+    /// Cells that are missing, in columns of any kind.
+    pub missing: Vec<String>,
+}
+
+impl Cells {
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// A kind that can be stated of a column of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CellKind {
+    Int,
+    Float,
+    Bool,
+    Text,
+    Date,
+    Time,
+    /// Lists of numbers.
+    Floats,
+    /// Lists of texts.
+    Texts,
+}
+
+impl CellKind {
+    /// By the argument of `csv(…)` that states it.
+    pub const NAMED: [(&str, CellKind); 8] = [
+        ("int", CellKind::Int),
+        ("float", CellKind::Float),
+        ("bool", CellKind::Bool),
+        ("text", CellKind::Text),
+        ("date", CellKind::Date),
+        ("time", CellKind::Time),
+        ("floats", CellKind::Floats),
+        ("texts", CellKind::Texts),
+    ];
 }
 
 /// A format that the user states.

@@ -232,8 +232,8 @@ impl Library {
             Ok(text) => Some(self.add(cx, path.value.clone(), &path.value, text)),
             Err(error) => {
                 let help = match &error {
-                    WorldError::NotFound { help, .. } => help.clone(),
-                    WorldError::Unreadable { .. } | WorldError::Empty { .. } => None,
+                    WorldError::NotFound { help, .. } | WorldError::Unreadable { help, .. } => help.clone(),
+                    WorldError::Empty { .. } => None,
                 };
                 let diagnostic = Diagnostic::new(codes::NAMES_IMPORT, error.to_string())
                     .at(path.span, "cannot be used")

@@ -37,6 +37,8 @@ pub enum Ty {
     Bool,
     Text,
     Path,
+    /// The name of a column, as a text.
+    Column,
     Activation,
     Word(Vec<String>),
     IntOr(Vec<String>),
@@ -72,6 +74,7 @@ impl Ty {
             Ty::Bool => "`true` or `false`".into(),
             Ty::Text => "a text in quotes".into(),
             Ty::Path => "a path in quotes".into(),
+            Ty::Column => "the name of a column".into(),
             Ty::Activation => "an activation".into(),
             Ty::Word(words) => words_of(words),
             Ty::IntOr(words) => format!("an integer or {}", words_of(words)),
@@ -95,7 +98,7 @@ impl Ty {
             Ty::Path => "path".to_owned(),
             Ty::Activation => "activation".to_owned(),
             Ty::List(item) => format!("{}[]", item.name()?),
-            Ty::Any | Ty::CountOrShare => return None,
+            Ty::Any | Ty::CountOrShare | Ty::Column => return None,
             Ty::Word(_) | Ty::IntOr(_) | Ty::FloatOr(_) | Ty::ScalarOr(_) | Ty::FloatsOr(_) => return None,
         })
     }
@@ -130,6 +133,7 @@ impl Ty {
             "bool" => Ty::Bool,
             "text" => Ty::Text,
             "path" => Ty::Path,
+            "column" => Ty::Column,
             "activation" => Ty::Activation,
             "word" => Ty::Word(words()),
             "int_or" => Ty::IntOr(words()),
@@ -170,7 +174,7 @@ impl Ty {
             (Ty::CountOrShare, Value::Int(n)) if n >= 0 => Some(Value::Int(n)),
             (Ty::CountOrShare, Value::Float(x)) if (0.0..1.0).contains(&x) => Some(Value::Float(x)),
             (Ty::Bool, Value::Bool(b)) => Some(Value::Bool(b)),
-            (Ty::Text | Ty::Path | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
+            (Ty::Text | Ty::Path | Ty::Column | Ty::ScalarOr(_), Value::Text(t)) => Some(Value::Text(t)),
             (Ty::Activation, Value::Activation(name)) => Some(Value::Activation(name)),
             (
                 Ty::Word(words)
@@ -218,6 +222,7 @@ fn hint(ty: &Ty) -> Option<String> {
 fn raw(cx: &mut Cx, env: &Env, expr: &Expr, ty: &Ty) -> Option<Value> {
     match &expr.kind {
         ExprKind::Bad => None,
+        ExprKind::Name(name) if *ty == Ty::Column => Some(Value::Text(name.clone())),
         ExprKind::Name(name) => named(cx, env, name, expr.span, ty),
         ExprKind::Number(number) => Some(literal(number)),
         ExprKind::Str(text) => Some(Value::Text(text.clone())),

@@ -332,6 +332,13 @@ impl BuildError {
             BuildError::UnknownCandidates { .. } => {
                 "write `missing = drop` to leave out candidates that are no nodes"
             }
+            BuildError::MissingKeys { .. } => {
+                "fill the column, or take out the rows; without `key` nodes go by their row numbers"
+            }
+            BuildError::UnknownSplitKeys { .. } => "take them out of the file, or add the rows to the table",
+            BuildError::KeyInTwoParts { .. } => {
+                "leave it in one of the files: a row that is tested teaches nothing"
+            }
             BuildError::UnknownSplitPairs { .. } => "take them out of the file, or add the edges",
             BuildError::LabelNumber { .. } => "a list says of each class whether it is one: 0 or 1",
             BuildError::MissingTime { .. } => "fill the column, or leave out `time`",

@@ -30,7 +30,8 @@ pub struct Seen {
 
 pub fn want_of(label: &Label) -> Want {
     match (label.kind, &label.several) {
-        (LabelKind::Class, _) | (LabelKind::Classes, Several::Parted(_)) => Want::Text,
+        (LabelKind::Class, _) => Want::Class,
+        (LabelKind::Classes, Several::Parted(_)) => Want::Text,
         (LabelKind::Classes, Several::Numbers) => Want::FloatList,
         (LabelKind::Classes, Several::Names) => Want::TextList,
         (LabelKind::Float, _) => Want::Float,
@@ -73,7 +74,7 @@ impl Seen {
                     let all = used.iter().flat_map(|cell| words(cell, separator));
                     all.for_each(|word| self.add(word));
                 }
-                _ => self.texts.extend(used_texts(text)),
+                _ => self.texts.extend(used_texts(text).into_iter().filter(|class| !class.is_empty())),
             },
             Values::TextList(list) => {
                 let used: BTreeSet<u32> = list.codes.iter().copied().collect();
@@ -180,7 +181,7 @@ pub fn strangers(cells: Cells, frame: &Frame, classes: &[String]) -> Result<Stra
                         Several::Parted(separator) => {
                             words(cell, separator).fold(false, |any, word| is_strange(word) | any)
                         }
-                        _ => is_strange(cell),
+                        _ => !cell.is_empty() && is_strange(cell),
                     }
             };
             let by_code: Vec<bool> = (0..text.values.len()).map(of_cell).collect();

@@ -183,7 +183,7 @@ fn column_of(name: &str, numbers: Vec<f64>, want: Want) -> Column {
     let validity = gaps.then(|| numbers.iter().map(|x| !x.is_nan()).collect());
     let values = match want {
         Want::Bool => Values::Bool(numbers.iter().map(|x| *x != 0.0).collect()),
-        Want::Text => Values::Text(texts_of(&numbers)),
+        Want::Text | Want::Class => Values::Text(texts_of(&numbers)),
         Want::Int => Values::Int(numbers.iter().map(|x| *x as i64).collect()),
         _ => Values::Float(numbers),
     };

@@ -369,7 +369,8 @@ pub fn key_want(plan: &GraphPlan, ty: usize, tables: &Tables) -> Want {
     }
     let all_ints = plan.edges.iter().all(|edge| {
         let opened = tables.get(&edge.source);
-        ends_of(edge, ty).all(|column| opened.kind(column) == Some(&ColumnKind::Int))
+        ends_of(edge, ty)
+            .all(|column| matches!(opened.kind(column), Some(ColumnKind::Int | ColumnKind::Float)))
     });
     if all_ints { Want::Int } else { Want::Text }
 }

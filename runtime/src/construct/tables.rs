@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gsl_plan::graph::{Format as Stated, GraphPlan, Label, Source as Declared, Split};
+use gsl_plan::graph::{CellKind, Format as Stated, GraphPlan, Label, Source as Declared, Split};
 use gsl_tables::{ColumnKind, Dialect, Fingerprint, Format, Header, Source, Table, TableError, Want};
 
 use super::error::Result;
@@ -20,7 +20,23 @@ pub fn open_source(declared: &Declared, base: &Path) -> Result<Source, TableErro
         Some(Stated::Parquet) => Some(Format::Parquet),
         Some(Stated::Hdf5 { group }) => Some(Format::Hdf5 { group: group.clone() }),
     };
-    Source::open_as(&declared.paths, base, format.as_ref())
+    Ok(Source::open_as(&declared.paths, base, format.as_ref())?.stating(stated(declared)))
+}
+
+/// What is said of the cells, as the reader of tables takes it.
+fn stated(declared: &Declared) -> gsl_tables::Stated {
+    let kind = |kind: CellKind| match kind {
+        CellKind::Int => ColumnKind::Int,
+        CellKind::Float => ColumnKind::Float,
+        CellKind::Bool => ColumnKind::Bool,
+        CellKind::Text => ColumnKind::Text,
+        CellKind::Date => ColumnKind::Date,
+        CellKind::Time => ColumnKind::Time,
+        CellKind::Floats => ColumnKind::FloatList(None),
+        CellKind::Texts => ColumnKind::TextList,
+    };
+    let kinds = declared.cells.kinds.iter().map(|(name, stated)| (name.clone(), kind(*stated)));
+    gsl_tables::Stated { kinds: kinds.collect(), missing: declared.cells.missing.clone() }
 }
 
 /// A declared source and its files.

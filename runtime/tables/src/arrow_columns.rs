@@ -10,11 +10,11 @@ use arrow_schema::DataType;
 
 use crate::arrow_cells::{append, cast, items_of, micros_of, numbers, texts_of, unfit};
 use crate::arrow_kinds::kind_of;
-use crate::builder::Builder;
 use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, Values};
 use crate::error::Problem;
 use crate::intern::TextValues;
 use crate::parquet_in::corrupt;
+use crate::source::Wanted;
 
 /// A dictionary is begun anew when it holds this many times the rows of a batch, so that memory is bounded.
 const DICTIONARY_BATCHES: usize = 32;
@@ -45,19 +45,14 @@ impl Decoder {
     }
 
     /// On error, the row of the wrong cell in the array.
-    pub fn decode(
-        &mut self,
-        array: &ArrayRef,
-        name: &str,
-        kind: &ColumnKind,
-    ) -> Result<Column, (usize, Problem)> {
+    pub fn decode(&mut self, array: &ArrayRef, want: &Wanted) -> Result<Column, (usize, Problem)> {
         self.known = 0;
-        let values = match (kind, array.data_type()) {
+        let values = match (&want.kind, array.data_type()) {
             (ColumnKind::Text, DataType::Dictionary(..)) => Some(Values::Text(self.texts_of(array)?)),
-            _ => whole(array, kind).map_err(|problem| (0, problem))?,
+            _ => whole(array, &want.kind).map_err(|problem| (0, problem))?,
         };
-        let Some(values) = values else { return by_cell(array, name, kind) };
-        Ok(Column { name: name.to_string(), values, validity: validity(array) })
+        let Some(values) = values else { return by_cell(array, want) };
+        Ok(Column { name: want.name.clone(), values, validity: validity(array) })
     }
 
     fn texts_of(&mut self, array: &ArrayRef) -> Result<TextColumn, (usize, Problem)> {
@@ -209,8 +204,8 @@ fn validity(array: &ArrayRef) -> Option<Bitmap> {
     Some(Bitmap::from_words(words, nulls.len()))
 }
 
-fn by_cell(array: &ArrayRef, name: &str, kind: &ColumnKind) -> Result<Column, (usize, Problem)> {
-    let mut builder = Builder::of_batch(name, kind);
+fn by_cell(array: &ArrayRef, want: &Wanted) -> Result<Column, (usize, Problem)> {
+    let mut builder = want.builder();
     append(array, &mut builder).map_err(|problem| (builder.len(), problem))?;
     Ok(builder.take())
 }

@@ -3,16 +3,19 @@
 use std::mem;
 
 use crate::column::{Bitmap, Column, ColumnKind, FloatList, MISSING, TextColumn, TextList, Values};
-use crate::error::Problem;
+use crate::error::{Problem, WHOLE_NAME};
 use crate::intern::{Interner, TextValues};
 use crate::parse::{
     is_missing_word, parse_bool, parse_date, parse_float, parse_floats, parse_int, parse_texts, parse_time,
+    shorten, whole,
 };
+use crate::sample::{Names, Reading};
 
 pub struct Builder {
     name: String,
     pub data: Data,
     valid: Bitmap,
+    reading: Reading,
 }
 
 pub enum Data {
@@ -41,7 +44,12 @@ const TRIAL_ROWS: usize = 1024;
 impl Builder {
     /// `kind` must be readable; `Other` is refused before a builder is made, and read as text here.
     pub fn new(name: &str, kind: &ColumnKind) -> Self {
-        Self { name: name.to_string(), data: Data::new(kind), valid: Bitmap::new() }
+        Self {
+            name: name.to_string(),
+            data: Data::new(kind),
+            valid: Bitmap::new(),
+            reading: Reading::default(),
+        }
     }
 
     /// A builder for one batch of many: a text may get several codes where looking it up does not pay.
@@ -51,6 +59,11 @@ impl Builder {
             *lookups = Lookups::WhileTheyPay;
         }
         builder
+    }
+
+    /// The same where more than the kind of the column says how its cells are read.
+    pub fn with(self, reading: Reading) -> Self {
+        Self { reading, ..self }
     }
 
     pub fn len(&self) -> usize {
@@ -69,14 +82,22 @@ impl Builder {
         self.valid.push(false);
     }
 
+    /// Whether the user calls such a cell missing.
+    pub fn is_stated_missing(&self, cell: impl FnOnce() -> String) -> bool {
+        !self.reading.stated.missing.is_empty() && self.reading.stated.is_missing(&cell())
+    }
+
     /// One cell of text. An empty cell is missing unless it was quoted.
     pub fn push_cell(&mut self, cell: &str, quoted: bool) -> Result<(), Problem> {
-        if cell.is_empty() && !quoted {
+        if (cell.is_empty() && !quoted) || self.reading.is_missing(cell) {
             self.push_missing();
             return Ok(());
         }
         if let Data::Text { .. } = &self.data {
-            return self.push_text(cell);
+            return match self.reading.names {
+                Names::AsWritten => self.push_text(cell),
+                _ => self.push_name(cell),
+            };
         }
         let cell = cell.trim();
         if is_missing_word(cell) {
@@ -84,6 +105,27 @@ impl Builder {
             return Ok(());
         }
         self.parse(cell)
+    }
+
+    /// A cell of a column of numbers that names a class.
+    fn push_name(&mut self, cell: &str) -> Result<(), Problem> {
+        match (parse_float(cell.trim()).ok().and_then(whole), self.reading.names) {
+            (Some(value), _) => self.push_text(&value.to_string()),
+            (None, Names::OnlyWhole) => Err(Problem::NotA { expected: WHOLE_NAME, found: shorten(cell) }),
+            (None, _) => self.push_text(cell),
+        }
+    }
+
+    /// A number where a text is wanted.
+    pub fn push_number_text(&mut self, value: f64) -> Result<(), Problem> {
+        match self.reading.names {
+            Names::AsWritten => self.push_text(&value.to_string()),
+            _ if value.is_nan() => {
+                self.push_missing();
+                Ok(())
+            }
+            _ => self.push_name(&value.to_string()),
+        }
     }
 
     fn parse(&mut self, cell: &str) -> Result<(), Problem> {

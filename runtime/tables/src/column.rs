@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::intern::TextValues;
+use crate::sample::Evidence;
 
 /// A column of a table: `values` has one entry per row; where `validity` is false the value is missing and its entry
 /// is a zero, an empty list (zeros in a list of one width), or [`MISSING`] for a text.
@@ -77,6 +78,8 @@ pub enum Want {
     Float,
     Bool,
     Text,
+    /// Texts that name classes: of a column of numbers the whole ones, written as integers.
+    Class,
     Date,
     Time,
     FloatList,
@@ -86,7 +89,8 @@ pub enum Want {
 /// What is known without reading the data.
 ///
 /// Parquet, HDF5: from the file's own description, exact. Text: names from the header line or the keys of objects, kinds
-/// and missing values from a sample of at most 1,000 rows of the first file and 200 rows of up to eight others.
+/// and missing values from a sample of at most 1,000 rows of the first file and 200 rows of up to eight others; of
+/// objects, at most 20,000 and 2,000, in their first four MiB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     pub columns: Vec<ColumnInfo>,
@@ -95,6 +99,8 @@ pub struct Header {
     pub files: Vec<PathBuf>,
     /// True when the kinds come from a sample.
     pub sampled: bool,
+    /// Names of columns were looked for in so many rows of the first file, and it has more: an object further down may have others.
+    pub names_of: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +112,8 @@ pub struct ColumnInfo {
     pub missing: Option<f64>,
     /// The format's own name of the type, for messages.
     pub type_name: String,
+    /// Why it is of its kind, if that was guessed from cells.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 impl Header {
@@ -143,7 +151,7 @@ impl Want {
             Want::Int => ColumnKind::Int,
             Want::Float => ColumnKind::Float,
             Want::Bool => ColumnKind::Bool,
-            Want::Text => ColumnKind::Text,
+            Want::Text | Want::Class => ColumnKind::Text,
             Want::Date => ColumnKind::Date,
             Want::Time => ColumnKind::Time,
             Want::FloatList => ColumnKind::FloatList(None),

@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Data};
 use crate::error::Problem;
-use crate::parse::{show_date, show_time};
+use crate::parse::{show_date, show_time, whole};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -38,8 +38,12 @@ impl Builder {
     pub fn push_float_as(&mut self, value: f64) -> Result<(), Problem> {
         match self.data {
             Data::Float(_) => self.push_float(value),
-            Data::Int(_) if value.fract() == 0.0 && value.abs() < 9e15 => self.push_int(value as i64),
-            Data::Text { .. } => self.push_text(&value.to_string())?,
+            Data::Int(_) if value.is_nan() => self.push_missing(),
+            Data::Int(_) => match whole(value) {
+                Some(value) => self.push_int(value),
+                None => return Err(self.refused(value)),
+            },
+            Data::Text { .. } => self.push_number_text(value)?,
             _ => return Err(self.refused(value)),
         }
         Ok(())

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::builder::Builder;
-use crate::column::{ColumnInfo, ColumnKind};
+use crate::column::ColumnInfo;
 use crate::error::{Problem, Result, TableError};
 use crate::format::{Dialect, InputFile};
 use crate::lines::{Chunk, Lines};
-use crate::parse::{guess, is_missing_word, join_kinds};
 use crate::records::{Fault, Record, Records};
+use crate::sample::{Sampled, Stated, place};
 use crate::source::Wanted;
 use crate::stream::Rows;
 
@@ -77,39 +77,22 @@ fn located(path: &Path, names: &[String], fault: Fault, row: Option<u64>) -> Tab
 }
 
 /// Kinds and shares of missing cells as the first `limit` rows show them.
-pub fn sample(file: &InputFile, dialect: Dialect, limit: u64) -> Result<Vec<ColumnInfo>> {
+pub fn sample(file: &InputFile, dialect: Dialect, limit: u64, stated: &Stated) -> Result<Vec<ColumnInfo>> {
     let (names, records) = open(file, dialect)?;
     let mut reader = Reader { path: &file.path, names: &names, records, row: 0 };
-    let mut kinds: Vec<Option<ColumnKind>> = vec![None; names.len()];
-    let mut missing = vec![0u64; names.len()];
+    let mut columns: Vec<Sampled> = names.iter().map(Sampled::new).collect();
     let mut rows = 0;
     while rows < limit {
         let Some(record) = reader.next()? else { break };
         rows += 1;
-        for (index, kind) in kinds.iter_mut().enumerate() {
+        for (index, column) in columns.iter_mut().enumerate() {
             let (cell, quoted) = record.field(index);
-            if !quoted && is_missing_word(&cell) {
-                missing[index] += 1;
-                continue;
+            if (quoted || !cell.is_empty()) && !stated.is_missing(&cell) {
+                column.see_text(&cell, || place(&file.path, rows, record.line));
             }
-            let cell_kind = guess(&cell);
-            *kind = Some(kind.take().map_or(cell_kind.clone(), |known| join_kinds(known, cell_kind)));
         }
     }
-    let columns = names.iter().zip(kinds).zip(missing);
-    Ok(columns.map(|((name, kind), missing)| info(name, kind, missing, rows)).collect())
-}
-
-fn info(name: &str, kind: Option<ColumnKind>, missing: u64, rows: u64) -> ColumnInfo {
-    let known = kind.is_some();
-    let kind = kind.unwrap_or(ColumnKind::Text);
-    ColumnInfo {
-        name: name.to_string(),
-        type_name: if known { kind.to_string() } else { "empty".into() },
-        kind,
-        nullable: missing > 0 || !known,
-        missing: (rows > 0).then(|| missing as f64 / rows as f64),
-    }
+    Ok(columns.into_iter().map(|column| column.info(rows, None)).collect())
 }
 
 /// Records of a file, compressed or not.
@@ -179,7 +162,7 @@ impl Block<'_> {
         let (path, first_row) = (self.path, self.first_row);
         let records = Records::of_block(self.chunk.bytes, self.dialect, self.chunk.line);
         let mut reader = Reader { path, names: &self.names, records, row: first_row };
-        let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::of_batch(&w.name, &w.kind)).collect();
+        let mut builders: Vec<Builder> = wanted.iter().map(Wanted::builder).collect();
         while let Some(record) = reader.next()? {
             let (line, row) = (record.line, builders.first().map_or(0, Builder::len) as u64);
             for ((builder, want), &field) in builders.iter_mut().zip(wanted).zip(&*self.fields) {

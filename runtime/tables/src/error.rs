@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::format::Format;
+
 pub type Result<T, E = TableError> = std::result::Result<T, E>;
 
 /// One thing wrong with one table. `row` counts data rows from 1, `line` counts lines of a text file from 1.
@@ -46,6 +48,7 @@ pub enum Problem {
     Unsupported { found: String },
     TooManyValues,
     Corrupt { reason: String },
+    NotOfFormat { format: &'static str },
     LengthMismatch { found: usize, expected: usize },
 }
 
@@ -106,9 +109,19 @@ impl TableError {
             Problem::MixedKinds { .. } => "mixed_kinds",
             Problem::Unsupported { .. } => "unsupported_type",
             Problem::TooManyValues => "too_many_values",
-            Problem::Corrupt { .. } => "corrupt",
+            Problem::Corrupt { .. } | Problem::NotOfFormat { .. } => "corrupt",
             Problem::LengthMismatch { .. } => "length_mismatch",
         }
+    }
+
+    /// How the kind of the column is stated, as far as the file tells.
+    fn say(&self, kind: &str) -> String {
+        let format = match Format::of(&self.file) {
+            Some(Format::JsonLines) => "json",
+            Some(format) if format.name() == "TSV" => "tsv",
+            _ => "csv",
+        };
+        format!("`{format}(\"…\", {kind}: [{}])`", self.column.as_deref().unwrap_or("COLUMN"))
     }
 
     /// What to do about it, where something can be said.
@@ -154,8 +167,23 @@ impl TableError {
             }
             Problem::TextAfterQuote { .. } => Some("write a quote inside a quoted field twice".into()),
             Problem::NotUtf8 { .. } => Some("save the table as UTF-8".into()),
-            Problem::NotAsSampled { .. } => Some("correct the cell, or use the column as text".into()),
-            Problem::Overflow { .. } => Some("if this is an identifier, use it as text".into()),
+            Problem::NotAsSampled { .. } => {
+                Some(format!("correct the cell, or say that the column is text: {}", self.say("text")))
+            }
+            Problem::NotA { expected, .. } if *expected == WHOLE_NAME => {
+                Some("predict it as a number: `label … : float`; or say that it is text, if the table is".into())
+            }
+            Problem::NotA { expected, .. } if expected.contains("integer") => Some(format!(
+                "correct the cell; where identifiers are text, say so of the table that has the key: {}",
+                self.say("text")
+            )),
+            Problem::NotA { expected, .. } if expected.contains("date") || expected.contains("a time") => {
+                Some(DATES.into())
+            }
+            Problem::Overflow { .. } => {
+                Some(format!("if this is an identifier, say that it is text: {}", self.say("text")))
+            }
+            Problem::NotOfFormat { .. } => Some("say what the file is: csv(\"…\"), json(\"…\")".into()),
             Problem::Ragged { found, expected } if found > expected => {
                 Some("put a field that contains the separator in quotes".into())
             }
@@ -163,6 +191,13 @@ impl TableError {
         }
     }
 }
+
+/// What a number has to be that names a class, in [`Problem::NotA`].
+pub(crate) const WHOLE_NAME: &str = "a whole number, as classes are";
+
+/// How dates and times are written.
+const DATES: &str =
+    "dates are written 2018-03-31, times 2018-03-31T12:30:00 with `Z` or an offset such as +02:00 behind";
 
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 12;
@@ -253,6 +288,7 @@ impl fmt::Display for Problem {
             Problem::Unsupported { found } => write!(f, "values of type {found} cannot be used"),
             Problem::TooManyValues => write!(f, "more than 4,294,967,294 distinct texts"),
             Problem::Corrupt { reason } => write!(f, "the file is truncated or corrupt: {reason}"),
+            Problem::NotOfFormat { format } => write!(f, "this is no {format} file"),
             Problem::LengthMismatch { found, expected } => write!(f, "{found} values, but {expected} rows"),
         }
     }

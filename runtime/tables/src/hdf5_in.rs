@@ -4,6 +4,7 @@
 //! are; only what is made of them goes on side by side. Strings of a fixed length are read as strings of the next of a
 //! few lengths, since the library wants to know it when the program is compiled.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
@@ -59,10 +60,27 @@ enum Slice {
     Rows(usize, Vec<f32>),
 }
 
+/// Whether a file has the signature of HDF5, which stands at its start, or behind a block of the user's at 512 bytes or a double of that.
+fn is_hdf5(path: &Path) -> std::io::Result<bool> {
+    const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let starts = std::iter::once(0).chain((9..63).map(|power| 1u64 << power));
+    for start in starts.take_while(|start| start + 8 <= length) {
+        let mut found = [0; 8];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut found)?;
+        if found == *SIGNATURE {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl<'a> Hdf5File<'a> {
     pub fn open(path: &'a Path, group: Option<&str>) -> Result<Self> {
-        if let Err(error) = std::fs::File::open(path) {
-            return Err(TableError::io(path, error));
+        if !is_hdf5(path).map_err(|error| TableError::io(path, error))? {
+            return Err(TableError::new(path, Problem::NotOfFormat { format: "HDF5" }));
         }
         let file = hdf5::File::open(path).map_err(|error| corrupt(path, &error))?;
         let root = file.as_group().map_err(|error| corrupt(path, &error))?;
@@ -93,6 +111,7 @@ impl<'a> Hdf5File<'a> {
             nullable: column.kind == Kind::Float,
             missing: None,
             type_name: column.type_name.clone(),
+            evidence: None,
         };
         self.columns.iter().map(info).collect()
     }
@@ -127,7 +146,7 @@ impl<'a> Hdf5File<'a> {
             let first_row = slice.start + start as u64;
             let mut columns = Vec::with_capacity(wanted.len());
             for (want, slice) in wanted.iter().zip(&slices) {
-                let mut builder = Builder::of_batch(&want.name, &want.kind);
+                let mut builder = want.builder();
                 slice.push(part.clone(), &mut builder).map_err(|problem| {
                     let row = first_row + builder.len() as u64 + 1;
                     TableError::new(self.path, problem).at_row(row).in_column(&want.name)

@@ -3,6 +3,7 @@
 //! A key that an object lacks is a missing value, as `null` is. Numbers, texts and truth values are cells, arrays of
 //! numbers or of texts are lists; nothing deeper is a column.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -15,59 +16,49 @@ use crate::column::{ColumnInfo, ColumnKind};
 use crate::error::{Problem, Result, TableError};
 use crate::format::InputFile;
 use crate::lines::{Chunk, Lines};
-use crate::parse::{guess, join_kinds, shorten};
+use crate::parse::{LARGEST_EXACT, guess, is_missing_word, shorten};
 use crate::records::Fault;
-use crate::source::Wanted;
+use crate::sample::{Sampled, Stated, place};
+use crate::source::{Place, Wanted};
 use crate::stream::Rows;
 
-/// Above it, a 64-bit float no longer tells neighbouring integers apart.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-
 /// What is known of the first lines: each key once, in the order in which they appear.
-pub fn sample(file: &InputFile, limit: u64) -> Result<Vec<ColumnInfo>> {
+pub fn sample(file: &InputFile, limit: u64, stated: &Stated) -> Result<Vec<ColumnInfo>> {
     let mut blocks = Blocks::open(file, limit as usize)?;
     let mut columns: Vec<Sampled> = Vec::new();
     let mut rows = 0;
-    while let Some(block) = blocks.next()?.filter(|_| rows < limit) {
-        block.each_line(|line| {
+    // One block is enough: it holds so many objects, or as many as fill four MiB.
+    if let Some(block) = blocks.next()? {
+        block.each_line(|line, number| {
+            rows += 1;
             for (name, value) in serde_json::from_str::<Object>(line).map_err(|error| not_json(&error))?.0 {
                 let known = columns.iter().position(|column| column.name == name);
                 let at = known.unwrap_or(columns.len());
                 if at == columns.len() {
-                    columns.push(Sampled { name, kind: None, present: 0 });
+                    columns.push(Sampled::new(name));
                 }
-                columns[at].see(&value);
+                see(&mut columns[at], &value, stated, || place(&file.path, rows, number));
             }
-            rows += 1;
             Ok(())
         })?;
     }
-    Ok(columns.into_iter().map(|column| column.info(rows)).collect())
+    let more_than = blocks.next()?.map(|_| rows);
+    Ok(columns.into_iter().map(|column| column.info(rows, more_than)).collect())
 }
 
-struct Sampled {
-    name: String,
-    kind: Option<ColumnKind>,
-    present: u64,
-}
-
-impl Sampled {
-    fn see(&mut self, value: &Value) {
-        let Some(kind) = kind_of(value) else { return };
-        self.present += 1;
-        self.kind = Some(self.kind.take().map_or(kind.clone(), |known| join_kinds(known, kind)));
+/// Takes a value as a sign of what its column holds.
+fn see(column: &mut Sampled, value: &Value, stated: &Stated, place: impl FnOnce() -> Place) {
+    let shown = || match value {
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
+    };
+    if !stated.missing.is_empty() && !value.is_array() && stated.is_missing(&shown()) {
+        return;
     }
-
-    fn info(self, rows: u64) -> ColumnInfo {
-        let known = self.kind.is_some();
-        let kind = self.kind.unwrap_or(ColumnKind::Text);
-        ColumnInfo {
-            type_name: if known { kind.to_string() } else { "empty".into() },
-            name: self.name,
-            kind,
-            nullable: self.present < rows,
-            missing: (rows > 0).then(|| rows.saturating_sub(self.present) as f64 / rows as f64),
-        }
+    match (kind_of(value), value) {
+        (None, _) => {}
+        (Some(_), Value::String(text)) if is_missing_word(text.trim()) => column.see_word(text),
+        (Some(kind), _) => column.see(kind, &shown(), place),
     }
 }
 
@@ -128,9 +119,9 @@ impl<'a> Blocks<'a> {
 
 impl Block<'_> {
     pub fn read(self, wanted: &[Wanted]) -> Result<Rows> {
-        let mut builders: Vec<Builder> = wanted.iter().map(|w| Builder::of_batch(&w.name, &w.kind)).collect();
+        let mut builders: Vec<Builder> = wanted.iter().map(Wanted::builder).collect();
         let mut rows = 0;
-        self.each_line(|line| {
+        self.each_line(|line, _| {
             let mut row = Row { wanted, builders: &mut builders, next: 0, wrong: None };
             let mut parser = serde_json::Deserializer::from_str(line);
             let parsed = (&mut row).deserialize(&mut parser).and_then(|()| parser.end());
@@ -149,8 +140,8 @@ impl Block<'_> {
         Ok(Rows { columns, known: vec![0; wanted.len()], rows, first_row: self.first_row })
     }
 
-    /// Calls `each` with every line that is not blank.
-    fn each_line(&self, mut each: impl FnMut(&str) -> Result<(), Wrong>) -> Result<()> {
+    /// Calls `each` with every line that is not blank, and its number in the file.
+    fn each_line(&self, mut each: impl FnMut(&str, u64) -> Result<(), Wrong>) -> Result<()> {
         let mut row = self.first_row;
         for (number, line) in self.chunk.bytes.split(|&byte| byte == b'\n').enumerate() {
             if line.is_empty() || line == b"\r" {
@@ -158,7 +149,7 @@ impl Block<'_> {
             }
             row += 1;
             let done = match std::str::from_utf8(line) {
-                Ok(text) => each(text),
+                Ok(text) => each(text, self.chunk.line + number as u64),
                 Err(_) => Err(Problem::NotUtf8 { found: shorten(&String::from_utf8_lossy(line)) }.into()),
             };
             if let Err(Wrong { column, problem }) = done {
@@ -283,6 +274,10 @@ fn push(value: &Value, builder: &mut Builder) -> Result<(), Problem> {
             Ok(())
         }
         Value::Bool(value) => builder.push_bool_as(*value),
+        Value::Number(number) if builder.is_stated_missing(|| number.to_string()) => {
+            builder.push_missing();
+            Ok(())
+        }
         Value::Number(number) => push_number(number, builder),
         Value::String(text) => builder.push_cell(text, true),
         Value::Array(items) => push_array(items, builder),

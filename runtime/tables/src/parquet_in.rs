@@ -69,6 +69,7 @@ impl<'a> ParquetFile<'a> {
             nullable: field.is_nullable(),
             missing: self.missing_share(index),
             type_name: type_name(field.data_type()),
+            evidence: None,
         }
     }
 
@@ -166,7 +167,7 @@ impl<'a> ParquetFile<'a> {
     ) -> Result<Column> {
         let missing = || TableError::new(self.path, corrupt("a column of the footer is not in the data"));
         let array = batch.column_by_name(&want.name).ok_or_else(missing)?;
-        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(array, &want.name, &want.kind)));
+        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(array, want)));
         let decoded = decoded.unwrap_or_else(|_| Err((0, corrupt("the decoder gave up"))));
         decoded.map_err(|(row, problem)| {
             TableError::new(self.path, problem).at_row(first_row + row as u64 + 1).in_column(&want.name)

@@ -7,7 +7,12 @@ use crate::error::Problem;
 const MISSING_WORDS: [&str; 7] = ["", "NA", "N/A", "null", "NULL", "None", "\\N"];
 
 pub fn is_missing_word(text: &str) -> bool {
-    MISSING_WORDS.contains(&text)
+    MISSING_WORDS.contains(&text) || is_nan(text)
+}
+
+/// A number that is none, in any case of letters.
+pub fn is_nan(text: &str) -> bool {
+    text.strip_prefix(['-', '+']).unwrap_or(text).eq_ignore_ascii_case("nan")
 }
 
 fn not_a(expected: &'static str, found: &str) -> Problem {
@@ -24,8 +29,24 @@ pub fn shorten(found: &str) -> String {
     text
 }
 
+/// Above it, a 64-bit float no longer tells neighbouring integers apart.
+pub const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A number as the integer that it is, if it is one beyond doubt.
+pub fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < LARGEST_EXACT).then_some(value as i64)
+}
+
+/// Digits, or a decimal without a fraction: `2.0`. Digits with a leading zero are an identifier of their own, and no integer.
 pub fn parse_int(text: &str) -> Result<i64, Problem> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.len() > 1 && digits.starts_with('0') && is_digits(digits) {
+        return Err(not_a("an integer without leading zeros", text));
+    }
     if let Ok(value) = text.parse::<i64>() {
+        return Ok(value);
+    }
+    if let Some(value) = text.parse().ok().filter(|_| !is_digits(digits)).and_then(whole) {
         return Ok(value);
     }
     if is_digits(text.strip_prefix(['-', '+']).unwrap_or(text)) {

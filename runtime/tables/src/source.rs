@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::builder::concat;
+use crate::builder::{Builder, concat};
 use crate::column::{Column, ColumnInfo, ColumnKind, Header, Want};
 use crate::delimited;
 use crate::discover::discover;
@@ -16,10 +16,14 @@ use crate::hdf5_in::Hdf5File;
 use crate::json_lines;
 use crate::parquet_in::ParquetFile;
 use crate::parse::join_kinds;
+use crate::sample::{Reading, Stated};
 use crate::suggest::closest;
 
 const SAMPLE_ROWS: u64 = 1000;
 const SAMPLE_ROWS_OF_OTHERS: u64 = 200;
+/// Objects have no line that names the columns: their keys are looked for further down.
+const SAMPLE_OBJECTS: u64 = 20_000;
+const SAMPLE_OBJECTS_OF_OTHERS: u64 = 2000;
 const SAMPLED_OTHERS: usize = 8;
 /// Rows of a batch, where whole columns are wanted.
 const BATCH_ROWS: usize = 1 << 17;
@@ -29,6 +33,7 @@ const BATCH_ROWS: usize = 1 << 17;
 pub struct Source {
     files: Vec<InputFile>,
     header: Arc<OnceLock<Header>>,
+    stated: Arc<Stated>,
 }
 
 /// Whole columns, and how many rows came from each file.
@@ -73,9 +78,15 @@ pub struct Wanted {
     pub name: String,
     pub kind: ColumnKind,
     sampled: bool,
+    reading: Reading,
 }
 
 impl Wanted {
+    /// A builder for a batch of the column's cells.
+    pub fn builder(&self) -> Builder {
+        Builder::of_batch(&self.name, &self.kind).with(self.reading.clone())
+    }
+
     /// A cell that does not fit a kind which nobody asked for is said to differ from the sample.
     pub fn explain(&self, problem: Problem) -> Problem {
         match problem {
@@ -96,7 +107,13 @@ impl Source {
 
     /// As [`Source::open`], where the user may have stated the format of all files.
     pub fn open_as<P: AsRef<Path>>(patterns: &[P], base: &Path, stated: Option<&Format>) -> Result<Self> {
-        Ok(Self { files: discover(patterns, base, stated)?, header: Arc::default() })
+        let files = discover(patterns, base, stated)?;
+        Ok(Self { files, header: Arc::default(), stated: Arc::default() })
+    }
+
+    /// The same source, of whose columns the user has said something.
+    pub fn stating(self, stated: Stated) -> Self {
+        Self { header: Arc::default(), stated: Arc::new(stated), ..self }
     }
 
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
@@ -124,15 +141,24 @@ impl Source {
         let mut headers =
             looked_at.iter().zip(columns).map(|(&index, (columns, rows))| (index, columns, rows));
         let Some((first, mut joined, first_rows)) = headers.next() else {
-            return Ok(Header { columns: Vec::new(), rows: Some(0), files: Vec::new(), sampled: false });
+            return Ok(Header {
+                columns: Vec::new(),
+                rows: Some(0),
+                files: Vec::new(),
+                sampled: false,
+                names_of: None,
+            });
         };
         let mut seen = first_rows.unwrap_or(0);
         for (index, columns, rows) in headers {
             self.join(first, &mut joined, seen, index, columns, rows.unwrap_or(0))?;
             seen += rows.unwrap_or(0);
         }
+        self.add_unseen(&mut joined)?;
         let sampled = self.files[first].format.is_text();
-        Ok(Header { columns: joined, rows, files: self.files().map(Path::to_path_buf).collect(), sampled })
+        let names_of = joined.iter().find_map(|column| column.evidence.as_ref()?.more_than);
+        let files = self.files().map(Path::to_path_buf).collect();
+        Ok(Header { columns: joined, rows, files, sampled, names_of })
     }
 
     /// All files that describe themselves; the first text file and some others, evenly spread.
@@ -148,10 +174,13 @@ impl Source {
 
     fn look(&self, index: usize) -> Result<(Vec<ColumnInfo>, Option<u64>)> {
         let file = &self.files[index];
-        let limit = if index == 0 { SAMPLE_ROWS } else { SAMPLE_ROWS_OF_OTHERS };
-        Ok(match &file.format {
-            Format::Delimited(dialect) => (delimited::sample(file, *dialect, limit)?, None),
-            Format::JsonLines => (json_lines::sample(file, limit)?, None),
+        let (limit, objects) = match index {
+            0 => (SAMPLE_ROWS, SAMPLE_OBJECTS),
+            _ => (SAMPLE_ROWS_OF_OTHERS, SAMPLE_OBJECTS_OF_OTHERS),
+        };
+        let (mut columns, rows) = match &file.format {
+            Format::Delimited(dialect) => (delimited::sample(file, *dialect, limit, &self.stated)?, None),
+            Format::JsonLines => (json_lines::sample(file, objects, &self.stated)?, None),
             Format::Parquet => {
                 let file = ParquetFile::open(&file.path)?;
                 (file.columns(), Some(file.rows()))
@@ -160,7 +189,21 @@ impl Source {
                 let file = Hdf5File::open(&file.path, group.as_deref())?;
                 (file.columns(), Some(file.rows()))
             }
-        })
+        };
+        self.stated.settle(&mut columns);
+        Ok((columns, rows))
+    }
+
+    /// Objects may have a key that is stated and that no sample has shown; other files have all their columns in sight.
+    fn add_unseen(&self, columns: &mut Vec<ColumnInfo>) -> Result<()> {
+        let unseen = self.stated.unseen(columns);
+        let Some((column, file)) = unseen.first().zip(self.files.first()) else { return Ok(()) };
+        if file.format != Format::JsonLines {
+            let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+            return Err(no_such_column(&file.path, &column.name, &names));
+        }
+        columns.extend(unseen);
+        Ok(())
     }
 
     /// Every file must have the columns of the first, of kinds that fit. Objects may lack any key.
@@ -193,6 +236,9 @@ impl Source {
                 let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
                 return Err(no_such_column(path, &known.name, &names));
             };
+            if let (Some(evidence), Some(more)) = (&mut known.evidence, &other.evidence) {
+                evidence.join(more);
+            }
             known.missing = weighted(known.missing, seen, other.missing, rows);
             known.nullable |= other.nullable;
             let text = self.files[first].format.is_text();
@@ -239,8 +285,10 @@ impl Source {
                 Some(file) => no_such_column(&file.path, name, &names),
                 None => no_such_column(Path::new(""), name, &names),
             })?;
-            let sampled = header.sampled && want == Want::Auto && own.kind != ColumnKind::Text;
-            Ok(Wanted { name: name.to_string(), kind: want.kind(&own.kind), sampled })
+            let is_number = own.kind != ColumnKind::Text;
+            let sampled = own.evidence.is_some() && want == Want::Auto && is_number;
+            let reading = Reading::of(&own.kind, want, header.sampled, &self.stated);
+            Ok(Wanted { name: name.to_string(), kind: want.kind(&own.kind), sampled, reading })
         };
         columns.iter().map(settle).collect()
     }

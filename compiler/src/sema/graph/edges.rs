@@ -5,7 +5,7 @@ use gsl_plan::graph::{self, Candidates, Key, KeyKind, Loops, Parallel};
 use super::merge::{relation_name, show_edge};
 use super::parallel::POLICIES;
 use super::structure::{self, RowsOf};
-use super::table::{Table, can_be_key, is_a};
+use super::table::{Table, both, can_be_key, compares, is_a, key_kind};
 use super::{Resolver, leak, lost_names, old};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
@@ -44,7 +44,7 @@ impl Resolver<'_, '_> {
             self.family_column(&table, column);
         }
         let columns = self.edge_columns(edge, &table, src, dst);
-        let body = self.edge_body(edge, &table, dst);
+        let body = self.edge_body(edge, &table);
         let (Some(src), Some(dst), Some((src_column, dst_column))) = (src, dst, columns) else { return };
         self.lost_of_edges.push(lost_names(&edge.body, &body.features, &body.labels));
         self.plan.edges.push(graph::EdgeType {
@@ -112,21 +112,20 @@ impl Resolver<'_, '_> {
         };
         for (name, end) in [(from, src), (to, dst)] {
             if let Some(column) = table.column_of(self.cx, name) {
-                self.end_column(name, &column, end);
+                self.end_column(name, &column, end, table);
             }
         }
         Some((from.text.clone(), to.text.clone()))
     }
 
     /// An edge's column holds keys of its node type.
-    fn end_column(&mut self, name: &Ident, column: &ColumnHeader, end: Option<usize>) {
-        if !can_be_key(&column.kind) {
+    fn end_column(&mut self, name: &Ident, column: &ColumnHeader, end: Option<usize>, table: &Table) {
+        let Some(kind) = key_kind(&column.kind) else {
             let message = format!("{}, and an edge's ends are text or integers", is_a(column));
             self.cx.error(codes::SCHEMA_KEY_KIND, message, name.span, "names no nodes");
             return;
-        }
+        };
         let Some(end) = end.filter(|end| !self.keyless.contains(end)) else { return };
-        let kind = if column.kind == ColumnKind::Int { KeyKind::Int } else { KeyKind::Text };
         if self.tableless.contains(&end) {
             self.learn_key(end, kind);
             return;
@@ -136,16 +135,25 @@ impl Resolver<'_, '_> {
             Some(key) => (key.kind, format!("the key `{}`", key.column)),
             None => (KeyKind::Int, "the row number".to_owned()),
         };
-        if kind == wanted || (column.guessed && wanted == KeyKind::Text) {
+        let is_named = node.key.is_some() || kind == wanted;
+        if is_named && compares(self.cx, table, column, wanted) {
             return;
         }
         let wanted = if wanted == KeyKind::Int { "integers" } else { "text" };
         let message = format!("{}, and {key} of `{}` is {wanted}", is_a(column), node.name);
         let help = match node.key {
-            Some(_) => "both columns hold the same identifiers, of one kind".to_owned(),
+            Some(_) if column.kind == ColumnKind::Float => {
+                "keep whole numbers as integers or as text".to_owned()
+            }
+            Some(_) => {
+                "both columns hold the same identifiers; text that is no integer is none of them".to_owned()
+            }
             None => format!("name the column of `{}` that identifies it: `key …`", node.name),
         };
-        self.cx.error_help(codes::SCHEMA_KEY_KIND, message, name.span, "of another kind", help);
+        let diagnostic = Diagnostic::new(codes::SCHEMA_KEY_KIND, message)
+            .at(name.span, "of another kind")
+            .help_opt(both(table.why_text(&name.text), Some(help)));
+        self.cx.report(diagnostic);
     }
 
     fn learn_key(&mut self, node: usize, kind: KeyKind) {
@@ -178,7 +186,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn edge_body(&mut self, edge: &Edge, table: &Table, dst: Option<usize>) -> Body {
+    fn edge_body(&mut self, edge: &Edge, table: &Table) -> Body {
         let mut body = Body::new(self.prelude.missing);
         self.policies(edge, table, &mut body);
         let time = body.time.clone();
@@ -187,7 +195,7 @@ impl Resolver<'_, '_> {
         for stmt in &edge.body {
             match stmt {
                 SchemaStmt::Feature(feature) => match structure::as_candidates(feature) {
-                    Some(args) => self.candidates(feature, args, table, dst, &mut body),
+                    Some(args) => self.candidates(feature, args, table, &mut body),
                     None => self.feature(feature, table, rows, &mut body.features),
                 },
                 SchemaStmt::Label(label) => self.label(label, table, rows, &mut labels),
@@ -276,14 +284,7 @@ impl Resolver<'_, '_> {
     }
 
     /// `feature hard = candidates(negatives, separator: ";")`
-    fn candidates(
-        &mut self,
-        feature: &Feature,
-        args: &[Arg],
-        table: &Table,
-        dst: Option<usize>,
-        body: &mut Body,
-    ) {
+    fn candidates(&mut self, feature: &Feature, args: &[Arg], table: &Table, body: &mut Body) {
         let name = &feature.name;
         if body.candidates.iter().any(|c| c.name == name.text) {
             self.duplicate("feature", name);
@@ -309,7 +310,7 @@ impl Resolver<'_, '_> {
         let Some(signature) = self.prelude.signature("candidates").cloned() else { return };
         let span = feature.value.as_ref().map_or(name.span, |v| v.span);
         let Some(args) = signature.bind(self.cx, self.env, rest, span, &[]) else { return };
-        let Some(header) = self.candidate_column(&column.value, table, dst) else { return };
+        let Some(header) = self.candidate_column(&column.value, table) else { return };
         let separator = args.word("separator").map(str::to_owned);
         if separator.as_ref().is_some_and(|s| s.is_empty() || header.kind != ColumnKind::Text) {
             let message = "a separator has at least one character, and parts keys in a text";
@@ -319,20 +320,14 @@ impl Resolver<'_, '_> {
         body.candidates.push(Candidates { name: name.text.clone(), column: header.name, separator });
     }
 
-    fn candidate_column(&mut self, column: &Expr, table: &Table, dst: Option<usize>) -> Option<ColumnHeader> {
+    fn candidate_column(&mut self, column: &Expr, table: &Table) -> Option<ColumnHeader> {
         let Some(name) = column.as_name() else {
             let message = "`candidates` takes the name of a column";
             self.cx.error(codes::SCHEMA_CANDIDATES, message, column.span, "no column");
             return None;
         };
         let header = table.column(self.cx, name, column.span)?;
-        let is_int =
-            dst.and_then(|dst| self.plan.nodes[dst].key.as_ref()).is_none_or(|k| k.kind == KeyKind::Int);
-        let fits = match header.kind {
-            ColumnKind::Text | ColumnKind::TextList => true,
-            ColumnKind::Int => is_int || header.guessed,
-            _ => false,
-        };
+        let fits = matches!(header.kind, ColumnKind::Text | ColumnKind::TextList | ColumnKind::Int);
         if !fits {
             let message = format!("{}, which holds no keys of nodes", is_a(&header));
             let help = "a text with keys in it, a list of texts, or a column like the key itself";

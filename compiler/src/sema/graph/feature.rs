@@ -3,7 +3,7 @@
 use gsl_plan::graph::{self, Arith, ColumnKind, FeatureExpr, Storage, Transform};
 
 use super::structure::Around;
-use super::table::{Table, is_a};
+use super::table::{Table, both, is_a};
 use super::text;
 use super::transform::TRANSFORMS;
 use crate::diag::{Diagnostic, codes};
@@ -91,7 +91,10 @@ impl FeatureCx<'_, '_> {
                 let shown = feature.value.as_ref().and_then(Expr::as_name).unwrap_or(&name.text);
                 let help = format!("`one_hot({shown})` makes one column of each value");
                 let message = format!("the feature `{}` is text, and a feature is numbers", name.text);
-                self.cx.error_help(codes::SCHEMA_WRONG_KIND, message, span, "text", help);
+                let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
+                    .at(span, "text")
+                    .help_opt(both(self.why_text(&resolved.expr), Some(help)));
+                self.cx.report(diagnostic);
                 return None;
             }
             Kind::Texts => {
@@ -152,7 +155,7 @@ impl FeatureCx<'_, '_> {
             return None;
         };
         let stated = eval(self.cx, self.env, width, &Ty::Dim, false)?.int()? as usize;
-        if let Kind::Wide(Some(found)) | Kind::Vector(Some(found)) = kind
+        if let (Kind::Wide(Some(found)) | Kind::Vector(Some(found)), true) = (kind, self.table.is_complete())
             && *found != stated
         {
             let message = format!("rows of the expression have {found} numbers, not {stated}");
@@ -170,7 +173,7 @@ impl FeatureCx<'_, '_> {
             }
             ExprKind::Unary { op: UnaryOp::Neg, operand } => {
                 let x = self.expr(operand)?;
-                self.number(&x.kind, operand.span, "-")?;
+                self.number(&x, operand.span, "-")?;
                 let zero = Box::new(FeatureExpr::Const(0.0));
                 let expr = FeatureExpr::Arith { op: Arith::Sub, left: zero, right: Box::new(x.expr) };
                 Some(Resolved { expr, kind: Kind::Float })
@@ -250,18 +253,26 @@ impl FeatureCx<'_, '_> {
         };
         let (l, r) = (self.expr(left), self.expr(right));
         let (l, r) = (l?, r?);
-        let good = self.number(&l.kind, left.span, op.symbol()).is_some();
-        self.number(&r.kind, right.span, op.symbol())?;
+        let good = self.number(&l, left.span, op.symbol()).is_some();
+        self.number(&r, right.span, op.symbol())?;
         let expr = FeatureExpr::Arith { op: arith, left: Box::new(l.expr), right: Box::new(r.expr) };
         good.then_some(Resolved { expr, kind: Kind::Float })
     }
 
-    fn number(&mut self, kind: &Kind, span: Span, op: &str) -> Option<()> {
+    /// Why a column is text that should be something else.
+    pub fn why_text(&self, expr: &FeatureExpr) -> Option<String> {
+        let FeatureExpr::Column { column, kind: ColumnKind::Text } = expr else { return None };
+        self.table.why_text(column)
+    }
+
+    fn number(&mut self, operand: &Resolved, span: Span, op: &str) -> Option<()> {
+        let kind = &operand.kind;
         if kind.is_number() {
             return Some(());
         }
         let message = format!("`{op}` needs numbers, and this is {}", kind.describe());
-        let help = matches!(kind, Kind::Date | Kind::Time).then(|| NAME_A_PART.to_owned());
+        let part = matches!(kind, Kind::Date | Kind::Time).then(|| NAME_A_PART.to_owned());
+        let help = self.why_text(&operand.expr).or(part);
         let diagnostic =
             Diagnostic::new(codes::SCHEMA_WRONG_KIND, message).at(span, kind.describe()).help_opt(help);
         self.cx.report(diagnostic);
@@ -333,7 +344,7 @@ impl FeatureCx<'_, '_> {
             };
             match part.kind {
                 Kind::Text | Kind::Date | Kind::Time => {
-                    good &= self.number(&part.kind, arg.value.span, "concat").is_some()
+                    good &= self.number(&part, arg.value.span, "concat").is_some()
                 }
                 Kind::Vector(_) => exprs.push(apply(VECTOR, part.expr)),
                 _ => exprs.push(part.expr),

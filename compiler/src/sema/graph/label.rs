@@ -7,7 +7,7 @@ use gsl_plan::graph::{
 use super::Resolver;
 use super::feature::{FeatureCx, Kind, Resolved};
 use super::structure::RowsOf;
-use super::table::files_source;
+use super::table::{both, files_source};
 use crate::diag::{Diagnostic, codes};
 use crate::sema::value::{Ty, Value, eval};
 use crate::syntax::ast::{self, Arg, BinaryOp, Expr, ExprKind, Ident, Span};
@@ -64,7 +64,7 @@ impl FeatureCx<'_, '_> {
         }
         let is_number = label.ty.as_ref().is_some_and(|ty| ty.name.text == "float");
         let resolved = self.with_values(resolved, is_number, span)?;
-        let (kind, classes) = self.label_kind(label, &resolved.kind, span)?;
+        let (kind, classes) = self.label_kind(label, &resolved, span)?;
         let mut transforms = Vec::new();
         let Some(column) = unwrap(&resolved.expr, &mut transforms) else {
             let help = "a label is a column, or for `float` a column through `log1p`, `sqrt`, `abs`, `clip`";
@@ -110,9 +110,10 @@ impl FeatureCx<'_, '_> {
     fn label_kind(
         &mut self,
         label: &ast::Label,
-        kind: &Kind,
+        resolved: &Resolved,
         span: Span,
     ) -> Option<(LabelKind, Option<usize>)> {
+        let kind = &resolved.kind;
         let Some(ty) = &label.ty else { return self.inferred(&label.name, kind, span).map(|k| (k, None)) };
         let found = match ty.name.text.as_str() {
             "class" => LabelKind::Class,
@@ -125,7 +126,9 @@ impl FeatureCx<'_, '_> {
         };
         let fits = match found {
             LabelKind::Classes => false,
-            LabelKind::Class => matches!(kind, Kind::Int | Kind::Bool | Kind::Text | Kind::Unknown),
+            LabelKind::Class => {
+                matches!(kind, Kind::Int | Kind::Float | Kind::Bool | Kind::Text | Kind::Unknown)
+            }
             LabelKind::Float => matches!(kind, Kind::Int | Kind::Float | Kind::Bool | Kind::Unknown),
         };
         if !fits {
@@ -137,7 +140,7 @@ impl FeatureCx<'_, '_> {
             let diagnostic = Diagnostic::new(codes::SCHEMA_LABEL, message)
                 .at(span, kind.describe())
                 .at(ty.span, "stated here")
-                .help(help);
+                .help_opt(both(self.why_text(&resolved.expr), Some(help)));
             self.cx.report(diagnostic);
             return None;
         }

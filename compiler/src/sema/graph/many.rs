@@ -6,10 +6,9 @@
 use gsl_plan::graph::{Key, KeyKind};
 
 use super::Resolver;
-use super::table::is_a;
+use super::table::{compares, is_a, key_kind};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::{Ident, Many, Node, SchemaStmt, Source, SourceKind};
-use crate::world::ColumnKind;
 
 /// The node type of the small graphs.
 pub const GRAPH: &str = "graph";
@@ -65,15 +64,10 @@ impl Resolver<'_, '_> {
         let tables = &self.tables[ty];
         let Some(found) = tables.headers.iter().find_map(|h| h.column(&column.text)).cloned() else { return };
         let name = self.plan.nodes[ty].name.clone();
-        let kind = match found.kind {
-            ColumnKind::Int => KeyKind::Int,
-            ColumnKind::Text => KeyKind::Text,
-            _ => {
-                let message =
-                    format!("{} in `{name}`, and small graphs go by text or integers", is_a(&found));
-                self.cx.error(codes::SCHEMA_MANY, message, column.span, "names no small graphs");
-                return;
-            }
+        let Some(kind) = key_kind(&found.kind) else {
+            let message = format!("{} in `{name}`, and small graphs go by text or integers", is_a(&found));
+            self.cx.error(codes::SCHEMA_MANY, message, column.span, "names no small graphs");
+            return;
         };
         self.plan.nodes[ty].graph = Some(column.text.clone());
         let key = &mut self.plan.nodes[graphs].key;
@@ -83,7 +77,7 @@ impl Resolver<'_, '_> {
             _ => {}
         }
         let wanted = key.as_ref().map_or(KeyKind::Int, |key| key.kind);
-        if kind != wanted && !(found.guessed && wanted == KeyKind::Text) && !named {
+        if !named && !compares(self.cx, tables, &found, wanted) {
             let wanted = if wanted == KeyKind::Int { "integers" } else { "text" };
             let message =
                 format!("{} in `{name}`, and the small graphs have {wanted} for keys", is_a(&found));

@@ -27,13 +27,12 @@ use self::label::CheckedLabel;
 use self::leak::Allowed;
 pub use self::many::GRAPH;
 use self::structure::{Around, Declared, RowsOf};
-use self::table::{Table, is_a};
+use self::table::{Table, is_a, key_kind};
 use super::cx::Cx;
 use super::prelude::Prelude;
 use super::value::{Env, Ty, eval};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::*;
-use crate::world::ColumnKind;
 
 /// A graph whose plan is complete unless a mistake was reported.
 #[derive(Debug, Clone)]
@@ -348,14 +347,10 @@ impl<'w> Resolver<'_, 'w> {
                 self.cx.error(codes::SCHEMA_JOIN, message, name.span, "not in every table");
             }
         }
-        let kind = match column.kind {
-            ColumnKind::Int => KeyKind::Int,
-            ColumnKind::Text => KeyKind::Text,
-            _ => {
-                let message = format!("{}, and a key is text or integers", is_a(&column));
-                self.cx.error(codes::SCHEMA_KEY_KIND, message, name.span, "cannot be a key");
-                return None;
-            }
+        let Some(kind) = key_kind(&column.kind) else {
+            let message = format!("{}, and a key is text or integers", is_a(&column));
+            self.cx.error(codes::SCHEMA_KEY_KIND, message, name.span, "cannot be a key");
+            return None;
         };
         Some(Key { column: name.text.clone(), kind })
     }

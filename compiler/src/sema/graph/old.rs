@@ -48,6 +48,7 @@ impl OldColumn {
             nullable: true,
             missing: Some(1.0),
             type_name: self.kind.to_string(),
+            odd: None,
         }
     }
 }

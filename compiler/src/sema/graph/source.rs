@@ -1,6 +1,6 @@
 //! What follows `from`: paths, or a format that holds them, as in `csv("a.txt", separator: ";")`.
 
-use gsl_plan::graph::{Format, Source};
+use gsl_plan::graph::{CellKind, Cells, Format, Source};
 
 use crate::diag::{Diagnostic, codes};
 use crate::sema::call::Args;
@@ -20,14 +20,14 @@ pub fn source_of(cx: &mut Cx, env: &Env, files: &[Expr]) -> Option<Source> {
         .collect::<Vec<_>>()
         .into_iter()
         .collect::<Option<_>>()?;
-    let format = parts.first()?.format.clone();
-    if let Some(odd) = parts.iter().position(|part| part.format != format) {
+    let (format, cells) = (parts.first()?.format.clone(), parts.first()?.cells.clone());
+    if let Some(odd) = parts.iter().position(|part| part.format != format || part.cells != cells) {
         let help = "put all paths into one: `csv(\"a.txt\", \"b.txt\", separator: \";\")`";
         let message = "a table has one format, stated once";
         cx.error_help(codes::SCHEMA_UNREADABLE, message, files[odd].span, "of another format", help);
         return None;
     }
-    Some(Source { paths: parts.into_iter().flat_map(|part| part.paths).collect(), format })
+    Some(Source { paths: parts.into_iter().flat_map(|part| part.paths).collect(), format, cells })
 }
 
 fn one_source(cx: &mut Cx, env: &Env, file: &Expr) -> Option<Source> {
@@ -45,7 +45,29 @@ fn one_source(cx: &mut Cx, env: &Env, file: &Expr) -> Option<Source> {
         Value::List(paths) => paths.iter().filter_map(Value::text).map(str::to_owned).collect(),
         _ => Vec::new(),
     };
-    Some(Source { paths, format: Some(format_of(cx, name, &bound, args, file.span)?) })
+    let format = Some(format_of(cx, name, &bound, args, file.span)?);
+    Some(Source { paths, format, cells: cells_of(cx, &bound, args, file.span)? })
+}
+
+/// What the call says of the cells: kinds of columns, and what is missing.
+fn cells_of(cx: &mut Cx, bound: &Args, args: &[Arg], call: Span) -> Option<Cells> {
+    let texts = |name: &str| match bound.get(name) {
+        Value::List(items) => items.iter().filter_map(Value::text).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let mut kinds: Vec<(String, CellKind)> = Vec::new();
+    for (name, kind) in CellKind::NAMED {
+        for column in texts(name) {
+            if kinds.iter().any(|(known, _)| *known == column) {
+                let span = written(args, name).unwrap_or(call);
+                let message = format!("the kind of `{column}` is stated twice");
+                cx.error(codes::ARGS_TWICE, message, span, "the second time");
+                return None;
+            }
+            kinds.push((column, kind));
+        }
+    }
+    Some(Cells { kinds, missing: texts("missing") })
 }
 
 fn path(cx: &mut Cx, env: &Env, file: &Expr) -> Option<Source> {

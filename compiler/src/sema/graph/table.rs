@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gsl_plan::graph::Source;
+use gsl_plan::graph::{KeyKind, Source};
 
 use super::old::OldColumn;
 use super::source::source_of;
@@ -111,12 +111,68 @@ impl Table {
         let all = || (!names.is_empty() && names.len() <= 24).then(|| format!("it has {}", and_list(&names)));
         let verb = if self.headers.len() > 1 { "have" } else { "has" };
         let message = format!("{} {verb} no column `{name}`", self.name());
-        let diagnostic = Diagnostic::new(codes::SCHEMA_NO_SUCH_COLUMN, message)
-            .at(span, "not a column")
-            .help_opt(near.or_else(all));
+        let diagnostic =
+            Diagnostic::new(codes::SCHEMA_NO_SUCH_COLUMN, message).at(span, "not a column").help_opt(
+                self.other_separator().or(near).or_else(all).map(|help| self.beyond_sample(name, help)),
+            );
         cx.report(diagnostic);
     }
+
+    /// What to say where a header line is one name with separators in it.
+    fn other_separator(&self) -> Option<String> {
+        self.headers.iter().find_map(|header| {
+            let [only] = header.columns.as_slice() else { return None };
+            let separator = [';', '\t', '|', ','].into_iter().find(|c| only.name.contains(*c))?;
+            let say = match separator {
+                '\t' => "tsv(\"…\")".to_owned(),
+                other => format!("csv(\"…\", separator: \"{other}\")"),
+            };
+            let name = only.name.replace('\t', "\\t");
+            Some(format!(
+                "the header line of `{}` is one column, `{name}`: say what parts it, `{say}`",
+                header.name
+            ))
+        })
+    }
+
+    /// Keys of objects may stand further down than they were looked for.
+    fn beyond_sample(&self, name: &str, help: String) -> String {
+        match self.headers.iter().find_map(|header| header.looked_at) {
+            Some(rows) => format!(
+                "{help}; keys were looked for in the first {rows} objects: one that comes later has its kind stated, \
+                 `json(\"…\", float: [{name}])`"
+            ),
+            None => help,
+        }
+    }
+
+    fn first_text(&self, cx: &Cx, column: &str) -> Option<String> {
+        let at = self.headers.iter().position(|header| header.column(column).is_some())?;
+        cx.world.first_text(self.sources.get(at).filter(|_| self.complete)?, column)
+    }
+
+    /// Why a column is text, of which another kind is wanted, and what can be done. None where no cell stands out.
+    pub fn why_text(&self, column: &str) -> Option<String> {
+        let odd = self.headers.iter().find_map(|h| h.column(column))?.odd.as_ref()?;
+        let remedy = match odd.is_exception {
+            true => format!("; correct it, or call it missing: `missing: [\"{}\"]`", odd.cell),
+            false => String::new(),
+        };
+        Some(format!("`{column}` is text: {}{remedy}", odd.place))
+    }
 }
+
+/// Two things to say, if there are two.
+pub fn both(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("{first}. {second}")),
+        (first, second) => first.or(second),
+    }
+}
+
+/// How dates and times are written.
+pub const DATES: &str = "dates are written `2018-03-31`, times `2018-03-31T12:30` or `2018-03-31 12:30:00.5`, with `Z` or an offset \
+                         such as `+02:00` behind; rewrite others in the table";
 
 /// The paths of `files(train: "a.csv", …)`.
 pub fn files_source(cx: &mut Cx, env: &Env, expr: &Expr) -> Option<Source> {
@@ -143,8 +199,8 @@ pub fn report(cx: &mut Cx, error: WorldError, span: Span) {
             let help = help.unwrap_or_else(|| "paths are relative to the folder of this file".to_owned());
             Diagnostic::new(codes::SCHEMA_NO_SUCH_FILE, message).at(span, "not found").help(help)
         }
-        WorldError::Unreadable { .. } => {
-            Diagnostic::new(codes::SCHEMA_UNREADABLE, message).at(span, "cannot be read")
+        WorldError::Unreadable { help, .. } => {
+            Diagnostic::new(codes::SCHEMA_UNREADABLE, message).at(span, "cannot be read").help_opt(help)
         }
         WorldError::Empty { .. } => {
             let help = "there is nothing to learn from it: fill the table, or leave out what is made of it";
@@ -161,5 +217,32 @@ pub fn is_a(column: &ColumnHeader) -> String {
 
 /// Whether the cells of the column can be identifiers, as text or as integers.
 pub fn can_be_key(kind: &ColumnKind) -> bool {
-    matches!(kind, ColumnKind::Int | ColumnKind::Text)
+    key_kind(kind).is_some()
+}
+
+/// As what identifiers are kept. Floats are integers, as they are written where a column has gaps: one with a fraction is refused by
+/// row.
+pub fn key_kind(kind: &ColumnKind) -> Option<KeyKind> {
+    match kind {
+        ColumnKind::Int | ColumnKind::Float => Some(KeyKind::Int),
+        ColumnKind::Text => Some(KeyKind::Text),
+        _ => None,
+    }
+}
+
+/// Whether a column holds identifiers that can be compared with keys of kind `wanted`. Integers are compared with texts by their
+/// decimal digits, so that no text of another form is the same. One text is looked at here, so that columns which are swapped are found
+/// before anything runs; others are refused by row.
+pub fn compares(cx: &Cx, table: &Table, column: &ColumnHeader, wanted: KeyKind) -> bool {
+    match (&column.kind, wanted) {
+        (ColumnKind::Int | ColumnKind::Text, KeyKind::Text) => true,
+        (ColumnKind::Float, KeyKind::Text) => column.guessed,
+        (ColumnKind::Int | ColumnKind::Float, KeyKind::Int) => true,
+        (ColumnKind::Text, KeyKind::Int) => {
+            let odd = column.odd.as_ref().map(|odd| odd.cell.clone());
+            let shown = odd.or_else(|| table.first_text(cx, &column.name));
+            shown.is_some_and(|text| text.parse::<i64>().is_ok())
+        }
+        _ => false,
+    }
 }

@@ -1,7 +1,7 @@
 //! When nodes and edges come into being.
 
 use super::Resolver;
-use super::table::{Table, is_a};
+use super::table::{DATES, Table, both, is_a};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::{Expr, Span};
 use crate::world::ColumnKind;
@@ -26,8 +26,10 @@ impl Resolver<'_, '_> {
             ColumnKind::Int => false,
             _ => {
                 let message = format!("{}, and a time is a date, a time or an integer", is_a(&column));
-                let help = "dates are written `2018-03-01`, times `2018-03-01T12:30:00`";
-                self.cx.error_help(codes::SCHEMA_TIME, message, value.span, "no time", help);
+                let diagnostic = Diagnostic::new(codes::SCHEMA_TIME, message)
+                    .at(value.span, "no time")
+                    .help_opt(both(table.why_text(name), Some(DATES.to_owned())));
+                self.cx.report(diagnostic);
                 return;
             }
         };

@@ -3,6 +3,7 @@
 use gsl_plan::graph::{Buckets, DatePart, Fill, Transform};
 
 use super::feature::{FeatureCx, Kind, NAME_A_PART, Resolved};
+use super::table::{DATES, both};
 use crate::diag::{Diagnostic, codes};
 use crate::sema::call::Args;
 use crate::sema::value::Value;
@@ -90,9 +91,11 @@ impl FeatureCx<'_, '_> {
             _ => None,
         };
         let message = format!("`{name}` needs {wants}, and this is {}", kind.describe());
+        let wants_date = part(name).is_some() && !matches!(kind, Kind::Date | Kind::Time);
+        let help = help.or(wants_date.then_some(DATES)).map(str::to_owned);
         let diagnostic = Diagnostic::new(codes::SCHEMA_WRONG_KIND, message)
             .at(span, kind.describe())
-            .help_opt(help.map(str::to_owned));
+            .help_opt(both(self.why_text(&input.expr), help));
         self.cx.report(diagnostic);
         None
     }
