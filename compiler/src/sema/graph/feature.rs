@@ -136,7 +136,7 @@ impl FeatureCx<'_, '_> {
                 }
             },
         };
-        if fits(name, ty.shape.is_some(), kind) {
+        if fits(name, ty.shape.is_some(), kind) || !self.table.is_complete() {
             return (storage, ty.shape.as_ref().and_then(|shape| self.width(ty, shape, kind)));
         }
         let message = format!("the expression gives {}, not `{name}`", kind.describe());

@@ -153,7 +153,12 @@ impl Table {
 
     /// Why a column is text, of which another kind is wanted, and what can be done. None where no cell stands out.
     pub fn why_text(&self, column: &str) -> Option<String> {
-        let odd = self.headers.iter().find_map(|h| h.column(column))?.odd.as_ref()?;
+        let found = self.headers.iter().find_map(|h| h.column(column))?;
+        if found.guessed && found.type_name == "empty" {
+            let say = format!("state what it holds: `float: [{column}]`");
+            return Some(format!("`{column}` is empty in the first rows, and taken for text; {say}"));
+        }
+        let odd = found.odd.as_ref()?;
         let remedy = match odd.is_exception {
             true => format!("; correct it, or call it missing: `missing: [\"{}\"]`", odd.cell),
             false => String::new(),
@@ -165,7 +170,7 @@ impl Table {
 /// Two things to say, if there are two.
 pub fn both(first: Option<String>, second: Option<String>) -> Option<String> {
     match (first, second) {
-        (Some(first), Some(second)) => Some(format!("{first}. {second}")),
+        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
         (first, second) => first.or(second),
     }
 }
