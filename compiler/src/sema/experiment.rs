@@ -162,6 +162,7 @@ impl ExperimentCx<'_, '_> {
         }
         if let (Some(gnn), Some(predicts)) = (&gnn, &predicts) {
             self.same_edges(predicts, gnn);
+            self.two_splits(predicts);
             self.edge_reads(gnn, predicts);
         }
         if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {

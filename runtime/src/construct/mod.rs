@@ -372,19 +372,27 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
-        let depends = json!([self.keys_depend_on(index), ty.sources, sources]);
+        let depends = json!([self.keys_depend_on(index), ty.sources, sources, "each"]);
         let (tables, nodes) = (&self.tables, &self.nodes[index]);
-        let counted: [u64; 3] = self.stages.run(&format!("joins/{}", ty.name), &depends, || {
-            let mut counted = [0; 3];
-            for one in alignments.get(tables, nodes)? {
-                let counts = [one.duplicates_dropped, one.rows_without_node, one.nodes_without_row];
-                counted.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
-            }
-            Ok((counted, Vec::new()))
+        let counted: Vec<[u64; 3]> = self.stages.run(&format!("joins/{}", ty.name), &depends, || {
+            let counts = |one: &nodes::Alignment| {
+                [one.duplicates_dropped, one.rows_without_node, one.nodes_without_row]
+            };
+            Ok((alignments.get(tables, nodes)?.iter().map(counts).collect(), Vec::new()))
         })?;
         let report = &mut self.report.nodes[index];
-        report.duplicates_dropped += counted[0];
-        (report.rows_without_node, report.nodes_without_row) = (counted[1], counted[2]);
+        for (source, [duplicates, without_node, without_row]) in ty.sources.iter().zip(counted) {
+            report.duplicates_dropped += duplicates;
+            report.rows_without_node += without_node;
+            report.nodes_without_row += without_row;
+            if without_row == report.count && report.count > 0 {
+                self.report.warnings.push(format!(
+                    "no row of `{}` has the key of a `{}`: what is read of it is missing for all of them",
+                    source.paths.join(", "),
+                    ty.name
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -585,6 +593,29 @@ impl<'a> Builder<'a> {
         json!([ends, names, declared, self.print(&edge.source), files, self.plan.seed])
     }
 
+    /// Labels with parts that no row is in. Those of edges are counted over all relations of a declaration.
+    fn empty_parts(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        for (ty, report) in self.plan.nodes.iter().zip(&self.report.nodes) {
+            for label in ty.labels.iter().filter(|label| !label.name.starts_with('(')) {
+                let found = report.labels.iter().find(|one| one.name == label.name);
+                said.extend(found.map(|one| empty_parts_of(&ty.name, label, one.parts)).unwrap_or_default());
+            }
+        }
+        for (index, edge) in self.plan.edges.iter().enumerate() {
+            for label in edge.labels.iter().filter(|label| !label.name.starts_with('(')) {
+                let mut parts = [0; 4];
+                let of_edge = self.facts.relations.iter().filter(|relation| relation.declared_by == index);
+                for facts in of_edge.filter(|relation| relation.reverse_of.is_none()) {
+                    let found = facts.labels.iter().find(|one| one.name == label.name);
+                    found.iter().for_each(|one| (0..4).for_each(|part| parts[part] += one.parts[part]));
+                }
+                said.extend(empty_parts_of(edges::name_of(edge), label, parts));
+            }
+        }
+        said
+    }
+
     fn warn(&mut self) {
         for node in &self.report.nodes {
             for label in node.labels.iter().filter(|label| !label.never_trained.is_empty()) {
@@ -595,15 +626,15 @@ impl<'a> Builder<'a> {
                     label.never_trained.join(", ")
                 ));
             }
-            let judged = |label: &&LabelReport| self.known.is_none() && !label.name.starts_with('(');
-            for label in node.labels.iter().filter(judged).filter(|l| l.parts[Part::Valid as usize] == 0) {
-                self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
-            }
             self.report.warnings.extend(node.labels.iter().flat_map(|label| label.warnings(&node.name)));
         }
         for relation in &self.report.relations {
             let labels = relation.labels.iter();
             self.report.warnings.extend(labels.flat_map(|label| label.warnings(&relation.name)));
+        }
+        if self.known.is_none() {
+            let empty = self.empty_parts();
+            self.report.warnings.extend(empty);
         }
         for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
             let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));
@@ -621,6 +652,25 @@ impl<'a> Builder<'a> {
             self.report.warnings.push(format!("relation `{}` has no edges", relation.name));
         }
     }
+}
+
+/// What is said of the parts of a split that no labelled row is in: of the test part only where it was asked for.
+fn empty_parts_of(owner: &str, label: &Label, parts: [u64; 4]) -> Vec<String> {
+    if parts.iter().sum::<u64>() == 0 {
+        return Vec::new();
+    }
+    let tested = match &label.split {
+        None => false,
+        Some(Split::Random { test, .. }) => *test > 0.0,
+        Some(Split::By { test, .. }) => !test.is_empty(),
+        Some(Split::Files { test, .. }) => test.is_some(),
+        Some(Split::Column { .. }) => true,
+    };
+    let name = format!("`{owner}.{}`", label.name);
+    let valid = (parts[Part::Valid as usize] == 0).then(|| format!("{name} has no validation rows"));
+    let test = (tested && parts[Part::Test as usize] == 0)
+        .then(|| format!("{name} has no test rows: nothing will be tested"));
+    valid.into_iter().chain(test).collect()
 }
 
 /// The files that a split names.
