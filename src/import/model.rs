@@ -2,10 +2,12 @@
 
 use super::graph::{Graph, NodeType, Owner, Relation, unknown};
 use super::notes::Notes;
-use super::schema::Triple;
-use super::settings::{LanguageModel, Settings};
+use super::schema::{Feature, Triple};
+use super::settings::{LanguageModel, Settings, TaskKind};
+use super::tasks::{Target, Task};
 use super::text;
 use crate::source::Failure;
+use std::cell::RefCell;
 
 /// What stands in an experiment for the model, and what it needs outside.
 #[derive(Debug, Default)]
@@ -14,12 +16,7 @@ pub struct Model {
     pub statements: Vec<String>,
     /// The layer of `std.layers`.
     pub uses: Option<&'static str>,
-    /// A layer of the file's own.
-    pub layer: Option<&'static str>,
 }
-
-/// What GraphStorm's relational attention computes, which the standard library has no layer for.
-const RGAT: &str = include_str!("rgat.gsl");
 
 /// The standard deviation of the uniform distribution on -1 … 1, from which GraphStorm draws embeddings.
 const EMBEDDING: &str = "std: 0.577";
@@ -28,8 +25,11 @@ const ENCODERS: [&str; 9] = ["rgcn", "rgat", "hgt", "gat", "gatv2", "sage", "mlp
 pub struct Cx<'x, 'a> {
     pub graph: &'x Graph,
     pub settings: &'x Settings<'a>,
+    pub tasks: &'x [Task],
     /// The text of the width: a `param`, or the number where that name is taken.
     pub hidden: String,
+    /// Layers, modules and decoders of the file's own.
+    pub items: RefCell<Vec<String>>,
 }
 
 impl Cx<'_, '_> {
@@ -42,11 +42,34 @@ impl Cx<'_, '_> {
             }
         };
         let mut model = Model { statements: self.encoders(encoder, notes)?, ..Model::default() };
-        model.statements.extend(self.edge_encoders(notes)?);
+        model.statements.extend(self.edge_encoders(encoder, notes)?);
         let gnn = self.network(encoder, &mut model, notes)?;
         model.statements.push(format!("gnn = {gnn}"));
         self.freeze(&mut model.statements, notes)?;
         Ok(model)
+    }
+
+    /// An item that the file has of its own, by its name; a second one of the name is told apart by a number.
+    pub fn item(&self, text: &str, name: &str) -> String {
+        let mut items = self.items.borrow_mut();
+        let named = |count: usize| if count == 1 { name.to_owned() } else { format!("{name}_{count}") };
+        for count in 1.. {
+            let text = text.replacen(&format!(" {name}("), &format!(" {}(", named(count)), 1);
+            if items.contains(&text) {
+                return named(count);
+            }
+            if !items.iter().any(|item| item.contains(&format!(" {}(out: dim", named(count)))) {
+                items.push(text);
+                return named(count);
+            }
+        }
+        unreachable!("a name is free")
+    }
+
+    /// The width of the rows that decoders read.
+    pub fn width(&self) -> Result<String, Failure> {
+        let said = self.settings.get("out_emb_size").filter(|_| self.looks_at_neighbours().unwrap_or(false));
+        said.map_or_else(|| Ok(self.hidden.clone()), |at| Ok(at.count()?.to_string()))
     }
 
     /// Whether there is a graph network, and not encoders alone.
@@ -109,7 +132,7 @@ impl Cx<'_, '_> {
     }
 
     /// A feature by its name; none for the tensors that tokens are stored as, which a language model reads.
-    fn feature(&self, path: &str, owner: Owner, name: &str) -> Result<Option<String>, Failure> {
+    pub fn feature(&self, path: &str, owner: Owner, name: &str) -> Result<Option<String>, Failure> {
         let features = self.graph.features(owner);
         if features.iter().any(|f| f.name == name) {
             return Ok(Some(name.to_owned()));
@@ -118,7 +141,7 @@ impl Cx<'_, '_> {
             return Ok(Some(renamed.name.clone()));
         }
         if ["input_ids", "attention_mask", "token_type_ids"].contains(&name)
-            && features.iter().any(|f| f.is_tokens)
+            && features.iter().any(|f| f.is_tokens || f.is_embedded)
         {
             return Ok(None);
         }
@@ -133,7 +156,12 @@ impl Cx<'_, '_> {
             None => "",
         };
         let mut parts = Vec::new();
-        for group in groups.iter().filter(|g| !g.is_empty()) {
+        let answers = self.answers(ty);
+        let groups: Vec<Vec<String>> = groups
+            .iter()
+            .map(|group| group.iter().filter(|name| !answers.contains(name)).cloned().collect())
+            .collect();
+        for group in groups.iter().filter(|g: &&Vec<String>| !g.is_empty()) {
             let names = text::names(group)?;
             parts.push(match (&names[..], groups.len()) {
                 (names, 1) => names.join(", "),
@@ -164,10 +192,33 @@ impl Cx<'_, '_> {
         Ok(expr)
     }
 
-    /// `Bert("model")(abstract)` for the language models of a type.
+    /// Features of a type that are reconstructed, and those of the same columns: they are no inputs.
+    fn answers(&self, ty: &NodeType) -> Vec<String> {
+        let is_target = |name: &str| {
+            self.tasks.iter().any(|task| match &task.target {
+                Target::Reconstruct(Owner::Node(at), feature) => {
+                    self.graph.nodes[*at].name == ty.name && feature == name
+                }
+                _ => false,
+            })
+        };
+        let targets = ty.features.iter().filter(|f| is_target(&f.name));
+        let columns: Vec<&String> = targets.flat_map(|f| &f.columns).collect();
+        let tells = |f: &&Feature| is_target(&f.name) || f.columns.iter().any(|c| columns.contains(&c));
+        ty.features.iter().filter(tells).map(|f| f.name.clone()).collect()
+    }
+
+    /// `Bert("model")(abstract)` for the language models of a type; the vectors of those that are not trained.
     fn texts(&self, ty: &NodeType, notes: &mut Notes) -> Result<Vec<String>, Failure> {
         let mut parts = Vec::new();
+        let answers = self.answers(ty);
         for model in self.settings.models.iter().filter(|m| m.types.contains(&ty.name)) {
+            if let Some(vectors) = ty.features.iter().find(|f| f.is_embedded) {
+                if !answers.contains(&vectors.name) {
+                    parts.push(text::name(&vectors.name)?);
+                }
+                continue;
+            }
             let Some(tokens) = ty.features.iter().find(|f| f.is_tokens) else {
                 let text = format!("`{}` has no feature of tokens for it to read", ty.name);
                 notes.lost(&model.path, text);
@@ -223,35 +274,16 @@ impl Cx<'_, '_> {
 
     // ---- edges ------------------------------------------------------------------------------------------------------
 
-    fn edge_encoders(&self, notes: &mut Notes) -> Result<Vec<String>, Failure> {
-        if let Some(at) = self.settings.get("edge_feat_mp_op") {
+    /// Encoders of features that the layers do not read themselves.
+    fn edge_encoders(&self, encoder: &str, notes: &mut Notes) -> Result<Vec<String>, Failure> {
+        let read = self.read_by_layers(encoder)?.is_some();
+        if let Some(at) = self.settings.get("edge_feat_mp_op").filter(|_| !read) {
             let text = "how a message takes in an edge is the layer's equation in GSL: write one that reads `e.NAME`";
             notes.lost(at.path, text);
         }
-        let Some(at) = self.settings.get("edge_feat_name") else { return Ok(Vec::new()) };
-        let mut all = Vec::new();
-        let said = at.texts()?;
-        if let [name] = &said[..]
-            && !name.contains(':')
-        {
-            for relation in self.graph.edges.iter().filter(|r| r.features.iter().any(|f| f.name == *name)) {
-                all.push(self.edge_encoder(relation, std::slice::from_ref(name))?);
-            }
-            return Ok(all);
-        }
-        for said in &said {
-            let Some((triple, features)) = said.split_once(':') else {
-                return Err(at.wrong("SOURCE,RELATION,DESTINATION:FEATURE, or one feature for all relations"));
-            };
-            let index =
-                self.graph.position(&at.path, &triple_of(triple).ok_or_else(|| at.wrong("three names"))?)?;
-            let mut names = Vec::new();
-            for feature in features.split(',').map(str::trim) {
-                names.extend(self.feature(&at.path, Owner::Edge(index), feature)?);
-            }
-            all.push(self.edge_encoder(&self.graph.edges[index], &names)?);
-        }
-        Ok(all)
+        let features = self.edge_features()?;
+        let features = features.iter().filter(|_| !read);
+        features.map(|(relation, names)| self.edge_encoder(&self.graph.edges[*relation], names)).collect()
     }
 
     fn edge_encoder(&self, relation: &Relation, names: &[String]) -> Result<String, Failure> {
@@ -266,6 +298,7 @@ impl Cx<'_, '_> {
         if !self.looks_at_neighbours()? {
             return Ok("none".to_owned());
         }
+        self.remark_alone(notes);
         let layers = layers.unwrap_or_else(|| {
             notes.changed("gsf", "`num_layers` is not set: there is one layer");
             1
@@ -289,15 +322,42 @@ impl Cx<'_, '_> {
         if self.normalizes(notes)? {
             stages.push("unit_length".to_owned());
         }
-        (model.uses, model.layer) = match encoder {
-            "rgcn" => (Some("RGCN"), None),
-            "hgt" => (Some("HGT"), None),
-            "gat" => (Some("GAT"), None),
-            "gatv2" => (Some("GATv2"), None),
-            "sage" => (Some("SAGEPool"), None),
-            _ => (None, Some(RGAT)),
+        model.uses = match encoder {
+            "rgcn" if self.own_rgcn(notes)?.is_none() => Some("RGCN"),
+            "hgt" => Some("HGT"),
+            "gat" => Some("GAT"),
+            "gatv2" => Some("GATv2"),
+            "sage" => Some("SAGEPool"),
+            _ => None,
         };
         if stages.is_empty() { Ok("none".to_owned()) } else { Ok(stages.join(" >> ")) }
+    }
+
+    /// Types that are predicted, where no edge ends at any of them.
+    fn remark_alone(&self, notes: &mut Notes) {
+        let types = |task: &Task| match task.target {
+            Target::Label(Owner::Node(at), _) | Target::Reconstruct(Owner::Node(at), _) => {
+                vec![&self.graph.nodes[at].name]
+            }
+            Target::Label(Owner::Edge(at), _)
+            | Target::Reconstruct(Owner::Edge(at), _)
+            | Target::Link(at) => {
+                vec![&self.graph.edges[at].triple.0, &self.graph.edges[at].triple.2]
+            }
+        };
+        let predicted: Vec<&String> = self.tasks.iter().flat_map(types).collect();
+        let ends = |r: &Relation| {
+            predicted.contains(&&r.triple.2) || r.reverse.is_some() && predicted.contains(&&r.triple.0)
+        };
+        if let Some(first) = predicted.first()
+            && !self.graph.edges.iter().any(ends)
+        {
+            let text = format!(
+                "no edge ends in `{first}`, so layers have nothing to look at, which `gsc check` refuses: import with \
+                 --reverse, or write `gnn = none`"
+            );
+            notes.lost("gsf", text);
+        }
     }
 
     /// A layer, and between layers its normalisation, activation, dense layers and dropout, in GraphStorm's order.
@@ -337,21 +397,20 @@ impl Cx<'_, '_> {
     fn call(&self, encoder: &str, width: &str, notes: &mut Notes) -> Result<String, Failure> {
         let heads = self.settings.get("num_heads").map_or(Ok(4), |at| at.count())?;
         let bases = self.settings.get("num_bases").map_or(Ok(-1), |at| at.whole())?;
-        let loops = self.settings.get("use_self_loop");
-        if let Some(at) = loops
-            && !at.flag()?
+        if let Some(at) = self.settings.get("use_self_loop").filter(|_| !["rgcn", "rgat"].contains(&encoder))
         {
-            notes.lost(
-                at.path,
-                "the layer looks at the node itself too: write one without the term `h[v] @ S`",
-            );
+            notes.needless(at.path, "only `rgcn` and `rgat` read it");
         }
         let path = self.settings.get("model_encoder_type").map_or_else(|| "gsf".to_owned(), |at| at.path);
         Ok(match encoder {
-            "rgcn" if bases > 0 => format!("RGCN({width}, bases: {bases}"),
-            "rgcn" => format!("RGCN({width}"),
+            "rgcn" => {
+                let name = self.own_rgcn(notes)?.unwrap_or_else(|| "RGCN".to_owned());
+                let bases =
+                    if bases > 0 && name != "EdgeRGCN" { format!(", bases: {bases}") } else { String::new() };
+                format!("{name}({width}{bases}")
+            }
             "sage" => format!("SAGEPool({width}"),
-            "rgat" => format!("RGAT({width}, heads: {heads}"),
+            "rgat" => format!("{}({width}, heads: {heads}", self.rgat()?),
             "hgt" => {
                 let text = "`HGT` is the layer of its paper: the output matrix is on the messages, the softmax over \
                             all relations; GraphStorm has the matrix on the node itself and a mean over relations";
@@ -385,21 +444,17 @@ impl Cx<'_, '_> {
         Ok(Some("norm(layer)".to_owned()))
     }
 
-    /// Whether embeddings of ends of links have length 1.
+    /// Whether embeddings of ends of links have length 1. Among several tasks a decoder can do it for its own.
     fn normalizes(&self, notes: &mut Notes) -> Result<bool, Failure> {
         let mut found = false;
-        for task in &self.settings.tasks {
-            let said = task.get("lp_embed_normalizer", self.settings);
-            if let Some(at) = said {
-                at.word(&["l2_norm"])?;
-                found = true;
-                if task.is_part_of_several() {
-                    notes.changed(at.path, "`unit_length` stands at the end of the network, for all tasks");
-                }
+        for task in self.settings.tasks.iter().filter(|task| task.kind == TaskKind::Link) {
+            if !self.has_unit_rows(task)? || task.is_part_of_several() && self.score(task)? == "dot_product" {
+                continue;
             }
-            let loss = task.get("lp_loss_func", self.settings);
-            found |= task.kind == super::settings::TaskKind::Link
-                && loss.is_some_and(|at| at.value.as_str() == Some("contrastive"));
+            found = true;
+            if task.is_part_of_several() {
+                notes.changed(&task.path, "`unit_length` stands at the end of the network, for all tasks");
+            }
         }
         Ok(found)
     }
@@ -416,8 +471,14 @@ impl Cx<'_, '_> {
             }
             return Ok(());
         }
-        let Some(trained) = trained.filter(|at| at.whole().is_ok_and(|n| n != 0)) else {
-            statements.push("freeze Bert".to_owned());
+        let Some(trained) = trained.filter(|_| self.settings.trains_models()) else {
+            let text = "a language model that is not trained gives its vectors once, when the graph is built: `embed`";
+            notes.changed("lm_model.node_lm_models", text);
+            for key in ["lm_tune_lr", "freeze_lm_encoder_epochs"] {
+                if let Some(at) = self.settings.get(key) {
+                    notes.needless(at.path, "the language model is not trained");
+                }
+            }
             return Ok(());
         };
         if trained.whole()? > 0 {
