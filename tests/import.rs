@@ -179,6 +179,7 @@ fn links_with_hard_negatives_run() {
 fn links_of_several_relations_run() {
     runs_on_stand_ins("links_that_choose_a_model", &["rates", "likes", "amri", "hits_10"]);
     runs_on_stand_ins("links_of_one_that_chooses", &["likes", "mrr"]);
+    runs_on_stand_ins("splits_of_edges_by_files", &["rates", "mrr"]);
 }
 
 #[test]
@@ -236,6 +237,19 @@ fn the_layer_that_is_written_into_a_file_has_the_right_gradients() {
         "{}",
         checked.out
     );
+}
+
+#[test]
+fn layers_and_decoders_of_edges_that_are_written_have_the_right_gradients() {
+    let expect = |case: &str, parts: &[&str]| {
+        let folder = stood_in(&root().join("tests/import").join(case)).expect("a case that is imported");
+        let checked = folder.gsc(&["check", "it.gsl", "--gradients"]).ok();
+        let has = |part: &&str| checked.out.contains(*part);
+        assert!(parts.iter().all(has) && checked.out.contains("gradients agree"), "{}", checked.out);
+    };
+    expect("edge_features_of_every_relation", &["gnn.1.E[rates]", "gnn.1.E[rates_rev]"]);
+    expect("edge_decoder_with_features", &[".stars.F", ".stars.C"]);
+    expect("rgcn_without_itself", &["gnn.1.W", "predict.paper.venue.W"]);
 }
 
 #[test]

@@ -323,7 +323,12 @@ pub fn split_files(at: &At, notes: &mut Notes) -> Result<Split, Failure> {
     let fields = at.object()?;
     let columns = fields.get("column").map_or_else(|| Ok(Vec::new()), |at| at.texts())?;
     if !columns.is_empty() {
-        let text = "the identifiers of a split are read from the key's column, or from the only column";
+        let text = match columns.len() {
+            1 => "the identifiers of a split are read from the key's column, or from the only column",
+            _ => {
+                "the pairs of a split are read from columns that are named as the ends in the table of the edges"
+            }
+        };
         notes.changed(fields.path_of("column"), text);
     }
     let train = part(&fields, "train", notes)?;

@@ -1,10 +1,10 @@
 //! Predictions of links: splits, scores, losses and ranking. Negatives of the training are in `negatives`.
 
 use super::fields::At;
-use super::graph::Owner;
+use super::graph::{Owner, unknown};
 use super::model::Cx;
 use super::notes::Notes;
-use super::schema::Split;
+use super::schema::{Feature, Split};
 use super::settings::TaskSettings;
 use super::tables::Paths;
 use super::text;
@@ -135,9 +135,31 @@ impl<'a> Cx<'_, 'a> {
         relation: usize,
     ) -> Result<Option<(At<'a>, String)>, Failure> {
         let Some(at) = own.get("lp_edge_weight_for_loss", self.settings) else { return Ok(None) };
-        let Some(name) = self.said_of_relation(&at, relation)? else { return Ok(None) };
-        let feature = self.feature(&at.path, Owner::Edge(relation), &name)?;
-        Ok(feature.map(|feature| (at, feature)))
+        let found = self.feature_of_relation(&at, relation, "feature", |_| true)?;
+        Ok(found.map(|feature| (at, feature)))
+    }
+
+    /// The feature that a setting names for a relation. One that is named for all relations is that of those that have it.
+    pub fn feature_of_relation(
+        &self,
+        at: &At,
+        relation: usize,
+        what: &str,
+        fits: impl Fn(&Feature) -> bool,
+    ) -> Result<Option<String>, Failure> {
+        let Some(name) = self.said_of_relation(at, relation)? else { return Ok(None) };
+        let names = |relation: usize| -> Vec<String> {
+            let features = self.graph.features(Owner::Edge(relation)).iter();
+            features.filter(|feature| fits(feature)).map(|feature| feature.name.clone()).collect()
+        };
+        let known = names(relation);
+        if known.contains(&name) {
+            return Ok(Some(name));
+        }
+        let is_for_all =
+            at.list_or_one().iter().all(|said| said.value.as_str().is_some_and(|s| !s.contains(':')));
+        let elsewhere = (0..self.graph.edges.len()).any(|other| names(other).contains(&name));
+        if is_for_all && elsewhere { Ok(None) } else { Err(unknown(&at.path, what, &name, &known)) }
     }
 
     /// What a setting such as `["user,rating,movie:stars"]`, or `stars` for all relations, says of a relation.

@@ -1,9 +1,9 @@
 //! Negatives that links are trained against: GraphStorm's samplers in the words of GSL.
 
 use super::fields::At;
-use super::graph::Owner;
 use super::model::Cx;
 use super::notes::Notes;
+use super::schema::Feature;
 use super::settings::TaskSettings;
 use super::text;
 use crate::source::Failure;
@@ -102,14 +102,9 @@ impl<'a> Cx<'_, 'a> {
 
     /// The candidates of a relation that a setting names; none where it says nothing of the relation.
     pub fn candidates(&self, at: &At, relation: usize) -> Result<Option<String>, Failure> {
-        let Some(name) = self.said_of_relation(at, relation)? else { return Ok(None) };
-        let owner = Owner::Edge(relation);
-        let known = self.graph.features(owner).iter().filter(|feature| feature.is_candidates());
-        let known: Vec<String> = known.map(|feature| feature.name.clone()).collect();
-        if !known.contains(&name) {
-            return Err(super::graph::unknown(&at.path, "feature of hard negatives", &name, &known));
-        }
-        text::name(&name).map(Some)
+        let found =
+            self.feature_of_relation(at, relation, "feature of hard negatives", Feature::is_candidates)?;
+        found.map(|name| text::name(&name)).transpose()
     }
 }
 

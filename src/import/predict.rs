@@ -102,8 +102,15 @@ impl<'a> Cx<'_, 'a> {
         body.push("loss = mse".to_owned());
         match rule {
             Some(_) => body.push(format!("metrics = {}", self.metrics(own, false, notes)?.join(", "))),
-            None => notes
-                .changed(&own.path, "a feature without a split trains on all its rows, and is not judged"),
+            None => {
+                notes.changed(
+                    &own.path,
+                    "a feature without a split trains on all its rows, and is not judged",
+                );
+                if let Some(at) = own.get("eval_metric", self.settings) {
+                    notes.needless(at.path, "nothing is judged without a split");
+                }
+            }
         }
         Ok(())
     }
