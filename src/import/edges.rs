@@ -1,6 +1,7 @@
 //! Decoders of edges: the two ends of an edge, and in one of them its features.
 
 use super::graph::Owner;
+use super::layers::read_from_edge;
 use super::links::OWN_EDGE;
 use super::model::Cx;
 use super::notes::Notes;
@@ -124,11 +125,7 @@ fn twice(width: &str) -> String {
 
 /// A decoder of the two ends beside features of the edge, as GraphStorm's `MLPEFeatEdgeDecoder` computes it.
 fn ends_and_edge(features: &[String], norm: bool, dense: i64) -> String {
-    let read: Vec<String> = features.iter().map(|name| format!("e.{name}")).collect();
-    let (width, row) = match &read[..] {
-        [one] => (one.clone(), one.clone()),
-        all => (format!("({})", all.join(" + ")), format!("concat({})", all.join(", "))),
-    };
+    let (width, row) = read_from_edge(features);
     let act = |x: &str| if norm { format!("relu(layer_norm({x}))") } else { format!("relu({x})") };
     let mut both = "concat(ends, edge)".to_owned();
     for _ in 0..dense {

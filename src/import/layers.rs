@@ -95,6 +95,15 @@ layer NeighborRGCN(out: dim, bases: int = none, act: activation = identity) {
 }
 ";
 
+/// Features of an edge side by side, as an equation reads them: their width, and the row.
+pub fn read_from_edge(features: &[String]) -> (String, String) {
+    let read: Vec<String> = features.iter().map(|name| format!("e.{name}")).collect();
+    match &read[..] {
+        [one] => (one.clone(), one.clone()),
+        all => (format!("({})", all.join(" + ")), format!("concat({})", all.join(", "))),
+    }
+}
+
 /// A layer without the term of the node itself.
 fn without_itself(layer: &str) -> String {
     let lines = layer.lines().filter(|line| !line.trim_start().starts_with("weight S"));
@@ -104,11 +113,7 @@ fn without_itself(layer: &str) -> String {
 
 /// A relational convolution whose messages take in features of the edge, projected to the width of the nodes.
 fn with_edges(features: &[String], operator: &str, act: bool) -> String {
-    let read: Vec<String> = features.iter().map(|name| format!("e.{name}")).collect();
-    let (width, row) = match &read[..] {
-        [one] => (one.clone(), one.clone()),
-        all => (format!("({})", all.join(" + ")), format!("concat({})", all.join(", "))),
-    };
+    let (width, row) = read_from_edge(features);
     let edge = if act { format!("relu({row} @ E[r])") } else { format!("{row} @ E[r]") };
     let (wide, message) = match operator {
         "add" => ("in", "h[u] + x"),

@@ -1,9 +1,10 @@
 //! `gsc import graphstorm`: another tool's configuration as a `.gsl` file, and a list of what it cannot say.
 //!
 //! Decided here: the order of the file, where it goes, what is said. What a configuration means is read by `gconstruct`,
-//! `gsprocessing` and `settings`; what becomes of it is written by `graph`, `model`, `predict`, `links`, `trainer` and `outputs`.
+//! `gsprocessing` and `settings`; what becomes of it is written by `graph`, `encoders`, `model`, `predict`, `links`, `trainer` and `outputs`.
 
 mod edges;
+mod encoders;
 mod experiment;
 mod fields;
 mod gconstruct;

@@ -101,7 +101,7 @@ impl<'a> Cx<'_, 'a> {
         }
         body.push("loss = mse".to_owned());
         match rule {
-            Some(_) => body.push(format!("metrics = {}", self.metrics(own, false, notes)?.join(", "))),
+            Some(_) => body.extend(listed(&self.metrics(own, false, notes)?)),
             None => {
                 notes.changed(
                     &own.path,
@@ -149,10 +149,7 @@ impl<'a> Cx<'_, 'a> {
         let several = label.is_multi;
         let name = name_of(self.graph, owner);
         body.push(format!("loss = {}", self.loss(own, &name, several, notes)?));
-        let metrics = self.metrics(own, several, notes)?;
-        if !metrics.is_empty() {
-            body.push(format!("metrics = {}", metrics.join(", ")));
-        }
+        body.extend(listed(&self.metrics(own, several, notes)?));
         Ok(())
     }
 
@@ -302,6 +299,11 @@ impl<'a> Cx<'_, 'a> {
         }
         Ok(())
     }
+}
+
+/// `metrics = accuracy, roc_auc`; without any the default holds.
+fn listed(metrics: &[String]) -> Option<String> {
+    (!metrics.is_empty()).then(|| format!("metrics = {}", metrics.join(", ")))
 }
 
 /// A metric by GraphStorm's name.

@@ -47,8 +47,16 @@ pub fn inside(path: &str) -> String {
     path.trim_start_matches('/').to_owned()
 }
 
-/// Writes every table that the schema reads; `is_list` says whether a label is a list of zeros and ones.
-pub fn write_tables(folder: &Folder, schema: &Value, is_list: &dyn Fn(&str) -> bool) {
+/// What only the training says of labels.
+pub struct Labels<'a> {
+    /// Whether a label is a list of zeros and ones.
+    pub is_list: &'a dyn Fn(&str) -> bool,
+    /// How many classes the others have.
+    pub classes: usize,
+}
+
+/// Writes every table that the schema reads.
+pub fn write_tables(folder: &Folder, schema: &Value, said: &Labels) {
     let blocks = Blocks::of(schema);
     let mut tables = Tables::default();
     for block in &blocks.nodes {
@@ -56,13 +64,13 @@ pub fn write_tables(folder: &Folder, schema: &Value, is_list: &dyn Fn(&str) -> b
             Some(key) => tables.add(&block.source, key, blocks.keys(&block.name, 0)),
             None => tables.add(&block.source, "something", Cells::Float(each(number))),
         }
-        blocks.fill(&mut tables, block, is_list);
+        blocks.fill(&mut tables, block, said);
     }
     for block in &blocks.edges {
         for (end, (column, ty)) in block.ends.iter().enumerate() {
             tables.add(&block.source, column, blocks.keys(ty, end));
         }
-        blocks.fill(&mut tables, block, is_list);
+        blocks.fill(&mut tables, block, said);
     }
     for (paths, table) in &tables.0 {
         table.write(folder, paths);
@@ -150,7 +158,7 @@ impl Blocks {
         }
     }
 
-    fn fill(&self, tables: &mut Tables, block: &Block, is_list: &dyn Fn(&str) -> bool) {
+    fn fill(&self, tables: &mut Tables, block: &Block, said: &Labels) {
         for feature in &block.features {
             let columns = texts(feature.get("feature_col").unwrap_or(&feature["column"]));
             let own = feature.get("data").map(source);
@@ -166,7 +174,7 @@ impl Blocks {
             let column = label.get("label_col").unwrap_or(&label["column"]);
             let task = text(label.get("task_type").unwrap_or(&label["type"]));
             if let (Some(column), Some("classification" | "regression")) = (text(column), task.as_deref()) {
-                tables.set(&block.source, &column, label_cells(label, task.as_deref(), is_list(&column)));
+                tables.set(&block.source, &column, label_cells(label, task.as_deref(), &column, said));
             }
             self.split_files(tables, block, &label["custom_split_filenames"]);
         }
@@ -300,14 +308,16 @@ fn feature_cells(feature: &Value, destinations: &str) -> Cells {
     }
 }
 
-fn label_cells(label: &Value, task: Option<&str>, is_list: bool) -> Cells {
+fn label_cells(label: &Value, task: Option<&str>, column: &str, said: &Labels) -> Cells {
     match text(&label["separator"]) {
         _ if task == Some("regression") => Cells::Float(each(number)),
         Some(separator) => {
             Cells::Text(each(|row| [["a", "b"][row % 2], ["c", "d"][row / 2 % 2]].join(&separator)))
         }
-        None if is_list => Cells::Floats(2, (0..2 * ROWS).map(|i| (i / 2 % 3).min(i % 2) as f32).collect()),
-        None => Cells::Int(each(|row| (row % 2) as i64)),
+        None if (said.is_list)(column) => {
+            Cells::Floats(2, (0..2 * ROWS).map(|i| (i / 2 % 3).min(i % 2) as f32).collect())
+        }
+        None => Cells::Int(each(|row| (row % said.classes) as i64)),
     }
 }
 
