@@ -207,9 +207,23 @@ fn a_run_is_not_resumed_on_other_tables() {
     let folder = folder();
     folder.gsc(&["run", "small.gsl", "--quiet"]).ok();
     folder.write("items.csv", items(60).replace("i30,2,", "i30,5,"));
+    let kept = |name: &str| folder.read(&format!("out/kinds/{name}"));
+    let before = [kept("plan.json"), kept("checkpoints/last.json")];
     let ran = folder.gsc(&["run", "small.gsl", "--quiet", "--resume"]);
     assert_eq!(ran.code, 1);
     compare("hostile.resume_on_changed_tables", &ran.transcript());
+    assert_eq!(before, [kept("plan.json"), kept("checkpoints/last.json")], "the run is as it was");
+    folder.write("items.csv", items(60));
+    folder.gsc(&["run", "small.gsl", "--quiet", "--resume"]).ok();
+}
+
+#[test]
+fn resuming_with_another_setting() {
+    let folder = folder();
+    folder.gsc(&["run", "small.gsl", "--quiet"]).ok();
+    let ran = folder.gsc(&["run", "small.gsl", "--quiet", "--resume", "--seed", "5"]);
+    assert_eq!(ran.code, 1);
+    compare("hostile.resume_with_another_seed", &ran.transcript());
 }
 
 #[test]

@@ -175,6 +175,8 @@ fn what_cannot_be_drawn_or_learned_is_said() {
     assert!(code != 0 && text.contains("300 negatives are drawn from the 240 nodes of `item`"), "{text}");
     let (code, text) = said("evaluate = mrr against uniform(241)");
     assert!(code != 0 && text.contains("against all"), "{text}");
+    let (code, text) = said("negatives = joint(20, partitions: 16)");
+    assert!(code != 0 && text.contains("have at most 12 partitions"), "{text}");
     let (code, text) = said("negatives = joint(20)");
     assert!(
         code == 0 && text.contains("relations without a training row cannot be learned: `rare`"),
@@ -271,6 +273,39 @@ fn one_two_and_four_ranks_give_the_same_losses_and_metrics() {
             assert!((a - b).abs() <= 1e-5 * a.abs(), "step {step}: {a} on one rank, {b} on {ranks}");
         }
         assert!((mrr - other).abs() < 2e-3, "{mrr} {other}");
+    }
+}
+
+const NEARBY: &str = r#"
+experiment nearby on shop {
+    encode buyer = embedding(16)
+    encode item = embedding(16)
+    gnn = none
+    predict link buyer -bought-> item {
+        negatives = joint(24, partitions: 8)
+        evaluate  = mrr against all, filtered
+    }
+    batch = 128
+    epochs = 30
+    optimizer = adam(lr: 0.02), embeddings: sparse_adam(lr: 0.03)
+}
+"#;
+
+/// Items of a group are spread over all partitions, so that nearby negatives tell groups apart as well.
+#[test]
+fn negatives_of_partitions_teach_whatever_the_ranks() {
+    let folder = shop(NEARBY);
+    let run = |ranks: &str| {
+        let mrr = metric(&folder, &["--log-steps", "--ranks", ranks, "--out", ranks], 0, "mrr");
+        (losses(&folder.read(&format!("{ranks}/events.jsonl"))), mrr)
+    };
+    let (one, mrr) = run("1");
+    assert!(mrr > 0.08, "{mrr}");
+    let (three, _) = run("3");
+    assert_eq!(one.len(), three.len());
+    // Sums in another order grow apart over the steps; the first epochs show that the draws are the same.
+    for (step, (a, b)) in one.iter().zip(&three).take(20).enumerate() {
+        assert!((a - b).abs() <= 1e-5 * a.abs(), "step {step}: {a} on one rank, {b} on three");
     }
 }
 

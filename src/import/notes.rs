@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn long_remarks_are_wrapped() {
+    fn remarks_of_many_words_are_wrapped() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
     }

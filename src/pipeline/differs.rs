@@ -6,7 +6,8 @@ use std::path::Path;
 /// Parameters that are named; the others are counted.
 const NAMED: usize = 3;
 
-/// The parts in which a plan differs from the one in a run's folder, in words; nothing where that one cannot be read.
+/// The parts in which a run differs from the one in a folder, in words: of its plan, or else its tables. Nothing where that plan
+/// cannot be read.
 pub fn since(folder: &Path, now: &Plan) -> Vec<String> {
     let text = std::fs::read(folder.join("plan.json"));
     let then = text.ok().and_then(|text| serde_json::from_slice::<Plan>(&text).ok());
@@ -28,6 +29,9 @@ fn between(then: &Plan, now: &Plan) -> Vec<String> {
         parts.push("the equations of the model, or its loss".to_owned());
     }
     parts.extend(params);
+    if parts.is_empty() {
+        parts.push("what the tables say".to_owned());
+    }
     parts
 }
 

@@ -30,7 +30,8 @@ use gsl_runtime::view::Messages;
 use gsl_runtime::write::{Doing, Results};
 use place::Place;
 use stages::{
-    announce, build_like, fit, infer, look_up, plan_hash, tell_graph, tell_writing, trained_before, write,
+    announce, build_like, can_resume, fit, infer, look_up, plan_hash, tell_graph, tell_writing,
+    trained_before, write,
 };
 use std::path::{Path, PathBuf};
 use tested::test;
@@ -82,6 +83,9 @@ pub fn run_with(args: &RunArgs, goal: Goal, color: bool) -> Result<Outcome, Fail
             Goal::Infer => Some(trained_before(&plan, &hash, args, &place)?),
             Goal::Run | Goal::Train => None,
         };
+        if args.resume {
+            can_resume(&plan, &hash, &place)?;
+        }
         place.keep_plan(&plan)?;
         announce(&events, &plan, &hash, &source, args, &place);
         let messages = Messages::new(&graph, &plan);

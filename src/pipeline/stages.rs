@@ -21,7 +21,7 @@ use gsl_runtime::report::{Event, Events};
 use gsl_runtime::store::{Params, average};
 use gsl_runtime::train::checkpoint::{self, CheckpointError, Tensor};
 use gsl_runtime::train::judge::Judge;
-use gsl_runtime::train::{Job, Options, TrainError, Trained, train, unseen};
+use gsl_runtime::train::{Job, Options, Trained, train, unseen};
 use gsl_runtime::write::{Doing, Results, WriteError, write_all};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -180,14 +180,19 @@ pub(super) fn fit(
         extensions,
         options,
     };
-    train(job).map_err(|e| match e {
-        TrainError::Checkpoint(CheckpointError::Missing(_)) => {
-            Failure::new(e).help("run without --resume to start a training")
+    train(job).map_err(Failure::new)
+}
+
+/// Refuses to resume what another experiment has left, before anything in the run's folder is written again.
+pub(super) fn can_resume(plan: &Plan, hash: &str, place: &Place) -> Result<(), Failure> {
+    checkpoint::check(&place.checkpoints(), "last", hash).map_err(|error| match &error {
+        CheckpointError::Missing(_) => Failure::new(error).help("run without --resume to start a training"),
+        CheckpointError::OtherPlan { .. } => {
+            let differs = differing(plan, place);
+            Failure::new(error)
+                .help(format!("put it back as it was{differs}, or train anew without --resume"))
         }
-        TrainError::Checkpoint(CheckpointError::OtherPlan { .. }) => {
-            Failure::new(e).help("run without --resume to train anew")
-        }
-        _ => Failure::new(e),
+        _ => Failure::new(error),
     })
 }
 
@@ -215,13 +220,18 @@ pub(super) fn trained_before(
 /// A checkpoint that inference cannot use; of another experiment with what differs, as far as the run's folder tells.
 fn not_this(error: CheckpointError, plan: &Plan, args: &RunArgs, place: &Place) -> Failure {
     let CheckpointError::OtherPlan { .. } = &error else { return Failure::new(error) };
-    let differs = match differs::since(&place.out, plan) {
-        parts if parts.is_empty() => String::new(),
-        parts => format!(" (other than in training: {})", parts.join(", ")),
-    };
+    let differs = differing(plan, place);
     let file = args.file.file.display();
     let help = format!("put the file back as it was{differs}, or train again: gsc train {file}");
     Failure::new(error).help(help)
+}
+
+/// What differs from the plan that the run's folder has, in parentheses.
+fn differing(plan: &Plan, place: &Place) -> String {
+    match differs::since(&place.out, plan) {
+        parts if parts.is_empty() => String::new(),
+        parts => format!(" (other than in training: {})", parts.join(", ")),
+    }
 }
 
 /// The parameters that came in as the second best, third best and so on.

@@ -98,6 +98,10 @@ pub struct Negatives {
     pub group: u32,
     /// Nodes drawn for each group: uniformly and with replacement, unless `rust` draws them.
     pub drawn: u32,
+    /// The nodes are this many ranges of near-equal size in the order of their numbers, and what is drawn for a pair is of the
+    /// range that its end is in. Of a group, draws take the ranges of its pairs in turn. 1: all nodes.
+    #[serde(default = "whole")]
+    pub partitions: u32,
     /// What draws them instead, as the program that runs the plan has registered it.
     #[serde(default)]
     pub rust: Option<Symbol>,
@@ -109,6 +113,10 @@ pub struct Negatives {
     pub filtered: bool,
     /// Every batch has edges of every relation.
     pub every_relation: bool,
+}
+
+fn whole() -> u32 {
+    1
 }
 
 impl Negatives {

@@ -17,9 +17,10 @@ use super::dims::Widths;
 use super::typed::*;
 use super::{LayerCall, Rows};
 use crate::diag::{Diagnostic, codes};
-use crate::syntax::ast::LayerKind;
+use crate::syntax::ast::{LayerKind, Span};
 use pairs::PairEnds;
 pub use pairs::lower_decoder;
+pub use ready::lacks_edge_feature;
 
 /// Whether a layer looks at neighbours. Modules never do; compositions are asked part by part.
 pub fn needs(layer: &Declared, scope: &Scope) -> bool {
@@ -29,9 +30,9 @@ pub fn needs(layer: &Declared, scope: &Scope) -> bool {
 }
 
 /// The features of edges that a layer or decoder reads.
-pub fn edge_features(layer: &Declared, scope: &Scope) -> Vec<String> {
+pub fn edge_features(layer: &Declared, scope: &Scope) -> Vec<(String, Span)> {
     let (body, _) = check_body(layer, scope, &mut Vec::new());
-    body.edge_features.iter().map(|(name, _)| name.clone()).collect()
+    body.edge_features
 }
 
 /// Whether what a layer gives depends on the node's own row, besides those of its neighbours.

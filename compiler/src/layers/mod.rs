@@ -26,7 +26,8 @@ pub use check::check_layer;
 pub use cx::{Activation, LowerCx, Mode, glorot};
 pub use functions::FUNCTIONS;
 pub use lower::{
-    edge_features, inputs_needed, lower_decoder, lower_layer, lower_module, needs, reads_itself,
+    edge_features, inputs_needed, lacks_edge_feature, lower_decoder, lower_layer, lower_module, needs,
+    reads_itself,
 };
 
 use crate::syntax::ast::Span;

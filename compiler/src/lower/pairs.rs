@@ -80,6 +80,11 @@ impl Add<'_> {
             ends.map(|ty| &self.facts.nodes[ty as usize]).min_by_key(|node| node.count)
         };
         let exceeds = |count: u32, sides: &[Side]| nodes(sides).filter(|node| u64::from(count) > node.count);
+        if let Some(node) = nodes(&link.sides)
+            && let Some(wrong) = too_small(predict, &link.negatives, node)
+        {
+            return Err(vec![wrong]);
+        }
         let (mut negatives, mut protocol) = (link.negatives.clone(), link.protocol.clone());
         if let Some(node) = exceeds(negatives.drawn, &link.sides) {
             if link.written[0] {
@@ -144,6 +149,24 @@ impl Add<'_> {
 fn too_many(predict: &Predict, (count, what): (u32, &str), node: &NodeFacts, help: String) -> Diagnostic {
     let message = format!("{count} {what} are drawn from the {} nodes of `{}`", node.count, node.name);
     Diagnostic::new(codes::EXPERIMENT_DATA, message).at(predict.span, "of this link").help(help)
+}
+
+/// No more is drawn of a partition than it has nodes.
+fn too_small(predict: &Predict, negatives: &Negatives, node: &NodeFacts) -> Option<Diagnostic> {
+    let partitions = u64::from(negatives.partitions);
+    let least = node.count / partitions;
+    if partitions == 1 || u64::from(negatives.drawn) <= least {
+        return None;
+    }
+    let message = format!(
+        "{} negatives are drawn from {partitions} partitions of the {} nodes of `{}`, which have {least} each",
+        negatives.drawn, node.count, node.name
+    );
+    let help = match node.count / u64::from(negatives.drawn.max(1)) {
+        0 | 1 => "leave `partitions` out".to_owned(),
+        most => format!("have at most {most} partitions"),
+    };
+    Some(Diagnostic::new(codes::EXPERIMENT_DATA, message).at(predict.span, "of this link").help(help))
 }
 
 /// Relations of an edge type, reverses left out.

@@ -162,6 +162,7 @@ impl ExperimentCx<'_, '_> {
         }
         if let (Some(gnn), Some(predicts)) = (&gnn, &predicts) {
             self.same_edges(predicts, gnn);
+            self.edge_reads(gnn, predicts);
         }
         if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
             self.halves(gnn, encoders, predicts);
@@ -390,7 +391,7 @@ impl ExperimentCx<'_, '_> {
     }
 
     /// Node types whose rows the model reads.
-    fn reached(&self, predicts: Option<&[Predict]>, hops: usize) -> Vec<bool> {
+    pub fn reached(&self, predicts: Option<&[Predict]>, hops: usize) -> Vec<bool> {
         let plan = &self.graph.plan;
         let mut reached = vec![false; plan.nodes.len()];
         for predict in predicts.unwrap_or(&[]) {

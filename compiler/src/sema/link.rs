@@ -149,6 +149,7 @@ impl ExperimentCx<'_, '_> {
         let mut found = Negatives {
             group: 1,
             drawn: 0,
+            partitions: 1,
             rust: None,
             in_batch: false,
             hard: None,
@@ -222,9 +223,13 @@ impl ExperimentCx<'_, '_> {
                     found.group = self.at_least_one(setting, &args, "share", expr)?;
                 }
             }
-            "uniform" => found.drawn = self.at_least_one(setting, &args, "count", expr)?,
+            "uniform" => {
+                found.drawn = self.at_least_one(setting, &args, "count", expr)?;
+                found.partitions = self.partitions(setting, &args, expr)?;
+            }
             "joint" => {
                 found.drawn = self.at_least_one(setting, &args, "count", expr)?;
+                found.partitions = self.partitions(setting, &args, expr)?;
                 found.group = match args.get("share") {
                     Value::Int(_) => self.at_least_one(setting, &args, "share", expr)?,
                     _ => found.drawn,
@@ -236,6 +241,13 @@ impl ExperimentCx<'_, '_> {
             }
         }
         Some(())
+    }
+
+    fn partitions(&mut self, setting: &Sourced<Setting>, args: &Args, expr: &Expr) -> Option<u32> {
+        match args.get("partitions") {
+            Value::Int(_) => self.at_least_one(setting, args, "partitions", expr),
+            _ => Some(1),
+        }
     }
 
     fn at_least_one(
@@ -356,6 +368,14 @@ impl ExperimentCx<'_, '_> {
             return Some(Against::Given { candidates: self.candidates(setting, &arg.value, edges)? });
         }
         let (_, args) = self.function(setting, expr, "set of nodes", &["uniform"])?;
+        if args.get("partitions") != &Value::None {
+            let message = "links are ranked against nodes of the whole type";
+            let help = "leave `partitions` out: it is for the negatives of training";
+            self.within(setting, |cx| {
+                cx.cx.error_help(codes::ARGS_VALUE, message, expr.span, "of some partitions", help);
+            });
+            return None;
+        }
         Some(Against::Uniform(self.at_least_one(setting, &args, "count", expr)?))
     }
 
@@ -524,6 +544,13 @@ fn show_sides(sides: &[Side]) -> &'static str {
     }
 }
 
+fn show_partitions(negatives: &Negatives) -> String {
+    match negatives.partitions {
+        1 => String::new(),
+        n => format!(", partitions: {n}"),
+    }
+}
+
 fn show_negatives(negatives: &Negatives, sides: &[Side], edges: &Edges) -> String {
     let mut shown = Vec::new();
     match (negatives.drawn, negatives.group) {
@@ -533,8 +560,8 @@ fn show_negatives(negatives: &Negatives, sides: &[Side], edges: &Edges) -> Strin
             let share = if group == 1 { String::new() } else { format!(", share: {group}") };
             shown.push(format!("rust(\"{name}\", {n}{share})"));
         }
-        (n, 1) => shown.push(format!("uniform({n})")),
-        (n, group) => shown.push(format!("joint({n}, share: {group})")),
+        (n, 1) => shown.push(format!("uniform({n}{})", show_partitions(negatives))),
+        (n, group) => shown.push(format!("joint({n}, share: {group}{})", show_partitions(negatives))),
     }
     if negatives.in_batch {
         shown.push(format!("in_batch({})", negatives.group));

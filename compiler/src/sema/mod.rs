@@ -8,6 +8,7 @@ pub mod body;
 mod call;
 mod compose;
 pub mod cx;
+mod edge_reads;
 mod encode;
 pub mod experiment;
 pub mod explain;

@@ -193,7 +193,7 @@ impl ExperimentCx<'_, '_> {
         let scope = library.scope(library.module_of(call.id), &setting.place.env);
         let read = edge_features(&library.declared(call.id), &scope);
         let hidden = hidden(&self.graph.plan, None, features, feature);
-        let leak = hidden.into_iter().find(|hidden| read.contains(&hidden.name));
+        let leak = hidden.into_iter().find(|hidden| read.iter().any(|(name, _)| *name == hidden.name));
         let Some(leak) = leak else { return Some(()) };
         self.within(setting, |cx| cx.cx.report(give_away(&leak, setting.item.span)));
         None

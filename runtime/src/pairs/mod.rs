@@ -1,12 +1,13 @@
 //! Pairs of nodes that are scored: the known edges of a prediction, batches of them, their negatives, their ranks.
 //!
 //! Decided here: how an edge of several relations is numbered. `head` turns edges into what a batch has in front,
-//! `negatives` draws what they are told apart from, `score` judges them, `best` finds the
-//! most likely of all.
+//! `negatives` draws what they are told apart from, in `partitions` if they are to be near, `score` judges them,
+//! `best` finds the most likely of all.
 
 mod best;
 mod head;
 mod negatives;
+mod partitions;
 mod score;
 
 pub use best::{Best, Wanted};
@@ -17,6 +18,8 @@ use crate::view::GraphView;
 use gsl_plan::graph::Part;
 use gsl_plan::pairs::{Links, Pairs};
 use gsl_plan::plan::{Predict, Task};
+use negatives::end;
+use partitions::Partitions;
 
 /// The edges of the relations of a prediction, numbered one relation after the other.
 #[derive(Clone, Copy)]
@@ -115,6 +118,18 @@ impl<'a> Edges<'a> {
         let offsets = self.offsets();
         let kind = |number: &u64| offsets.partition_point(|first| first <= number) as u32 - 1;
         numbers.iter().map(kind).collect()
+    }
+
+    /// The partition that the corrupted end of each edge is in, where groups draw within partitions; of two corrupted ends that
+    /// of the destination.
+    pub fn partitions(&self, numbers: &[u64]) -> Option<Vec<u32>> {
+        let links =
+            self.links().filter(|links| links.negatives.partitions > 1 && links.negatives.group > 1)?;
+        let side = *links.sides.iter().max()?;
+        let partitions =
+            Partitions::new(self.view.node_count(self.pairs.end(side)) as u32, links.negatives.partitions);
+        let edges = self.find(numbers).into_iter();
+        Some(edges.map(|edge| partitions.of(end(&edge, side))).collect())
     }
 
     /// A stored feature of an edge.

@@ -58,7 +58,8 @@ impl Seeds {
         };
         let pairs = |(predict, numbers): &(usize, Vec<u64>)| {
             let order = shuffled(key.fold(PAIRS + *predict as u64), numbers);
-            (*predict, spread(order, &plan.predicts[*predict], view))
+            let order = spread(order, &plan.predicts[*predict], view);
+            (*predict, gathered(order, &plan.predicts[*predict], view, batches))
         };
         Seeds {
             by_type: self.by_type.iter().map(nodes).collect(),
@@ -90,6 +91,19 @@ fn spread(order: Vec<u64>, predict: &Predict, view: &dyn GraphView) -> Vec<u64> 
     }
     turns.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     turns.into_iter().map(|(_, number)| number).collect()
+}
+
+/// The order, or if groups draw within partitions, one in which pairs of a partition follow one another in each batch.
+fn gathered(order: Vec<u64>, predict: &Predict, view: &dyn GraphView, batches: u32) -> Vec<u64> {
+    let Some(partitions) = Edges::of(view, predict).and_then(|edges| edges.partitions(&order)) else {
+        return order;
+    };
+    let mut placed: Vec<(u32, u64)> = partitions.into_iter().zip(order).collect();
+    for batch in 0..batches as usize {
+        let of_batch = share(placed.len(), batch, batches as usize);
+        placed[of_batch].sort_by_key(|(partition, _)| *partition);
+    }
+    placed.into_iter().map(|(_, number)| number).collect()
 }
 
 /// By node type, the nodes that are labelled and in `part` for a `predict` of their type, ascending.
@@ -131,6 +145,8 @@ pub fn share(len: usize, i: usize, n: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toys;
+    use crate::view::MemoryGraph;
 
     #[test]
     fn shares_tile_the_whole() {
@@ -138,6 +154,27 @@ mod tests {
             let all: Vec<_> = (0..n).flat_map(|i| share(17, i, n)).collect();
             assert_eq!(all, (0..17).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn links_of_a_partition_follow_one_another_in_a_batch() {
+        let ends: Vec<(u32, u32)> = (0..60).map(|at| (at, at * 7 % 60)).collect();
+        let mut graph = MemoryGraph::new(&[60]);
+        graph.add_relation(0, 0, &ends);
+        let predict = toys::links(toys::negatives(4, 4, 3));
+        let order = shuffled(Key::new(7, PURPOSE), &(0..60).collect::<Vec<u64>>());
+        let found = gathered(order.clone(), &predict, &graph, 4);
+        let edges = Edges::of(&graph, &predict).expect("pairs");
+        for batch in 0..4 {
+            let [mut before, mut after] = [&order, &found].map(|all| all[share(60, batch, 4)].to_vec());
+            let partitions = edges.partitions(&after).expect("partitions");
+            assert!(partitions.is_sorted() && partitions.len() == 15, "{partitions:?}");
+            before.sort_unstable();
+            after.sort_unstable();
+            assert_eq!(before, after, "the links of a batch are the same");
+        }
+        let alone = toys::links(toys::negatives(1, 4, 3));
+        assert_eq!(gathered(order.clone(), &alone, &graph, 4), order, "no link shares what it draws");
     }
 
     #[test]

@@ -273,6 +273,14 @@ pub fn position(folder: &Path, name: &str) -> Option<Position> {
     read_manifest(folder, name).ok().map(|m| m.progress.position)
 }
 
+/// Whether a checkpoint is there and of this plan.
+///
+/// # Errors
+/// If it is missing, damaged, or of another plan.
+pub fn check(folder: &Path, name: &str, plan: &str) -> Result<(), CheckpointError> {
+    manifest_of(folder, name, Some(plan)).map(drop)
+}
+
 pub fn exists(folder: &Path, name: &str) -> bool {
     folder.join(format!("{name}.json")).exists()
 }

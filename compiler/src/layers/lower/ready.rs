@@ -1,7 +1,7 @@
 //! What only the arguments and the graph can get wrong, found before anything is built; and the numbers that follow from
 //! the arguments.
 
-use super::super::args::{Arg, in_file_of};
+use super::super::args::{Arg, Declared, in_file_of};
 use super::super::cx::relations_into;
 use super::super::dims::{Dim, NoWidth};
 use super::super::typed::*;
@@ -126,29 +126,14 @@ impl Lower<'_, '_, '_> {
     }
 
     pub(super) fn no_feature(&self, name: &str, span: Span, all: &[u32], lacking: &[u32]) -> Diagnostic {
-        let quoted = |list: &[u32]| {
-            let names: Vec<String> =
-                list.iter().map(|r| format!("`{}`", self.cx.relation_label(*r))).collect();
-            names.join(", ")
+        let facts = |r: &u32| &self.cx.facts.relations[*r as usize];
+        let labels = |with: bool| {
+            let some = all.iter().filter(|r| lacking.contains(r) != with);
+            some.map(|r| self.cx.relation_label(*r)).collect::<Vec<String>>()
         };
-        let with: Vec<u32> = all.iter().copied().filter(|r| !lacking.contains(r)).collect();
-        let text = format!("no edge feature `{name}` on {}", quoted(lacking));
-        let there =
-            Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, "it is read here").at(span, "on every edge");
-        let mut known: Vec<&str> = lacking
-            .iter()
-            .flat_map(|r| self.cx.facts.relations[*r as usize].features.iter().map(|f| f.name.as_str()))
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        let help = did_you_mean_help(name, known).unwrap_or_else(|| match with.as_slice() {
-            [] => format!("declare `feature {name}` in the edges' braces"),
-            some => format!("only {} has it: declare `feature {name}` for the others too", quoted(some)),
-        });
-        Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, text)
+        let known = lacking.iter().flat_map(|r| facts(r).features.iter().map(|f| f.name.as_str()));
+        lacks_edge_feature((name, span), &self.call.layer, &labels(true), &labels(false), known)
             .at(self.call.span, format!("reads `e.{name}`"))
-            .help(help)
-            .related(in_file_of(there, &self.call.layer))
     }
 
     pub(super) fn number(&self, constant: &Constant) -> Result<f64, Box<Diagnostic>> {
@@ -196,4 +181,24 @@ impl Lower<'_, '_, '_> {
         };
         shape.iter().map(width).collect()
     }
+}
+
+/// Relations `without` a feature that a layer reads, and those `with` it; `known` are the features that there are.
+pub fn lacks_edge_feature<'a>(
+    (name, read): (&str, Span),
+    layer: &Declared,
+    with: &[String],
+    without: &[String],
+    known: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
+    let quoted = |list: &[String]| list.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let there = Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, "it is read here").at(read, "on every edge");
+    let help = did_you_mean_help(name, known).unwrap_or_else(|| match with {
+        [] => format!("declare `feature {name}` in the edges' braces"),
+        [one] => format!("only `{one}` has it: declare `feature {name}` for the others too"),
+        some => format!("only {} have it: declare `feature {name}` for the others too", quoted(some)),
+    });
+    Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, format!("no edge feature `{name}` on {}", quoted(without)))
+        .help(help)
+        .related(in_file_of(there, layer))
 }
