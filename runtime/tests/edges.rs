@@ -365,6 +365,21 @@ fn cells_without_a_value_are_counted_by_relation() {
 }
 
 #[test]
+fn whole_numbers_that_a_float_cannot_hold_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_people(folder.path());
+    write(folder.path(), "people.csv", "name,born,seen", &["a,16777217,1", "b,16777219,2"]);
+    write(folder.path(), "knows.csv", "u,v", &["a,b"]);
+    let mut plan = people(knows());
+    let standard = through(Transform::Standardize, number("born"));
+    plan.nodes[0].features =
+        vec![feature("born", number("born")), feature("seen", number("seen")), feature("z", standard)];
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    let told: Vec<&String> = report.warnings.iter().filter(|warning| warning.contains("24 bits")).collect();
+    assert!(told.len() == 1 && told[0].contains("`born` of `person`"), "{told:?}");
+}
+
+#[test]
 fn parts_without_rows_and_joins_without_matches_are_told() {
     let folder = tempfile::tempdir().unwrap();
     write_people(folder.path());
@@ -383,6 +398,7 @@ fn parts_without_rows_and_joins_without_matches_are_told() {
     plan.nodes[0].sources.push(source("ages.csv"));
     plan.nodes[0].features.push(feature("age", through(Transform::Fill(Fill::Constant(0.0)), number("age"))));
     let (_, report) = build(&plan, folder.path()).unwrap();
+    assert!(!report.warnings.iter().any(|warning| warning.contains("24 bits")));
     for said in [
         "no row of `ages.csv` has the key of a `person`: what is read of it is missing for all of them",
         "`knows.stars` has no validation rows",
