@@ -246,6 +246,6 @@ mod tests {
         assert!(matches!(separator("d.csv", "a\tb\n1\t2\n"), Ok(Some('\t'))));
         assert!(matches!(separator("e.tsv", "a|b\n1|2\n"), Ok(Some('|'))));
         assert!(matches!(separator("f.csv", "a\n1\n"), Ok(None)));
-        assert!(separator("g.csv", "a,b\n1\n").is_err());
+        assert!(matches!(separator("g.csv", "a,b\n1\n"), Ok(None)), "a row that no separator mends");
     }
 }
