@@ -204,9 +204,12 @@ pub struct RunArgs {
     /// Every batch's loss in the event file.
     #[arg(long)]
     pub log_steps: bool,
-    /// No progress on standard error.
+    /// No progress on standard error: warnings and errors only.
     #[arg(short, long)]
     pub quiet: bool,
+    /// No warnings either: one run of many, whose first has told them.
+    #[arg(skip)]
+    pub silent: bool,
     /// The folder in which those that results are written to are, if it is not the file's.
     #[arg(skip)]
     pub results: Option<PathBuf>,

@@ -134,7 +134,8 @@ impl Running<'_> {
     /// Runs a trial, or takes what it has come to already.
     fn go(&self, at: usize, rule: Rule, before: Option<Record>) -> Result<Record, Failure> {
         let folder = self.folder(at);
-        let args = self.trial_args(&self.trials[at], folder);
+        let silent = at > 0 || before.is_some();
+        let args = RunArgs { silent, ..self.trial_args(&self.trials[at], folder) };
         let record = trial::run(&args, self.sweep, &self.trials[at], rule, before, self.color)?;
         if !self.args.quiet {
             let shown = cells(&self.row(at, &record)).join("  ");

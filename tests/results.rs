@@ -209,6 +209,33 @@ fn what_is_written_is_written_again() {
     }
 }
 
+/// Edges with a label whose links are predicted too: both have scores, and each can be named.
+#[test]
+fn scores_of_links_and_of_labels_are_told_apart() {
+    let both = |of: &str| {
+        format!(
+            "
+experiment both on films {{
+    predict (user -rates-> movie).liked
+    predict link user -rates-> movie
+    epochs = 1
+    write scores of {of} from \"pairs.csv\" (a, b) to \"scores\" as csv
+}}"
+        )
+    };
+    let columns = |of: &str| {
+        let folder = films(&both(of));
+        folder.gsc(&["run", "films.gsl", "--quiet"]).ok();
+        let written = files(&folder, "scores");
+        let text = String::from_utf8(written.values().next().expect("a table").clone()).expect("CSV");
+        text.lines().next().expect("a header").to_owned()
+    };
+    let (link, label) = (columns("link user -rates-> movie"), columns("(user -rates-> movie).liked"));
+    assert!(link.ends_with(",score") && label != link, "{link} {label}");
+    let ran = films(&both("(user -rates-> movie)")).gsc(&["check", "films.gsl"]);
+    assert!(ran.code != 0 && ran.err.contains("several predictions have scores"), "{}", ran.err);
+}
+
 #[test]
 fn families_have_links_and_rows_of_each_relation() {
     let folder = facts("x,y,z\nt0,t1,knows\nt3,t3,/is/fond of\n", FAMILY);

@@ -351,6 +351,64 @@ fn families_are_labelled_together_and_split_apart() {
 }
 
 #[test]
+fn cells_without_a_value_are_counted_by_relation() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "people.csv", "name", NAMES);
+    let rows = ["a,b,likes,1", "a,b,hates,", "b,c,likes,", "c,d,hates,1", "d,a,likes,", "a,c,hates,0"];
+    write(folder.path(), "knows.csv", "u,v,kind,w", &rows);
+    let mut knows = knows();
+    knows.relation = Relation::Column("kind".into());
+    knows.features.push(feature("w", through(Transform::Fill(Fill::Constant(0.0)), number("w"))));
+    let (_, report) = build(&people(knows), folder.path()).unwrap();
+    let missing = report.relations.iter().map(|one| (one.name.as_str(), one.features[0].missing));
+    assert_eq!(missing.collect::<Vec<_>>(), [("hates", 1), ("likes", 2)]);
+}
+
+#[test]
+fn whole_numbers_that_a_float_cannot_hold_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_people(folder.path());
+    write(folder.path(), "people.csv", "name,born,seen", &["a,16777217,1", "b,16777219,2"]);
+    write(folder.path(), "knows.csv", "u,v", &["a,b"]);
+    let mut plan = people(knows());
+    let standard = through(Transform::Standardize, number("born"));
+    plan.nodes[0].features =
+        vec![feature("born", number("born")), feature("seen", number("seen")), feature("z", standard)];
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    let told: Vec<&String> = report.warnings.iter().filter(|warning| warning.contains("24 bits")).collect();
+    assert!(told.len() == 1 && told[0].contains("`born` of `person`"), "{told:?}");
+}
+
+#[test]
+fn parts_without_rows_and_joins_without_matches_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_people(folder.path());
+    write(folder.path(), "ages.csv", "name,age", &["A,1", "B,2"]);
+    let later = Bound { compare: Compare::Greater, value: Scalar::Number(2030.0) };
+    let earlier = Bound { compare: Compare::LessEqual, value: Scalar::Text("2020-01-03".into()) };
+    let bounds = [vec![earlier], Vec::new(), vec![later]];
+    let [train, valid, test] = bounds;
+    let mut knows = knows();
+    knows.labels.push(label(
+        "stars",
+        LabelKind::Float,
+        Split::By { column: "day".into(), train, valid, test },
+    ));
+    let mut plan = people(knows);
+    plan.nodes[0].sources.push(source("ages.csv"));
+    plan.nodes[0].features.push(feature("age", through(Transform::Fill(Fill::Constant(0.0)), number("age"))));
+    let (_, report) = build(&plan, folder.path()).unwrap();
+    assert!(!report.warnings.iter().any(|warning| warning.contains("24 bits")));
+    for said in [
+        "no row of `ages.csv` has the key of a `person`: what is read of it is missing for all of them",
+        "`knows.stars` has no validation rows",
+        "`knows.stars` has no test rows: nothing will be tested",
+    ] {
+        assert!(report.warnings.iter().any(|warning| warning == said), "{said}: {:?}", report.warnings);
+    }
+}
+
+#[test]
 fn targets_and_splits_by_time_on_edges() {
     let folder = tempfile::tempdir().unwrap();
     write_people(folder.path());

@@ -20,13 +20,19 @@ const FAMILY: usize = 2;
 /// Facts of a small graph with the schema of `plan`: what only data knows is made up, except the classes where `real` knows them,
 /// because layers can be as wide as there are classes.
 pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
-    let classes = |ty: usize, at: usize| {
-        let known = real.and_then(|facts| facts.nodes.get(ty)?.labels.get(at));
-        known.map_or_else(made_up, |l| l.classes.clone())
+    let known = |label: Option<&LabelFacts>| label.map_or_else(made_up, |l| l.classes.clone());
+    let classes = |ty: usize, at: usize| known(real.and_then(|facts| facts.nodes.get(ty)?.labels.get(at)));
+    let classes_of_edges = |declared_by: usize, at: usize| {
+        let own = |facts: &'_ GraphFacts| facts.relations.iter().position(|r| r.declared_by == declared_by);
+        known(real.and_then(|facts| facts.relations[own(facts)?].labels.get(at)))
     };
     let labels = |ty: usize, node: &NodeType| {
         let all = node.labels.iter().enumerate();
         all.map(|(at, own)| label(own, classes(ty, at))).collect()
+    };
+    let labels_of = |edge: &EdgeType, declared_by: usize| {
+        let all = edge.labels.iter().enumerate();
+        all.map(|(at, own)| label(own, classes_of_edges(declared_by, at))).collect()
     };
     let nodes = plan.nodes.iter().enumerate().map(|(i, node)| NodeFacts {
         name: node.name.clone(),
@@ -50,7 +56,7 @@ pub fn toy_facts(plan: &GraphPlan, real: Option<&GraphFacts>) -> GraphFacts {
                 reverse_of: None,
                 declared_by,
                 features: features(&edge.features),
-                labels: edge.labels.iter().map(|own| label(own, made_up())).collect(),
+                labels: labels_of(edge, declared_by),
                 ..RelationFacts::default()
             };
             let reverse_of = Some(relations.len());

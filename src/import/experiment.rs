@@ -3,12 +3,13 @@
 use super::graph::{Graph, Owner};
 use super::model::Cx;
 use super::notes::Notes;
-use super::schema::{Label, Split};
+use super::schema::{Label, Split, Task as Kind};
 use super::settings::Settings;
 use super::tables::Paths;
-use super::tasks::{Target, Task};
+use super::tasks::Task;
 use super::text;
 use crate::source::Failure;
+use std::cell::RefCell;
 use std::fmt::Write;
 
 /// The items of an experiment: what stands before the graph, and the experiment behind it.
@@ -41,19 +42,23 @@ pub fn of_settings(
         notes.changed("gsf", "`lr` is not set: GSL's own holds");
     }
     let lr = lr.map(|lr| param(&mut before, graph, "lr", "float", &text::number(lr)));
-    let cx = Cx { graph, settings, hidden };
+    let cx = Cx { graph, settings, tasks, hidden, items: RefCell::default() };
     let model = cx.model(notes)?;
     let mut statements = model.statements;
     for task in tasks {
         statements.push(cx.predict(task, paths, notes)?);
     }
     if tasks.is_empty() {
-        notes
-            .lost("gsf", "no task: an experiment predicts something, and `gsc infer` then writes embeddings");
+        notes.lost(
+            "gsf",
+            "no task: an experiment predicts something, so here it is what the schema has labels for, or else links; \
+             `gsc infer` then writes embeddings",
+        );
+        statements.extend(predicted_at_least(graph, paths)?);
     }
-    statements.extend(cx.training(tasks, lr.as_deref(), notes)?);
-    statements.extend(cx.outputs(tasks, paths, notes)?);
-    if !runs(tasks, &statements) {
+    statements.extend(cx.training(lr.as_deref(), notes)?);
+    statements.extend(cx.outputs(paths, notes)?);
+    if statements.iter().any(|statement| is_not_yet(statement)) {
         notes.changed(
             "gsf",
             "what does not run yet is written as the language has it: `gsc check` names each with its code",
@@ -63,44 +68,23 @@ pub fn of_settings(
     if let Some(layer) = model.uses {
         before = format!("use std.layers.{layer}\n\n{before}");
     }
-    if let Some(layer) = model.layer {
-        let _ = write!(before, "\n{layer}");
+    for item in cx.items.borrow().iter() {
+        let _ = write!(before, "\n{item}");
     }
     let experiment = item(name, graph, &statements)?;
     Ok(Items { before, experiment })
 }
 
-/// Whether everything that the experiment says runs today: labels of one node type, features that are numbers.
-fn runs(tasks: &[Task], statements: &[String]) -> bool {
-    const NOT_YET: [&str; 3] = ["average(", "Bert(", "-> "];
-    let mut owners = tasks.iter().map(|task| match task.target {
-        Target::Label(owner @ Owner::Node(_), _) => Some(owner),
-        _ => None,
-    });
-    let first = owners.next().flatten();
-    first.is_some()
-        && owners.all(|owner| owner == first)
-        && !statements.iter().any(|s| s.starts_with("encode") && NOT_YET.iter().any(|word| s.contains(word)))
+/// Features of neighbours, encoders of edges, language models that are trained.
+fn is_not_yet(statement: &str) -> bool {
+    statement.starts_with("glem")
+        || statement.starts_with("encode")
+            && ["average(", "Bert(", "-> "].iter().any(|word| statement.contains(word))
 }
 
-/// The smallest experiment, of the first node type that has labels or the first relation that has a task.
+/// The smallest experiment: of all that the schema has labels for.
 pub fn smallest(name: &str, graph: &Graph, paths: &Paths, notes: &mut Notes) -> Result<Items, Failure> {
-    let runs = |label: &Label| label.is_of_graph() && !matches!(label.split, Split::None);
-    let mut statements = Vec::new();
-    if let Some(ty) = graph.nodes.iter().find(|ty| ty.labels.iter().any(runs)) {
-        for label in ty.labels.iter().filter(|l| runs(l)) {
-            statements.push(format!("predict {}.{}", text::name(&ty.name)?, text::name(&label.column)?));
-        }
-    } else {
-        for relation in &graph.edges {
-            for label in relation.labels.iter().filter(|l| runs(l)) {
-                statements.push(format!("predict ({}).{}", relation.path()?, text::name(&label.column)?));
-            }
-            if let Some(rule) = relation.link().and_then(|link| link.split.rule(paths)) {
-                statements.push(format!("predict link {} {{ split = {rule} }}", relation.path()?));
-            }
-        }
-    }
+    let statements = predicted(graph, paths)?;
     if statements.is_empty() {
         return Ok(Items::default());
     }
@@ -109,6 +93,59 @@ pub fn smallest(name: &str, graph: &Graph, paths: &Paths, notes: &mut Notes) -> 
         "there is no training configuration: but for what is predicted the experiment is GSL's defaults",
     );
     Ok(Items { before: String::new(), experiment: item(name, graph, &statements)? })
+}
+
+/// A prediction of each label that is split, of links and of features that are reconstructed.
+fn predicted(graph: &Graph, paths: &Paths) -> Result<Vec<String>, Failure> {
+    let nodes = (0..graph.nodes.len()).map(Owner::Node);
+    let mut all = Vec::new();
+    for owner in nodes.chain((0..graph.edges.len()).map(Owner::Edge)) {
+        for label in graph.labels(owner) {
+            let found = prediction(graph, owner, label, paths)?;
+            let target = |statement: &str| statement.split(" {").next().unwrap_or_default().to_owned();
+            all.extend(found.filter(|new| all.iter().all(|known: &String| target(known) != target(new))));
+        }
+    }
+    Ok(all)
+}
+
+fn prediction(graph: &Graph, owner: Owner, label: &Label, paths: &Paths) -> Result<Option<String>, Failure> {
+    let Some(rule) = label.split.rule(paths) else { return Ok(None) };
+    if matches!(label.split, Split::None) {
+        return Ok(None);
+    }
+    let whose = |name: &str| -> Result<String, Failure> {
+        let name = text::name(name)?;
+        Ok(match owner {
+            Owner::Node(at) => format!("{}.{name}", text::name(&graph.nodes[at].name)?),
+            Owner::Edge(at) => format!("({}).{name}", graph.edges[at].path()?),
+        })
+    };
+    let feature = |column: &String| {
+        graph.features(owner).iter().find(|f| f.name == *column || f.columns.contains(column))
+    };
+    Ok(match (label.task, owner) {
+        (Kind::Classification | Kind::Regression, _) => Some(format!("predict {}", whose(&label.name)?)),
+        (Kind::Link, Owner::Edge(at)) => {
+            Some(format!("predict link {} {{ split = {rule} }}", graph.edges[at].path()?))
+        }
+        (Kind::Link, Owner::Node(_)) => None,
+        (Kind::Reconstruct, _) => match feature(&label.column) {
+            Some(feature) => {
+                Some(format!("predict reconstruct {} {{ split = {rule} }}", whose(&feature.name)?))
+            }
+            None => None,
+        },
+    })
+}
+
+/// What the schema has labels for, or the links of its first relation.
+fn predicted_at_least(graph: &Graph, paths: &Paths) -> Result<Vec<String>, Failure> {
+    let found = predicted(graph, paths)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    Ok(vec![format!("predict link {} {{ split = random(train: 100%) }}", graph.edges[0].path()?)])
 }
 
 fn item(name: &str, graph: &Graph, statements: &[String]) -> Result<String, Failure> {

@@ -158,6 +158,7 @@ fn feature(at: &At, on_edges: bool, notes: &mut Notes) -> Result<Option<Feature>
         storage,
         table: None,
         is_tokens: false,
+        is_embedded: false,
     };
     stages.fill(&mut feature);
     Ok(Some(feature))
@@ -219,9 +220,11 @@ fn max_min(fields: &Fields, notes: &mut Notes) -> Result<Stages, Failure> {
         (Some(low), Some(high)) => {
             stages.push(format!("min_max({}, {})", text::number(low), text::number(high)));
         }
-        _ => {
+        (low, high) => {
             notes.changed(&fields.path, stages::TRAINING_ROWS);
-            stages.push("min_max".to_owned());
+            let bound = |name: &str, x: Option<f64>| x.map(|x| format!("({name}: {})", text::number(x)));
+            let stated = bound("low", low).or_else(|| bound("high", high)).unwrap_or_default();
+            stages.push(format!("min_max{stated}"));
         }
     }
     Ok(Stages { stages, ..Stages::default() })
@@ -285,7 +288,8 @@ pub fn finished(
     let masks = fields.get("mask_field_names").map(|at| at.texts()).transpose()?;
     fields.report_rest(notes);
     let is_multi = separator.is_some();
-    Ok(Label { at: fields.path.clone(), column, task, separator, is_multi, split, masks })
+    let name = column.clone();
+    Ok(Label { at: fields.path.clone(), name, column, task, separator, is_multi, split, masks })
 }
 
 pub fn task(at: &At, on_edges: bool) -> Result<Task, Failure> {
@@ -319,7 +323,12 @@ pub fn split_files(at: &At, notes: &mut Notes) -> Result<Split, Failure> {
     let fields = at.object()?;
     let columns = fields.get("column").map_or_else(|| Ok(Vec::new()), |at| at.texts())?;
     if !columns.is_empty() {
-        let text = "the identifiers of a split are read from the key's column, or from the only column";
+        let text = match columns.len() {
+            1 => "the identifiers of a split are read from the key's column, or from the only column",
+            _ => {
+                "the pairs of a split are read from columns that are named as the ends in the table of the edges"
+            }
+        };
         notes.changed(fields.path_of("column"), text);
     }
     let train = part(&fields, "train", notes)?;

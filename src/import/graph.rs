@@ -3,7 +3,7 @@
 //! Decided here: what becomes of several blocks for one type, of types without a table, of relations that share a name.
 
 use super::notes::Notes;
-use super::schema::{EdgeBlock, Feature, Label, NodeBlock, Schema, Table, Task, Triple};
+use super::schema::{EdgeBlock, Feature, Label, Masks, NodeBlock, Schema, Split, Table, Task, Triple};
 use super::tables::Paths;
 use super::text;
 use crate::source::Failure;
@@ -121,13 +121,13 @@ impl Graph {
         }
     }
 
-    /// A feature that has the name of a label gets another; two of one name are refused.
+    /// A second label of a column, and a feature that has the name of a label, get another name; two features of one name are
+    /// refused.
     fn settle_names(&mut self, notes: &mut Notes) -> Result<(), Failure> {
-        let types = self.nodes.iter_mut().map(|ty| (&mut ty.features, &ty.labels));
-        let relations = self.edges.iter_mut().map(|r| (&mut r.features, &r.labels));
+        let types = self.nodes.iter_mut().map(|ty| (&mut ty.features, &mut ty.labels));
+        let relations = self.edges.iter_mut().map(|r| (&mut r.features, &mut r.labels));
         for (features, labels) in types.chain(relations) {
-            let taken_by_labels: BTreeSet<String> =
-                labels.iter().filter(|l| l.is_of_graph()).map(|l| l.column.clone()).collect();
+            let taken_by_labels = name_labels(labels, notes);
             let mut taken = taken_by_labels.clone();
             for feature in features.iter_mut() {
                 if taken_by_labels.contains(&feature.name) {
@@ -204,6 +204,19 @@ impl Graph {
         }
     }
 
+    /// The split of a feature that is reconstructed: the one with these masks, or the one of its column, or the only one.
+    pub fn reconstruction(&self, owner: Owner, feature: &str, masks: Option<&Masks>) -> Option<&Split> {
+        let all = || self.labels(owner).iter().filter(|label| label.task == Task::Reconstruct);
+        let reads = |column: &String| {
+            let found = self.features(owner).iter().find(|f| f.name == feature);
+            found.is_some_and(|f| f.name == *column || f.columns.contains(column))
+        };
+        let by_masks = masks.and_then(|masks| all().find(|label| label.has_masks(masks)));
+        let found = by_masks.or_else(|| all().find(|label| reads(&label.column)));
+        let only = || all().next().filter(|_| all().count() == 1);
+        found.or_else(only).map(|label| &label.split).filter(|split| !matches!(split, Split::None))
+    }
+
     pub fn features(&self, owner: Owner) -> &[Feature] {
         match owner {
             Owner::Node(at) => &self.nodes[at].features,
@@ -212,17 +225,24 @@ impl Graph {
     }
 
     /// Marks a label as one of several classes.
-    pub fn make_multi(&mut self, path: &str, owner: Owner, label: usize, notes: &mut Notes) {
-        let label = match owner {
-            Owner::Node(at) => &mut self.nodes[at].labels[label],
-            Owner::Edge(at) => &mut self.edges[at].labels[label],
-        };
-        if !label.is_multi {
-            label.is_multi = true;
-            let text = "a label of several classes is a list of their names, or one text with a separator; \
-                        GraphStorm's column is a list of 0 and 1";
-            notes.changed(path, text);
+    pub fn make_multi(&mut self, owner: Owner, label: usize) {
+        match owner {
+            Owner::Node(at) => self.nodes[at].labels[label].is_multi = true,
+            Owner::Edge(at) => self.edges[at].labels[label].is_multi = true,
         }
+    }
+
+    /// The tokens of a type become the vectors of a language model that is not trained.
+    pub fn embed(&mut self, ty: &str, model: &str) {
+        let node = self.nodes.iter_mut().find(|node| node.name == ty);
+        let Some(feature) = node.and_then(|node| node.features.iter_mut().find(|f| f.is_tokens)) else {
+            return;
+        };
+        for stage in feature.stages.iter_mut().filter(|stage| stage.starts_with("tokens(")) {
+            let length = stage.rsplit_once(", ").map_or("", |(_, length)| length.trim_end_matches(')'));
+            *stage = format!("embed({}, {length}, pool: pooler)", text::string(model));
+        }
+        (feature.is_tokens, feature.is_embedded) = (false, true);
     }
 
     /// The `graph` item.
@@ -248,6 +268,23 @@ pub fn unknown(path: &str, what: &str, name: &str, known: &[String]) -> Failure 
         None => format!("it has {}", one_of(&names).replace(" or ", " and ")),
     };
     Failure::new(format!("`{path}`: the schema has no {what} `{name}`")).help(help)
+}
+
+/// Gives each label of the graph a name of its own.
+fn name_labels(labels: &mut [Label], notes: &mut Notes) -> BTreeSet<String> {
+    let mut taken = BTreeSet::new();
+    for label in labels.iter_mut().filter(|label| label.is_of_graph()) {
+        let mut count = 1;
+        while !taken.insert(label.name.clone()) {
+            count += 1;
+            label.name = format!("{}_{count}", label.column);
+        }
+        if count > 1 {
+            let text = format!("the second label of `{}` is `{}`", label.column, label.name);
+            notes.changed(label.at.clone(), text);
+        }
+    }
+    taken
 }
 
 fn node_type(block: NodeBlock) -> NodeType {
@@ -372,9 +409,11 @@ impl Relation {
         Ok(head + &block(&body))
     }
 
-    /// The split of link prediction, which stands in the experiment.
-    pub fn link(&self) -> Option<&Label> {
-        self.labels.iter().find(|l| l.task == Task::Link)
+    /// The split of link prediction, which stands in the experiment: the one with these masks, or the first.
+    pub fn link(&self, masks: Option<&Masks>) -> Option<&Label> {
+        let mut links = self.labels.iter().filter(|l| l.task == Task::Link);
+        let named = masks.and_then(|masks| links.clone().find(|l| l.has_masks(masks)));
+        named.or_else(|| links.next())
     }
 
     /// `user -rates-> movie`
@@ -408,28 +447,25 @@ fn statements(
     for label in labels.iter().filter(|l| l.is_of_graph()) {
         body.push(label_statement(label)?);
         if let Some(rule) = label.split.rule(paths) {
-            body.push(format!("split {} = {rule}", text::name(&label.column)?));
+            body.push(format!("split {} = {rule}", text::name(&label.name)?));
         }
         if features.iter().any(|f| f.columns.contains(&label.column)) {
             let text = format!("`{}` is a feature and a label: the answer is among the inputs", label.column);
             notes.changed(&label.at, text + ", allowed by name: `allow leak`");
-            body.push(format!("allow leak({})", text::name(&label.column)?));
+            body.push(format!("allow leak({})", text::name(&label.name)?));
         }
-    }
-    for label in labels.iter().filter(|l| l.task == Task::Reconstruct) {
-        notes.lost(&label.at, "a feature that is reconstructed has no split of its own");
     }
     Ok(())
 }
 
 fn label_statement(label: &Label) -> Result<String, Failure> {
-    let name = text::name(&label.column)?;
+    let (name, column) = (text::name(&label.name)?, text::name(&label.column)?);
     Ok(match (label.task, label.is_multi, &label.separator) {
-        (Task::Regression, ..) => format!("label {name} : float = {name}"),
+        (Task::Regression, ..) => format!("label {name} : float = {column}"),
         (_, true, Some(separator)) => {
-            format!("label {name} : classes = multi_hot({name}, separator: {})", text::string(separator))
+            format!("label {name} : classes = multi_hot({column}, separator: {})", text::string(separator))
         }
-        (_, true, None) => format!("label {name} : classes = {name}"),
-        _ => format!("label {name} : class = {name}"),
+        (_, true, None) => format!("label {name} : classes = {column}"),
+        _ => format!("label {name} : class = {column}"),
     })
 }

@@ -122,6 +122,7 @@ fn feature(at: &At, on_edges: bool, notes: &mut Notes) -> Result<Feature, Failur
         storage: None,
         table: fields.get("data").map(|at| table(&at, notes)).transpose()?,
         is_tokens: false,
+        is_embedded: false,
     };
     if let Some(transformation) = fields.get("transformation") {
         let (stages, storage) = stages_of(&transformation, on_edges, notes)?;

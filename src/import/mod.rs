@@ -1,8 +1,10 @@
 //! `gsc import graphstorm`: another tool's configuration as a `.gsl` file, and a list of what it cannot say.
 //!
 //! Decided here: the order of the file, where it goes, what is said. What a configuration means is read by `gconstruct`,
-//! `gsprocessing` and `settings`; what becomes of it is written by `graph`, `model`, `tasks` and `trainer`.
+//! `gsprocessing` and `settings`; what becomes of it is written by `graph`, `encoders`, `model`, `predict`, `links`, `trainer` and `outputs`.
 
+mod edges;
+mod encoders;
 mod experiment;
 mod fields;
 mod gconstruct;
@@ -11,9 +13,12 @@ mod gsprocessing;
 #[cfg(test)]
 mod hostile;
 mod json;
+mod layers;
 mod links;
 mod model;
+mod negatives;
 mod notes;
+mod outputs;
 mod predict;
 mod schema;
 mod settings;
@@ -22,6 +27,7 @@ mod tables;
 mod tasks;
 mod text;
 mod trainer;
+mod watch;
 
 use crate::args::GraphstormArgs;
 use crate::pipeline::cannot_write;

@@ -3,6 +3,7 @@
 use super::graph::Owner;
 use super::model::Cx;
 use super::notes::Notes;
+use super::schema::Label;
 use super::settings::{TaskKind, TaskSettings};
 use super::tables::Paths;
 use super::tasks::{Target, Task, name_of, of_type};
@@ -28,6 +29,15 @@ const METRICS: [(&str, &str); 15] = [
     ("mse", "mse"),
 ];
 
+/// The scores of a decoder without a bias.
+const UNBIASED: &str = "/// A linear map without a bias.
+module unbiased(out: dim) {
+    weight W : in x out
+
+    x' = x @ W
+}
+";
+
 impl<'a> Cx<'_, 'a> {
     pub fn settings_of(&self, task: &Task) -> &TaskSettings<'a> {
         &self.settings.tasks[task.index]
@@ -39,16 +49,21 @@ impl<'a> Cx<'_, 'a> {
         let mut body = Vec::new();
         let target = match &task.target {
             Target::Label(owner, label) => {
-                self.check_masks(task, *owner, *label, notes)?;
-                self.label_settings(own, (*owner, *label), &mut body, notes)?;
-                self.field(*owner, &self.graph.labels(*owner)[*label].column)?
+                let label = &self.graph.labels(*owner)[*label];
+                if own.masks(self.settings)?.is_some_and(|masks| !label.has_masks(&masks)) {
+                    let text =
+                        "these are not the masks of the label: the task is trained on the label's own split";
+                    notes.lost(format!("{}.mask_fields", own.path), text);
+                }
+                self.label_settings(own, (*owner, label), &mut body, notes)?;
+                self.field(*owner, &label.name)?
             }
             Target::Link(relation) => {
                 self.link_settings(own, *relation, paths, &mut body, notes)?;
                 format!("link {}", self.graph.edges[*relation].path()?)
             }
             Target::Reconstruct(owner, feature) => {
-                body.push("loss = mse".to_owned());
+                self.reconstruction(own, (*owner, feature), paths, &mut body, notes)?;
                 format!("reconstruct {}", self.field(*owner, feature)?)
             }
         };
@@ -60,7 +75,47 @@ impl<'a> Cx<'_, 'a> {
         Ok(format!("predict {target}{body}"))
     }
 
-    fn field(&self, owner: Owner, name: &str) -> Result<String, Failure> {
+    /// What stands in `predict reconstruct movie.genre { … }`.
+    fn reconstruction(
+        &self,
+        own: &TaskSettings<'a>,
+        (owner, feature): (Owner, &str),
+        paths: &Paths,
+        body: &mut Vec<String>,
+        notes: &mut Notes,
+    ) -> Result<(), Failure> {
+        let masks = own.masks(self.settings)?;
+        let rule =
+            self.graph.reconstruction(owner, feature, masks.as_ref()).and_then(|split| split.rule(paths));
+        body.extend(rule.as_ref().map(|rule| format!("split = {rule}")));
+        match owner {
+            Owner::Node(_) => {
+                body.push(format!("decode = {}", self.decoder(own, notes)?));
+                let text = format!(
+                    "`{feature}` is reconstructed, and no input: GraphStorm leaves it in, and takes the node itself \
+                                    out of the last layer"
+                );
+                notes.changed(&own.path, text);
+            }
+            Owner::Edge(_) => body.push(format!("decode = {}", self.pair_mlp()?)),
+        }
+        body.push("loss = mse".to_owned());
+        match rule {
+            Some(_) => body.extend(listed(&self.metrics(own, false, notes)?)),
+            None => {
+                notes.changed(
+                    &own.path,
+                    "a feature without a split trains on all its rows, and is not judged",
+                );
+                if let Some(at) = own.get("eval_metric", self.settings) {
+                    notes.needless(at.path, "nothing is judged without a split");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn field(&self, owner: Owner, name: &str) -> Result<String, Failure> {
         let name = text::name(name)?;
         Ok(match owner {
             Owner::Node(at) => format!("{}.{name}", text::name(&self.graph.nodes[at].name)?),
@@ -68,24 +123,7 @@ impl<'a> Cx<'_, 'a> {
         })
     }
 
-    /// The split belongs to the label, so a task with other masks than its label's has another split.
-    fn check_masks(&self, task: &Task, owner: Owner, label: usize, notes: &mut Notes) -> Result<(), Failure> {
-        let own = &self.settings.tasks[task.index];
-        let Some(at) = own.get("mask_fields", self.settings) else { return Ok(()) };
-        let said: Vec<Option<&str>> = at.list()?.iter().map(|mask| mask.value.as_str()).collect();
-        let masks = self.graph.labels(owner)[label].masks.as_deref();
-        let has = |i: usize, name: &str| masks.and_then(|m| m.get(i)).is_some_and(|mask| mask == name);
-        if said.iter().enumerate().any(|(i, mask)| mask.is_some_and(|name| !has(i, name))) {
-            notes.lost(
-                at.path,
-                "these are not the masks of the label: the task is trained on the label's own split",
-            );
-        }
-        Ok(())
-    }
-
     fn shared(&self, own: &TaskSettings, body: &mut Vec<String>, notes: &mut Notes) -> Result<(), Failure> {
-        own.get("mask_fields", self.settings);
         if let Some(at) = own.get("task_weight", self.settings) {
             body.push(format!("weight = {}", text::number(at.number()?)));
         }
@@ -99,67 +137,43 @@ impl<'a> Cx<'_, 'a> {
 
     fn label_settings(
         &self,
-        own: &TaskSettings,
-        (owner, label): (Owner, usize),
+        own: &TaskSettings<'a>,
+        (owner, label): (Owner, &Label),
         body: &mut Vec<String>,
         notes: &mut Notes,
     ) -> Result<(), Failure> {
-        if matches!(owner, Owner::Node(_)) {
-            body.push(format!("decode = {}", self.decoder(own)?));
-            if let Some(at) = own.get("decoder_bias", self.settings)
-                && !at.flag()?
-            {
-                notes.lost(
-                    at.path,
-                    "`linear` has a bias: a module of yours, such as `weight W : in x out`, has none",
-                );
-            }
-        } else {
-            self.edge_settings(own, notes)?;
-        }
-        let several = self.graph.labels(owner)[label].is_multi;
+        body.push(match owner {
+            Owner::Node(_) => format!("decode = {}", self.decoder(own, notes)?),
+            Owner::Edge(relation) => format!("decode = {}", self.edge_decoder(own, relation, notes)?),
+        });
+        let several = label.is_multi;
         let name = name_of(self.graph, owner);
         body.push(format!("loss = {}", self.loss(own, &name, several, notes)?));
-        let metrics = self.metrics(own, several, notes)?;
-        if !metrics.is_empty() {
-            body.push(format!("metrics = {}", metrics.join(", ")));
-        }
+        body.extend(listed(&self.metrics(own, several, notes)?));
         Ok(())
     }
 
     /// Dense layers, then the scores.
-    fn decoder(&self, own: &TaskSettings) -> Result<String, Failure> {
+    fn decoder(&self, own: &TaskSettings, notes: &mut Notes) -> Result<String, Failure> {
+        for key in ["decoder_norm", "decoder_edge_feat"] {
+            if let Some(at) = own.get(key, self.settings) {
+                notes.needless(at.path, "only `MLPEFeatEdgeDecoder` reads it");
+            }
+        }
+        self.perceptron(own, &self.width()?)
+    }
+
+    /// Dense layers that keep a width, then the scores.
+    pub fn perceptron(&self, own: &TaskSettings, width: &str) -> Result<String, Failure> {
         let dense = own.get("num_ffn_layers_in_decoder", self.settings).map_or(Ok(0), |at| at.whole())?;
-        let mut stages: Vec<String> =
-            (0..dense).map(|_| format!("linear({}, act: relu)", self.hidden)).collect();
+        let mut stages: Vec<String> = (0..dense).map(|_| format!("linear({width}, act: relu)")).collect();
         let dropout = self.settings.number("dropout", 0.0)?;
         if dense > 0 && dropout > 0.0 {
             stages.push(format!("dropout({})", text::number(dropout)));
         }
-        stages.push("linear".to_owned());
+        let has_bias = own.get("decoder_bias", self.settings).map_or(Ok(true), |at| at.flag())?;
+        stages.push(if has_bias { "linear".to_owned() } else { self.item(UNBIASED, "unbiased") });
         Ok(stages.join(" >> "))
-    }
-
-    fn edge_settings(&self, own: &TaskSettings, notes: &mut Notes) -> Result<(), Failure> {
-        for key in ["decoder_type", "num_decoder_basis", "num_ffn_layers_in_decoder", "decoder_bias"] {
-            if let Some(at) = own.get(key, self.settings) {
-                notes.lost(at.path, "decoders of two ends have no words in the language yet");
-            }
-        }
-        if let Some(at) = own.get("remove_target_edge_type", self.settings) {
-            match at.flag()? {
-                true => notes.changed(
-                    at.path,
-                    "the edges that are predicted, and their reverses, are left out of their own \
-                                                message passing; the rest of the relation stays",
-                ),
-                false => notes.lost(
-                    at.path,
-                    "an edge never takes part in its own prediction, unless `allow leak(…)` says so",
-                ),
-            }
-        }
-        Ok(())
     }
 
     fn loss(
@@ -245,18 +259,19 @@ impl<'a> Cx<'_, 'a> {
             let usual = match own.kind {
                 TaskKind::NodeClassification | TaskKind::EdgeClassification if several => "roc_auc",
                 TaskKind::NodeClassification | TaskKind::EdgeClassification => "accuracy",
+                TaskKind::ReconstructNode | TaskKind::ReconstructEdge => "mse",
                 _ => "rmse",
             };
             return Ok(vec![usual.to_owned()]);
         };
-        let classes = || own.get("num_classes", self.settings).and_then(|at| at.whole().ok());
+        let classes = own.get("num_classes", self.settings).and_then(|at| at.whole().ok());
         let mut found: Vec<String> = Vec::new();
         for at in at.list_or_one() {
             let word = at.text()?.to_lowercase();
             let call = metric(&word).ok_or_else(|| at.wrong("a metric of GraphStorm"))?;
             let of_two = ["hits_at", "precision_at_recall", "recall_at_precision"];
             if of_two.iter().any(|name| call.starts_with(name))
-                && (several || classes().is_some_and(|n| n != 2))
+                && (several || classes.is_some_and(|n| n != 2))
             {
                 notes.lost(
                     &at.path,
@@ -286,6 +301,11 @@ impl<'a> Cx<'_, 'a> {
     }
 }
 
+/// `metrics = accuracy, roc_auc`; without any the default holds.
+fn listed(metrics: &[String]) -> Option<String> {
+    (!metrics.is_empty()).then(|| format!("metrics = {}", metrics.join(", ")))
+}
+
 /// A metric by GraphStorm's name.
 fn metric(word: &str) -> Option<String> {
     let of = |name: &str| METRICS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
@@ -294,10 +314,48 @@ fn metric(word: &str) -> Option<String> {
     }
     let (name, argument) = word.rsplit_once('_')?;
     let argument: f64 = argument.parse().ok()?;
-    of(name).filter(|call| call.contains('#')).map(|call| call.replace('#', &text::number(argument)))
+    let call = of(name).filter(|call| call.contains('#'))?;
+    match call {
+        "fbeta(beta: #)" if argument.total_cmp(&1.0).is_eq() => Some("f1(average: macro)".to_owned()),
+        call => Some(call.replace('#', &text::number(argument))),
+    }
 }
 
-/// What `best` and `stop` call a metric: the name of its function. None of a number for each class.
-pub fn watched(call: &str) -> Option<&str> {
-    (!call.contains("each")).then(|| call.split('(').next().unwrap_or(call))
+/// What `best` and `stop` call the first metric that is one number: its function, or the name in reports where another listed one
+/// has the same function.
+pub fn watched(calls: &[String]) -> Option<String> {
+    let function = |call: &str| call.split('(').next().unwrap_or(call).to_owned();
+    let single: Vec<&String> = calls.iter().filter(|call| !call.contains("each")).collect();
+    let first = single.first()?;
+    let function_of_first = function(first);
+    if single.iter().filter(|call| function(call) == function_of_first).count() == 1 {
+        return Some(function_of_first);
+    }
+    let argument = first.split_once(": ").map_or("", |(_, argument)| argument.trim_end_matches(')'));
+    let reported = match function_of_first.as_str() {
+        "fbeta" => format!("f{argument}_macro"),
+        function => format!("{function}_{argument}"),
+    };
+    text::name(&reported).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{metric, watched};
+
+    #[test]
+    fn metrics_are_watched_by_a_name_that_only_they_have() {
+        let watched = |words: &[&str]| {
+            let calls: Vec<String> = words.iter().filter_map(|word| metric(word)).collect();
+            watched(&calls).unwrap_or_default()
+        };
+        assert_eq!(watched(&["f1_score", "accuracy"]), "f1");
+        assert_eq!(watched(&["per_class_f1_score", "f1_score"]), "f1");
+        assert_eq!(watched(&["hit_at_5", "hit_at_10"]), "hits_at_5");
+        assert_eq!(watched(&["fscore_at_0.5"]), "fbeta");
+        assert_eq!(watched(&["fscore_at_0.5", "fscore_at_2"]), "`f0.5_macro`");
+        assert_eq!(watched(&["fscore_at_1", "fscore_at_2"]), "f1");
+        assert_eq!(watched(&["precision_at_recall_0.9", "recall"]), "precision_at_recall");
+        assert_eq!(watched(&["per_class_roc_auc"]), "");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Decided here: what is kept of a block. Not decided here: how a dialect spells it, how blocks become a graph.
 
+use super::stages::CANDIDATES;
 use super::text;
 use crate::source::Failure;
 
@@ -77,12 +78,28 @@ pub struct Feature {
     pub table: Option<Table>,
     /// Text as tokens: what trains a language model with the graph.
     pub is_tokens: bool,
+    /// Text as the vectors of a language model that reads it before anything is trained.
+    pub is_embedded: bool,
+}
+
+impl Feature {
+    /// Whether it holds keys of nodes, and no numbers.
+    pub fn is_candidates(&self) -> bool {
+        self.stages.iter().any(|stage| stage.starts_with(CANDIDATES))
+    }
 }
 
 impl Feature {
     /// `concat(one_hot(a), one_hot(b))`, or nothing where it is the column of its name.
     pub fn expr(&self) -> Result<Option<String>, Failure> {
         let columns = text::names(&self.columns)?;
+        if let ([column], [stage], true) = (&columns[..], &self.stages[..], self.is_candidates()) {
+            let arguments = stage.strip_prefix(CANDIDATES).unwrap_or_default().replace('(', ", ");
+            return Ok(Some(format!(
+                "{CANDIDATES}({column}{}",
+                if arguments.is_empty() { ")" } else { &arguments }
+            )));
+        }
         if self.stages.is_empty() && self.divisor.is_none() && self.columns == [self.name.clone()] {
             return Ok(None);
         }
@@ -122,6 +139,8 @@ pub enum Task {
 #[derive(Debug, Clone)]
 pub struct Label {
     pub at: String,
+    /// Its column, unless another label has that name.
+    pub name: String,
     pub column: String,
     pub task: Task,
     /// Several classes in one cell, parted by this.
@@ -132,6 +151,9 @@ pub struct Label {
     /// The names that the masks of the split have.
     pub masks: Option<Vec<String>>,
 }
+
+/// Names of the masks of training, validation and test.
+pub type Masks = Vec<Option<String>>;
 
 #[derive(Debug, Clone)]
 pub enum Split {
@@ -144,6 +166,13 @@ pub enum Split {
 }
 
 impl Label {
+    /// Whether its masks are those that a task names.
+    pub fn has_masks(&self, masks: &[Option<String>]) -> bool {
+        let has =
+            |(i, mask): (usize, &String)| self.masks.as_ref().is_some_and(|own| own.get(i) == Some(mask));
+        masks.iter().enumerate().filter_map(|(i, mask)| Some((i, mask.as_ref()?))).all(has)
+    }
+
     /// Whether the graph has it: what is predicted of links and reconstructions stands in the experiment.
     pub fn is_of_graph(&self) -> bool {
         matches!(self.task, Task::Classification | Task::Regression)
@@ -151,6 +180,15 @@ impl Label {
 }
 
 impl Split {
+    /// Whether some rows validate.
+    pub fn has_valid(&self) -> bool {
+        match self {
+            Split::None => false,
+            Split::Random([_, valid, _]) => *valid > 0.0,
+            Split::Files([_, valid, _]) => valid.is_some(),
+        }
+    }
+
     /// What stands behind `split x =`.
     pub fn rule(&self, paths: &super::tables::Paths) -> Option<String> {
         const PARTS: [&str; 3] = ["train", "valid", "test"];

@@ -2,6 +2,7 @@
 
 use super::fields::{At, Fields};
 use super::notes::Notes;
+use super::schema::Masks;
 use crate::source::Failure;
 use gsl_compiler::diag::did_you_mean;
 use std::cell::RefCell;
@@ -139,6 +140,16 @@ impl<'a> Settings<'a> {
         self.get(key).map_or(Ok(otherwise), |at| at.flag())
     }
 
+    /// Whether language models are trained, and do not only give vectors.
+    pub fn trains_models(&self) -> bool {
+        self.get("lm_train_nodes").is_some_and(|at| at.whole().is_ok_and(|nodes| nodes != 0))
+    }
+
+    /// Whether there are tasks side by side, each with settings of its own.
+    pub fn has_several_tasks(&self) -> bool {
+        self.tasks.iter().any(TaskSettings::is_part_of_several)
+    }
+
     /// Says of every key that nobody asked for what becomes of it.
     pub fn report_rest(&self, notes: &mut Notes) {
         for (key, at) in &self.values {
@@ -160,6 +171,12 @@ impl<'a> TaskSettings<'a> {
     pub fn get(&self, key: &str, base: &Settings<'a>) -> Option<At<'a>> {
         let own = self.own.as_ref().and_then(|own| own.get(key)).filter(|at| !is_none(at));
         own.or_else(|| base.get(key))
+    }
+
+    /// The masks that the task names, each of which can be left open.
+    pub fn masks(&self, base: &Settings<'a>) -> Result<Option<Masks>, Failure> {
+        let Some(at) = self.get("mask_fields", base) else { return Ok(None) };
+        Ok(Some(at.list()?.iter().map(|mask| mask.value.as_str().map(str::to_owned)).collect()))
     }
 
     pub fn is_part_of_several(&self) -> bool {
@@ -216,7 +233,7 @@ fn explain(key: &str, path: &str, notes: &mut Notes) {
 
 type Reasons = (&'static [&'static str], &'static str);
 
-const NEEDLESS: [Reasons; 9] = [
+const NEEDLESS: [Reasons; 11] = [
     (
         &[
             "backend",
@@ -244,50 +261,44 @@ const NEEDLESS: [Reasons; 9] = [
     ),
     (&["eval_batch_size", "use_mini_batch_infer"], "inference goes layer by layer over all neighbours"),
     (&["save_embed_format", "return_proba"], "outputs are Parquet, with all probabilities"),
+    (&["report_eval_per_type"], "each relation that is predicted has metrics of its own"),
+    (
+        &["fixed_test_size"],
+        "all edges of the test part are evaluated: no draw of them changes what is reported",
+    ),
     (&["infer_all_target_nodes"], "predictions are of all nodes, with a column that says their part"),
     (&["num_classes"], "classes are counted in the table; `class(7)` would check their number"),
     (&["lm_infer_batch_size", "cache_lm_embed"], "frozen models are run once, when the graph is built"),
 ];
 
-const LOST: [Reasons; 13] = [
+const LOST: [Reasons; 7] = [
     (&["save_model_path"], "checkpoints are in the run's folder: `gsc run FILE --out DIR`"),
     (
-        &["save_model_frequency", "topk_model_to_save"],
-        "the last and the best parameters are kept; `--checkpoint-every N` writes more often",
+        &["save_model_frequency"],
+        "the last parameters are kept after each epoch, and the best; `--checkpoint-every N` writes more often",
     ),
     (
         &["restore_model_path", "restore_model_layers", "restore_optimizer_path"],
-        "`gsc run --resume` goes on with a run; a part of another run is `gnn = … from RUN.gnn`",
+        "`gsc run --resume` goes on with a run; a part of another one is `gnn = … from EXPERIMENT.gnn`, so for `encode` \
+         and `decode`",
     ),
     (
         &["lm_tune_lr"],
         "a language model learns at the rate of the experiment; a stage can have a rate of its own",
     ),
-    (&["freeze_lm_encoder_epochs"], "write stages: `stage first { freeze Bert }`, then `stage joint { … }`"),
+    (
+        &["freeze_lm_encoder_epochs"],
+        "a stage says what is trained for so many epochs: `stage first { freeze …; epochs = 5 }`, then others",
+    ),
     (&["use_pseudolabel"], "labels that a model guesses come with `glem(rounds: …)` alone"),
-    (
-        &["decoder_norm", "decoder_edge_feat"],
-        "decoders are modules of GSL: write one, such as `linear(64) >> norm(layer) >> linear`",
-    ),
-    (
-        &["train_etypes_negative_dstnode", "num_train_hard_negatives", "eval_etypes_negative_dstnode"],
-        "the graph holds the candidates as a feature; that negatives are drawn of them is not in the language yet",
-    ),
-    (&["lp_edge_weight_for_loss"], "weights of positive edges in the loss are not in the language yet"),
-    (&["fixed_test_size"], "all edges of the test part are evaluated"),
-    (
-        &["report_eval_per_type", "model_select_etype"],
-        "metrics stand for each `predict`; `best` names the one to choose by",
-    ),
     (
         &["textual_data_path", "max_distill_step", "max_seq_len", "lm_name"],
         "teaching a model without a graph is `distill EXPERIMENT into STUDENT { … }` in GSL",
     ),
-    (&["eval_frequency"], "validation comes after whole epochs: `evaluate_every`"),
 ];
 
 /// Keys that some part of the import reads.
-const READ: [&str; 66] = [
+const READ: [&str; 82] = [
     "task_type",
     "target_ntype",
     "eval_target_ntype",
@@ -319,6 +330,21 @@ const READ: [&str; 66] = [
     "eval_negative_sampler",
     "num_negative_edges",
     "num_negative_edges_eval",
+    "lp_edge_weight_for_loss",
+    "train_etypes_negative_dstnode",
+    "num_train_hard_negatives",
+    "eval_etypes_negative_dstnode",
+    "model_select_etype",
+    "decoder_norm",
+    "decoder_edge_feat",
+    "mask_fields",
+    "task_weight",
+    "reconstruct_nfeat_name",
+    "reconstruct_efeat_name",
+    "eval_frequency",
+    "topk_model_to_save",
+    "save_embed_path",
+    "save_prediction_path",
     "model_encoder_type",
     "num_layers",
     "hidden_size",
@@ -335,6 +361,7 @@ const READ: [&str; 66] = [
     "node_feat_name",
     "edge_feat_name",
     "edge_feat_mp_op",
+    "edge_feat_activation",
     "construct_feat_ntype",
     "construct_feat_encoder",
     "construct_feat_fanout",

@@ -30,6 +30,9 @@ impl Stages {
     }
 }
 
+/// Keys of nodes, which are no numbers: they stand alone in a feature, as a call.
+pub const CANDIDATES: &str = "candidates";
+
 pub const TRAINING_ROWS: &str =
     "what is learned of a column comes from the training rows alone; GraphStorm looks at all rows";
 
@@ -104,21 +107,26 @@ pub fn language_model(model: &At, length: &At, tokens: bool, notes: &mut Notes) 
     Ok(Stages { is_tokens: tokens, single: true, ..Stages::of(call) })
 }
 
-/// `candidates(separator: ";")`: a column of destination keys, of edges only.
+/// `candidates(hard, separator: ";")`: a column of destination keys, of edges only.
 pub fn candidates(fields: &Fields, on_edges: bool) -> Result<Stages, Failure> {
     if !on_edges {
         let message = format!("`{}`: hard negatives are destinations of edges", fields.path);
         return Err(Failure::new(message).help("move the feature to the block of the relation"));
     }
-    Ok(Stages::of(match fields.text("separator")? {
-        Some(separator) => format!("candidates(separator: {})", text::string(&separator)),
-        None => "candidates".to_owned(),
-    }))
+    let stage = fields.text("separator")?.map_or_else(
+        || CANDIDATES.to_owned(),
+        |separator| format!("{CANDIDATES}(separator: {})", text::string(&separator)),
+    );
+    Ok(Stages { single: true, ..Stages::of(stage) })
 }
 
 /// How the feature is kept, of GraphStorm's `out_dtype`.
 pub fn storage(at: &At, stages: &Stages, notes: &mut Notes) -> Result<Option<&'static str>, Failure> {
     let word = at.word(&["float16", "float32", "float64", "int8"])?;
+    if stages.stages.iter().any(|stage| stage.starts_with(CANDIDATES)) {
+        notes.needless(&at.path, "candidates are keys of nodes, and no numbers");
+        return Ok(None);
+    }
     match word {
         "float64" => notes.lost(&at.path, "features are kept in 32 bits at most: float32"),
         "int8" if !stages.is_whole => notes.changed(

@@ -4,7 +4,7 @@ use super::fields::At;
 use super::graph::{Graph, Owner, unknown};
 use super::model::triple_of;
 use super::notes::Notes;
-use super::schema::{Task as Kind, Triple};
+use super::schema::{Label, Task as Kind, Triple};
 use super::settings::{Settings, TaskKind, TaskSettings};
 use crate::source::Failure;
 
@@ -14,8 +14,8 @@ pub struct Task {
     /// Index into the tasks of the settings.
     pub index: usize,
     pub target: Target,
-    /// What `valid.…` calls it among several.
-    pub label: String,
+    /// Whether models are chosen by it.
+    pub is_judged: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +34,25 @@ pub fn find(graph: &mut Graph, settings: &Settings, notes: &mut Notes) -> Result
                 graph.pair(&at.path, &said, notes)?;
             }
         }
-        all.extend(targets(index, task, graph, settings, notes)?);
+        for found in targets(index, task, graph, settings, notes)? {
+            if all.iter().any(|known: &Task| known.target == found.target) {
+                let text = "one experiment predicts a thing once: write a second one for this, `experiment other = … with { … }`";
+                notes.lost(&task.path, text);
+            } else {
+                all.push(found);
+            }
+        }
     }
     for task in &all {
         if let Target::Label(owner, label) = task.target
             && let Some(at) = settings.tasks[task.index].get("multilabel", settings)
             && of_type(&at, &name_of(graph, owner)).is_some_and(|at| at.flag().unwrap_or(false))
         {
-            graph.make_multi(&at.path, owner, label, notes);
+            graph.make_multi(owner, label);
         }
+    }
+    for model in settings.models.iter().filter(|_| !settings.trains_models()) {
+        model.types.iter().for_each(|ty| graph.embed(ty, &model.name));
     }
     Ok(all)
 }
@@ -54,20 +64,20 @@ fn targets(
     settings: &Settings,
     notes: &mut Notes,
 ) -> Result<Vec<Task>, Failure> {
-    let make = |target, label: &str| Task { index, target, label: label.to_owned() };
+    let make = |target| Task { index, target, is_judged: true };
     let feature = |owner, key: &str| -> Result<Task, Failure> {
         let at = needed(task, settings, key)?;
         let name = at.texts()?.into_iter().next().unwrap_or_default();
         let known: Vec<String> = graph.features(owner).iter().map(|f| f.name.clone()).collect();
         match known.contains(&name) {
-            true => Ok(make(Target::Reconstruct(owner, name.clone()), &name)),
+            true => Ok(make(Target::Reconstruct(owner, name))),
             false => Err(unknown(&at.path, "feature", &name, &known)),
         }
     };
     Ok(match task.kind {
         TaskKind::NodeClassification | TaskKind::NodeRegression => {
             let owners = node_targets(task, graph, settings)?;
-            labels(task, &owners, graph, settings)?.into_iter().map(|(t, l)| make(t, &l)).collect()
+            labels(task, &owners, graph, settings)?.into_iter().map(make).collect()
         }
         TaskKind::EdgeClassification | TaskKind::EdgeRegression => {
             let mut owners = edge_targets(task, "target_etype", graph, settings)?;
@@ -77,12 +87,21 @@ fn targets(
                 owners.truncate(1);
             }
             let owners: Vec<Owner> = owners.into_iter().map(Owner::Edge).collect();
-            labels(task, &owners, graph, settings)?.into_iter().map(|(t, l)| make(t, &l)).collect()
+            labels(task, &owners, graph, settings)?.into_iter().map(make).collect()
         }
         TaskKind::Link => {
-            remark_evaluated(task, settings, notes);
             let relations = edge_targets(task, "train_etype", graph, settings)?;
-            relations.into_iter().map(|r| make(Target::Link(r), &graph.edges[r].name)).collect()
+            let judged = judged(task, graph, settings, notes)?;
+            let make = |r: usize| Task {
+                is_judged: judged.as_ref().is_none_or(|judged| judged.contains(&r)),
+                ..make(Target::Link(r))
+            };
+            if relations.len() > 1 {
+                let text = "the losses of the relations are added, each a mean over its own links; GraphStorm takes the mean \
+                            over the links of all";
+                notes.changed(&task.path, text);
+            }
+            relations.into_iter().map(make).collect()
         }
         TaskKind::ReconstructNode => {
             let owner = node_targets(task, graph, settings)?[0];
@@ -95,13 +114,26 @@ fn targets(
     })
 }
 
-fn remark_evaluated(task: &TaskSettings, settings: &Settings, notes: &mut Notes) {
-    let (trained, evaluated) = (task.get("train_etype", settings), task.get("eval_etype", settings));
-    if let Some(at) = evaluated
-        && trained.is_none_or(|trained| trained.value != at.value)
-    {
-        notes.lost(at.path, "every relation that is predicted is trained and evaluated");
+/// The relations that a model of links is chosen by; none said is all of them.
+fn judged(
+    task: &TaskSettings,
+    graph: &Graph,
+    settings: &Settings,
+    notes: &mut Notes,
+) -> Result<Option<Vec<usize>>, Failure> {
+    let chosen = task.get("model_select_etype", settings);
+    if chosen.is_some_and(|at| at.value.as_str().is_none_or(|word| !word.eq_ignore_ascii_case("all"))) {
+        return edge_targets(task, "model_select_etype", graph, settings).map(Some);
     }
+    let (trained, evaluated) = (task.get("train_etype", settings), task.get("eval_etype", settings));
+    let Some(at) = evaluated else { return Ok(None) };
+    if trained.is_none_or(|trained| trained.value != at.value) {
+        notes.changed(
+            &at.path,
+            "every relation that is predicted is evaluated; the best model is chosen by these",
+        );
+    }
+    edge_targets(task, "eval_etype", graph, settings).map(Some)
 }
 
 fn needed<'a>(task: &TaskSettings<'a>, settings: &Settings<'a>, key: &str) -> Result<At<'a>, Failure> {
@@ -160,8 +192,9 @@ fn labels(
     owners: &[Owner],
     graph: &Graph,
     settings: &Settings,
-) -> Result<Vec<(Target, String)>, Failure> {
+) -> Result<Vec<Target>, Failure> {
     let at = needed(task, settings, "label_field")?;
+    let masks = task.masks(settings)?;
     let wanted = match task.kind {
         TaskKind::NodeClassification | TaskKind::EdgeClassification => Kind::Classification,
         _ => Kind::Regression,
@@ -172,8 +205,11 @@ fn labels(
         let labels = graph.labels(*owner);
         let known: Vec<String> =
             labels.iter().filter(|l| l.task == wanted).map(|l| l.column.clone()).collect();
-        if let Some(found) = labels.iter().position(|l| l.column == name && l.task == wanted) {
-            return Ok((Target::Label(*owner, found), name.to_owned()));
+        let fits = |l: &Label| l.column == name && l.task == wanted;
+        let masked =
+            masks.as_ref().and_then(|masks| labels.iter().position(|l| fits(l) && l.has_masks(masks)));
+        if let Some(found) = masked.or_else(|| labels.iter().position(fits)) {
+            return Ok(Target::Label(*owner, found));
         }
         let what = if wanted == Kind::Regression { "label that is a number" } else { "label of classes" };
         Err(unknown(&said.path, what, name, &known))

@@ -1,23 +1,13 @@
-//! How an experiment is trained and what it writes.
+//! How an experiment is trained: samples, batches, optimizer, epochs.
 
 use super::fields::At;
-use super::graph::Owner;
 use super::model::Cx;
 use super::notes::Notes;
-use super::predict::watched;
-use super::settings::TaskKind;
-use super::tables::Paths;
-use super::tasks::{Target, Task};
 use super::text;
 use crate::source::Failure;
 
 impl Cx<'_, '_> {
-    pub fn training(
-        &self,
-        tasks: &[Task],
-        lr: Option<&str>,
-        notes: &mut Notes,
-    ) -> Result<Vec<String>, Failure> {
+    pub fn training(&self, lr: Option<&str>, notes: &mut Notes) -> Result<Vec<String>, Failure> {
         let mut all = Vec::new();
         all.extend(self.sample(notes)?.map(|sample| format!("sample = {sample}")));
         match self.settings.get("batch_size") {
@@ -32,7 +22,11 @@ impl Cx<'_, '_> {
                 notes.changed("gsf", "`num_epochs` is not set: GraphStorm trains nothing then, GSL 20 epochs")
             }
         }
-        all.extend(self.stopping(tasks, notes)?);
+        if let Some(at) = self.settings.get("eval_frequency") {
+            all.push(format!("evaluate_every = {} batches", at.count()?));
+            notes.changed(at.path, "GraphStorm evaluates at the end of each epoch too");
+        }
+        all.extend(self.stopping(notes)?);
         Ok(all)
     }
 
@@ -112,115 +106,6 @@ impl Cx<'_, '_> {
         };
         let sparse: Vec<String> = sparse.map(|lr| format!("lr: {lr}")).into_iter().collect();
         Ok(format!("{}, embeddings: {}", call("adam", &arguments), call("sparse_adam", &sparse)))
-    }
-
-    /// `stop` and `best`.
-    fn stopping(&self, tasks: &[Task], notes: &mut Notes) -> Result<Vec<String>, Failure> {
-        if let Some(at) = self.settings.get("no_validation")
-            && at.flag()?
-        {
-            return Ok(vec!["stop = none".to_owned(), "best = last".to_owned()]);
-        }
-        let watched = self.watched(tasks)?;
-        let mut all = Vec::new();
-        let keys = ["early_stop_rounds", "early_stop_burnin_rounds", "early_stop_strategy"];
-        let [rounds, burnin, strategy] = keys.map(|key| self.settings.get(key));
-        if self.settings.flag("use_early_stop", false)? {
-            let mut arguments = vec![rounds.map_or(Ok(3), |at| at.count())?.to_string()];
-            arguments.extend(watched.as_ref().map(|w| format!("on: {w}")));
-            if let Some(at) = burnin {
-                arguments.push(format!("min_epochs: {}", at.whole()?));
-            }
-            all.push(format!("stop = patience({})", arguments.join(", ")));
-            let path = strategy.map_or_else(|| "gsf".to_owned(), |at| at.path);
-            notes.changed(path, "`patience` stops after so many evaluations without a gain over the best");
-        } else {
-            all.push("stop = none".to_owned());
-            for at in [rounds, burnin, strategy].into_iter().flatten() {
-                notes.needless(at.path, "`use_early_stop` is not set");
-            }
-        }
-        all.extend(watched.map(|w| format!("best = {w}")));
-        Ok(all)
-    }
-
-    /// `valid.accuracy`: the first metric of the task that is evaluated first.
-    fn watched(&self, tasks: &[Task]) -> Result<Option<String>, Failure> {
-        let judge =
-            self.settings.get("eval_target_ntype").map(|at| at.text().map(str::to_owned)).transpose()?;
-        let is_judge = |task: &&Task| match (&judge, &task.target) {
-            (Some(judge), Target::Label(Owner::Node(at), _)) => self.graph.nodes[*at].name == *judge,
-            _ => true,
-        };
-        let Some(task) = tasks.iter().find(is_judge) else { return Ok(None) };
-        if !matches!(task.target, Target::Label(..))
-            || tasks.iter().filter(|t| t.label == task.label).count() > 1
-        {
-            return Ok(None);
-        }
-        let Target::Label(owner, label) = task.target else { return Ok(None) };
-        let several = self.graph.labels(owner)[label].is_multi;
-        let metrics = self.metrics(self.settings_of(task), several, &mut Notes::default())?;
-        let Some(metric) = metrics.iter().find_map(|call| watched(call)) else { return Ok(None) };
-        Ok(Some(match tasks.len() {
-            1 => format!("valid.{metric}"),
-            _ => format!("valid.{}.{metric}", text::name(&task.label)?),
-        }))
-    }
-
-    /// `write …`
-    pub fn outputs(&self, tasks: &[Task], paths: &Paths, notes: &mut Notes) -> Result<Vec<String>, Failure> {
-        let mut all: Vec<(String, Vec<String>)> = Vec::new();
-        for (key, what) in [("save_prediction_path", "predictions"), ("save_embed_path", "embeddings")] {
-            let Some(at) = self.settings.get(key) else { continue };
-            let path = paths.string(at.text()?);
-            let mut items = Vec::new();
-            for task in tasks {
-                for item in self.written(task, what)? {
-                    if !items.contains(&item) {
-                        items.push(item);
-                    }
-                }
-            }
-            if items.is_empty() {
-                notes.lost(at.path, format!("no task of this file has {what} to write"));
-                continue;
-            }
-            match all.iter_mut().find(|(known, _)| *known == path) {
-                Some((_, known)) => known.extend(items),
-                None => all.push((path, items)),
-            }
-        }
-        Ok(all.into_iter().map(|(path, items)| format!("write {} to {path}", items.join(", "))).collect())
-    }
-
-    /// `predictions of paper`
-    fn written(&self, task: &Task, what: &str) -> Result<Vec<String>, Failure> {
-        let types: Vec<String> = match &task.target {
-            Target::Label(Owner::Node(at), _) | Target::Reconstruct(Owner::Node(at), _) => {
-                vec![text::name(&self.graph.nodes[*at].name)?]
-            }
-            Target::Label(Owner::Edge(at), _)
-            | Target::Reconstruct(Owner::Edge(at), _)
-            | Target::Link(at)
-                if what == "predictions" =>
-            {
-                vec![format!("({})", self.graph.edges[*at].path()?)]
-            }
-            Target::Label(Owner::Edge(at), _)
-            | Target::Reconstruct(Owner::Edge(at), _)
-            | Target::Link(at) => {
-                let triple = &self.graph.edges[*at].triple;
-                let mut ends = vec![text::name(&triple.0)?, text::name(&triple.2)?];
-                ends.dedup();
-                ends
-            }
-        };
-        let is_link = self.settings_of(task).kind == TaskKind::Link;
-        Ok(match what {
-            "predictions" if is_link => Vec::new(),
-            what => types.into_iter().map(|ty| format!("{what} of {ty}")).collect(),
-        })
     }
 }
 

@@ -89,7 +89,7 @@ fn merged(name: String, relations: &[RelationInspection]) -> RelationInspection 
     }
 }
 
-/// Over the numbers of all relations; what was missing is told of the whole family.
+/// Over the numbers of all relations.
 fn feature(relations: &[RelationInspection], at: usize) -> Option<FeatureInspection> {
     let each = || relations.iter().filter_map(|r| Some((r.edges as f64, r.features.get(at)?)));
     let edges = each().map(|(n, _)| n).sum::<f64>().max(1.0);
@@ -101,6 +101,8 @@ fn feature(relations: &[RelationInspection], at: usize) -> Option<FeatureInspect
         max: each().map(|(_, f)| f.max).fold(f64::NEG_INFINITY, f64::max),
         std: (mean_of(|f| f.std * f.std + f.mean * f.mean) - mean * mean).max(0.0).sqrt(),
         zeros: mean_of(|f| f.zeros),
+        missing: each().map(|(_, f)| f.missing).sum(),
+        missing_share: mean_of(|f| f.missing_share),
         ..each().next()?.1.clone()
     })
 }

@@ -11,6 +11,8 @@ use super::profile::Profile;
 const ONE_HOT: u64 = 100;
 /// Words that cells with several of them may have in all.
 const WORDS: usize = 5000;
+/// Columns of a bag of more words than that.
+const BAG: usize = 1024;
 /// Skewness above which the logarithm is taken.
 const SKEWED: f64 = 2.0;
 
@@ -36,7 +38,7 @@ pub fn line(column: &Profile, gaps: u64) -> Line {
     match &column.kind {
         ColumnKind::FloatList(_) => vector(column, gaps),
         ColumnKind::Date | ColumnKind::Time => date(column, gaps),
-        ColumnKind::TextList => skipped("it holds lists of texts"),
+        ColumnKind::TextList => texts(column, gaps),
         ColumnKind::Other(kind) => skipped(&format!("values of type {kind} cannot be used")),
         _ if distinct == 1 && gaps == 0 => skipped("the same in every row"),
         ColumnKind::Bool => flag(column, gaps),
@@ -59,6 +61,18 @@ fn vector(column: &Profile, gaps: u64) -> Line {
         _ if gaps > 0 => skipped(&format!("{} without a list", counted(gaps, "row"))),
         None => skipped("its lists are not all of one length"),
         Some(width) => feature(format!("vector({})", quoted(&column.name)), counted(width as u64, "number")),
+    }
+}
+
+fn texts(column: &Profile, gaps: u64) -> Line {
+    let distinct = column.sketch.distinct();
+    match distinct {
+        0 => skipped("all its lists are empty"),
+        n if n > WORDS as u64 => skipped(&format!("{} are too many for multi_hot", counted(n, "text"))),
+        n => feature(
+            format!("multi_hot({}) |> normalize_rows", quoted(&column.name)),
+            missing_note(&format!("lists of {}", counted(n, "text")), gaps),
+        ),
     }
 }
 
@@ -112,9 +126,19 @@ fn is_identifier(column: &Profile) -> bool {
 
 fn text(column: &Profile, gaps: u64) -> Line {
     let (name, distinct) = (quoted(&column.name), column.sketch.distinct());
-    if let Some((separator, words, most)) = word_list(column) {
-        let expr = format!("multi_hot({name}, separator: \"{separator}\") |> normalize_rows");
-        return feature(expr, format!("{}, up to {most} in a cell", counted(words as u64, "word")));
+    if column.sketch.texts().all(|(text, _)| is_number_with_commas(text)) {
+        return skipped(
+            "its numbers have commas, which makes them texts: write 2.5 for 2,5 and 1000 for 1,000",
+        );
+    }
+    if let Some(list) = word_list(column) {
+        let expr = match list.words {
+            ..=WORDS => format!("multi_hot({name}, separator: \"{}\")", list.separator),
+            _ => format!("{name} |> bag_of_words({BAG})"),
+        };
+        let words = counted(list.words as u64, "word");
+        let why = missing_note(&format!("{words}, up to {} in a cell", list.most), gaps);
+        return feature(expr + " |> normalize_rows", why);
     }
     if mean_words(column) >= 4.0 {
         return feature(format!("{name} |> tfidf(1000)"), missing_note("text of several words", gaps));
@@ -150,6 +174,13 @@ fn skewness(column: &Profile) -> f64 {
     if deviation > 0.0 { moment(3) / deviation.powi(3) } else { 0.0 }
 }
 
+/// `2,5`, `1,000`, `1.000,5`, and whole numbers among them.
+fn is_number_with_commas(text: &str) -> bool {
+    let body = text.trim().trim_start_matches(['-', '+']);
+    body.starts_with(|c: char| c.is_ascii_digit())
+        && body.chars().all(|c| c.is_ascii_digit() || ",.".contains(c))
+}
+
 fn mean_words(column: &Profile) -> f64 {
     let (mut words, mut texts) = (0, 0);
     for (text, count) in column.sketch.texts() {
@@ -159,12 +190,20 @@ fn mean_words(column: &Profile) -> f64 {
     words as f64 / texts.max(1) as f64
 }
 
-/// The separator of cells that hold sets of words, how many words there are, and how many a cell has at most.
-///
-/// A set has no word twice, and words come again in other cells.
-fn word_list(column: &Profile) -> Option<(char, usize, usize)> {
+/// Cells that hold sets of words.
+struct WordList {
+    separator: char,
+    /// Words in all, as far as the sketch tells, and in a cell at most.
+    words: usize,
+    most: usize,
+}
+
+/// A set has no word twice, and words come again in other cells. Between blanks, a word is told from part of a name in that it also
+/// stands alone, or that there are many of them in a cell.
+fn word_list(column: &Profile) -> Option<WordList> {
     ['|', ';', ',', ' '].into_iter().find_map(|separator| {
-        let (mut counts, mut cells, mut most): (BTreeMap<&str, u64>, u64, usize) = (BTreeMap::new(), 0, 0);
+        let (mut counts, mut alone): (BTreeMap<&str, u64>, usize) = (BTreeMap::new(), 0);
+        let (mut cells, mut most) = (0, 0);
         for (text, _) in column.sketch.texts() {
             let words: Vec<&str> =
                 text.split(separator).map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -173,13 +212,17 @@ fn word_list(column: &Profile) -> Option<(char, usize, usize)> {
                 return None;
             }
             words.iter().for_each(|word| *counts.entry(word).or_default() += 1);
-            (cells, most) = (cells + 1, most.max(words.len()));
+            (cells, most, alone) = (cells + 1, most.max(words.len()), alone + usize::from(words.len() == 1));
         }
         let all: u64 = counts.values().sum();
-        let (several, again) = (all as f64 / cells.max(1) as f64, all as f64 / counts.len().max(1) as f64);
-        let wanted = if separator == ' ' { (4.0, 5.0) } else { (1.2, 1.5) };
-        let fits = several >= wanted.0 && again >= wanted.1 && counts.len() <= WORDS;
-        fits.then_some((separator, counts.len(), most))
+        let (several, again) =
+            (all as f64 / f64::from(cells.max(1)), all as f64 / counts.len().max(1) as f64);
+        let fits = match separator {
+            ' ' if 2 * alone >= counts.len() => several >= 1.2 && again >= 2.0,
+            ' ' => several >= 4.0 && again >= 5.0 && counts.len() <= WORDS,
+            _ => several >= 1.2 && again >= 1.5,
+        };
+        fits.then_some(WordList { separator, words: counts.len(), most })
     })
 }
 
@@ -248,5 +291,37 @@ mod tests {
         let lines = lines(&table);
         assert_eq!(expr(&lines[0]), "multi_hot(tags, separator: \"|\") |> normalize_rows");
         assert_eq!(expr(&lines[1]), "note |> tfidf(1000)");
+    }
+
+    #[test]
+    fn words_between_blanks_are_told_from_names() {
+        let mut table = String::from("likes,city,tags,none\n");
+        let likes = ["film", "music film", "diy", "film diy", "music", "diy music"];
+        let cities = ["New York", "New Orleans", "Los Angeles", "Oslo"];
+        let lists = ["[\"\"a\"\",\"\"b\"\"]", "[\"\"b\"\"]"];
+        for i in 0..24 {
+            table += &format!("{},{},\"{}\",x{i}|y{i}\n", likes[i % 6], cities[i % 4], lists[i % 2]);
+        }
+        let lines = lines(&table);
+        let expected = [
+            "multi_hot(likes, separator: \" \") |> normalize_rows",
+            "one_hot(city)",
+            "multi_hot(tags) |> normalize_rows",
+            "almost every row has its own value",
+        ];
+        assert_eq!(lines.iter().map(expr).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn numbers_with_commas_are_no_words() {
+        let table: String = (0..12).map(|i| format!("\"{i},5\",x\n")).collect();
+        assert!(expr(&lines(&format!("a,b\n{table}"))[0]).starts_with("its numbers have commas"));
+    }
+
+    #[test]
+    fn many_words_share_columns() {
+        let mut table = String::from("words,other\n");
+        (0..9000).for_each(|i| table += &format!("w{i}|w{}|w{},1\n", (i + 1) % 9000, (i + 2) % 9000));
+        assert_eq!(expr(&lines(&table)[0]), "words |> bag_of_words(1024) |> normalize_rows");
     }
 }

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use gsl_tables::{Batch, ColumnKind, TableError, Values, Want};
+use gsl_tables::{ColumnKind, TableError};
 use rayon::prelude::*;
 
+use super::direction::{self, Direction};
 use super::look::Table;
 use super::many::Many;
 use super::names::{
     base, can_be_written, is_end, is_reference, is_relation, key_score, pair, relation_name, singular, snake,
     speaks_of, type_name,
 };
-use super::profile::{Profile, keys};
+use super::profile::{Profile, count_in, keys};
 use super::sketch::KeySet;
 
 /// A column of a table: numbers of both.
@@ -23,10 +24,8 @@ pub type At = (usize, usize);
 /// Share of a column's rows that must be keys, where the name says that it refers to them and where it does not.
 const NAMED_SHARE: f64 = 0.5;
 const UNNAMED_SHARE: f64 = 0.9;
-
-/// Rows from which it is no chance that the source is always the smaller one.
-const SORTED_ROWS: u64 = 10;
-const BATCH: usize = 1 << 16;
+/// Share of the keys of a table that must be those of another one, to be joined to it.
+const JOINED_SHARE: f64 = 0.95;
 
 /// Relations that a column of relations may name.
 const FAMILY: u64 = 2000;
@@ -48,7 +47,21 @@ pub struct NodeType {
     pub table: Option<usize>,
     pub key: Option<Key>,
     /// Tables that share the key.
-    pub joins: Vec<usize>,
+    pub joins: Vec<Join>,
+}
+
+impl NodeType {
+    /// Its table and those that are joined to it.
+    pub fn tables(&self) -> impl Iterator<Item = usize> {
+        self.table.into_iter().chain(self.joins.iter().map(|join| join.table))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    pub table: usize,
+    /// Rows whose key is one of the type's.
+    pub matched: u64,
 }
 
 #[derive(Debug)]
@@ -66,8 +79,7 @@ pub struct Edge {
     pub family: Option<usize>,
     /// A column of a node table refers to other nodes.
     pub is_reference: bool,
-    /// Between nodes of one type, of integers: the source is the smaller one in every row, as where the direction means nothing.
-    pub is_sorted: bool,
+    pub direction: Direction,
 }
 
 #[derive(Debug, Clone)]
@@ -109,7 +121,7 @@ impl Schema {
 pub fn guess(tables: &[Table]) -> Result<Schema, TableError> {
     let roles = roles(tables)?;
     let mut schema = node_types(tables, &roles)?;
-    join(tables, &mut schema);
+    join(tables, &mut schema)?;
     set_splits_aside(tables, &roles, &mut schema);
     let edge_tables = roles.iter().enumerate().filter_map(|(table, role)| match role {
         Role::Edges(src, dst) => Some((table, *src, *dst)),
@@ -120,29 +132,12 @@ pub fn guess(tables: &[Table]) -> Result<Schema, TableError> {
         edge(tables, &mut schema, table, src, dst);
     }
     references(tables, &mut schema);
-    drop_useless(&mut schema);
+    drop_useless(tables, &mut schema);
     name_apart(&mut schema);
     for edge in schema.edges.iter_mut().filter(|edge| !edge.is_reference && edge.family.is_none()) {
-        edge.is_sorted = edge.ends[0].ty == edge.ends[1].ty && is_sorted(&tables[edge.table], edge)?;
+        edge.direction = direction::of(&tables[edge.table], edge)?;
     }
     Ok(schema)
-}
-
-/// Whether the source is smaller than the destination in every row.
-fn is_sorted(table: &Table, edge: &Edge) -> Result<bool, TableError> {
-    let ends = edge.ends.each_ref().map(|end| &table.columns[end.column]);
-    if ends.iter().any(|end| end.kind != ColumnKind::Int) || table.rows() < SORTED_ROWS {
-        return Ok(false);
-    }
-    let mut sorted = true;
-    let wanted = ends.map(|end| (end.name.as_str(), Want::Int));
-    table.source.for_each_batch::<TableError>(&wanted, BATCH, |batch: Batch| {
-        if let [Values::Int(src), Values::Int(dst)] = [&batch.columns[0].values, &batch.columns[1].values] {
-            sorted &= src.iter().zip(dst).all(|(src, dst)| src < dst);
-        }
-        Ok(())
-    })?;
-    Ok(sorted)
 }
 
 /// Integers and texts can be identifiers.
@@ -236,19 +231,32 @@ fn node_types(tables: &[Table], roles: &[Role]) -> Result<Schema, TableError> {
 }
 
 /// Tables of nodes whose keys are keys of another one too become part of it: splits, and further columns.
-fn join(tables: &[Table], schema: &mut Schema) {
+fn join(tables: &[Table], schema: &mut Schema) -> Result<(), TableError> {
     let owners: Vec<Option<usize>> =
         (0..schema.nodes.len()).map(|node| owner_of(tables, &schema.nodes, node)).collect();
     let mut gone = Vec::new();
     for (node, owner) in owners.iter().enumerate() {
         let Some(owner) = owner.filter(|&owner| owners[owner].is_none()) else { continue };
-        let table = schema.nodes[node].table;
-        schema.nodes[owner].joins.extend(table);
+        let (Some((table, own)), Some(key)) =
+            (key_column(tables, &schema.nodes[node]), &schema.nodes[owner].key)
+        else {
+            continue;
+        };
+        let matched = count_in(&table.source, own, &key.set)?;
+        let join = schema.nodes[node].table.map(|table| Join { table, matched });
+        schema.nodes[owner].joins.extend(join);
         gone.push(node);
     }
     for node in gone.into_iter().rev() {
         schema.nodes.remove(node);
     }
+    Ok(())
+}
+
+/// Of two tables with the same key, the one with the larger rank is joined by the other: splits join, not what is named like the key.
+fn rank(table: &Table, key: &Profile, index: usize) -> impl Ord + use<> {
+    let named = key_score(&key.name, &table.stem);
+    (!is_split_table(table), named, table.rows(), table.columns.len(), std::cmp::Reverse(index))
 }
 
 /// The node type that a table of nodes adds columns to.
@@ -258,12 +266,14 @@ fn owner_of(tables: &[Table], nodes: &[NodeType], node: usize) -> Option<usize> 
         let (owner, key) = key_column(tables, &nodes[other])?;
         let set = &nodes[other].key.as_ref()?.set;
         let same = other != node && key.name == own.name && key.kind == own.kind;
-        if !same || own.sketch.share_in(set)? < 0.999 || owner.rows() < table.rows() {
+        let owns = rank(owner, key, other) > rank(table, own, node);
+        if !same || !owns || own.sketch.share_in(set)? < JOINED_SHARE {
             return None;
         }
         let named = table.words().iter().any(|word| singular(word) == nodes[other].name);
         let covers = (1000 * table.rows()) / owner.rows().max(1);
-        let believed = is_split_table(table) || named || (covers >= 900 && !own.is_dense());
+        let told = named || speaks_of(&own.name, &nodes[other].name);
+        let believed = is_split_table(table) || told || (covers >= 900 && !own.is_dense());
         believed.then_some((named, covers, usize::MAX - other))
     };
     (0..nodes.len()).filter(|&other| fits(other).is_some()).max_by_key(|&other| fits(other))
@@ -344,7 +354,7 @@ fn edge(tables: &[Table], schema: &mut Schema, at: usize, src: usize, dst: usize
         ends,
         family,
         is_reference: false,
-        is_sorted: false,
+        direction: Direction::Kept,
     });
 }
 
@@ -378,7 +388,7 @@ fn references(tables: &[Table], schema: &mut Schema) {
     for (ty, node) in schema.nodes.iter().enumerate() {
         let Some(key) = &node.key else { continue };
         let key_name = node.table.map(|table| tables[table].columns[key.column].name.clone());
-        for at in node.table.into_iter().chain(node.joins.iter().copied()) {
+        for at in node.tables() {
             let table = &tables[at];
             let own = table.columns.iter().position(|column| Some(&column.name) == key_name.as_ref());
             let Some(own) = own else { continue };
@@ -404,7 +414,14 @@ fn reference(tables: &[Table], schema: &Schema, (at, column): At, (ty, key): (us
         missing: profile.missing,
     };
     let relation = reference_name(&profile.name);
-    Some(Edge { relation, table: at, ends: [own, other], family: None, is_reference: true, is_sorted: false })
+    Some(Edge {
+        relation,
+        table: at,
+        ends: [own, other],
+        family: None,
+        is_reference: true,
+        direction: Direction::Kept,
+    })
 }
 
 /// `publisher_id` → has_publisher; `written_by` stays.
@@ -415,7 +432,7 @@ fn reference_name(column: &str) -> String {
 }
 
 /// Beside a graph that hangs together, tables of nodes without an edge are of no use.
-fn drop_useless(schema: &mut Schema) {
+fn drop_useless(tables: &[Table], schema: &mut Schema) {
     if schema.edges.is_empty() {
         return;
     }
@@ -425,11 +442,28 @@ fn drop_useless(schema: &mut Schema) {
         let gone = schema.nodes.remove(node);
         let ends = schema.edges.iter_mut().flat_map(|edge| &mut edge.ends);
         ends.filter(|end| end.ty > node).for_each(|end| end.ty -= 1);
-        let all = gone.table.into_iter().chain(gone.joins);
-        let why = "nothing here refers to it, and it refers to nothing";
-        schema.unused.extend(all.map(|table| (table, why.to_string())));
+        let why = why_useless(tables, &schema.nodes, &gone);
+        schema.unused.extend(gone.tables().map(|table| (table, why.clone())));
     }
     schema.unused.sort_unstable();
+}
+
+fn why_useless(tables: &[Table], nodes: &[NodeType], gone: &NodeType) -> String {
+    let nothing = "nothing here refers to it, and it refers to nothing".to_string();
+    let Some((_, own)) = key_column(tables, gone) else { return nothing };
+    let shared = |node: &NodeType| -> Option<(u64, String)> {
+        let (_, key) = key_column(tables, node)?;
+        let share = own.sketch.share_in(&node.key.as_ref()?.set)?;
+        let thousandths = (share * 1000.0).floor() as u64;
+        let fits = key.name == own.name && key.kind == own.kind && thousandths > 0 && !own.is_dense();
+        fits.then(|| (thousandths, node.name.clone()))
+    };
+    nodes.iter().filter_map(shared).max().map_or(nothing, |(thousandths, node)| {
+        let (percent, name) = (thousandths as f64 / 10.0, &own.name);
+        format!(
+            "only {percent}% of its {name} are keys of {node}, too few to join it, and nothing refers to it"
+        )
+    })
 }
 
 /// No two types and no two relations (reverses among them) have one name.

@@ -6,14 +6,17 @@ use gsl_compiler::diag::did_you_mean;
 use gsl_tables::{Batch, ColumnKind, TableError, Want};
 
 use super::guess::{At, NodeType, Schema};
-use super::look::Table;
-use super::names::{is_split, label_rank, words};
-use super::profile::{Profile, hash_at};
+use super::look::{Table, Unreadable};
+use super::names::{is_fold, is_split, label_rank, quoted, words};
+use super::profile::{Profile, hash_at, want};
 use crate::source::Failure;
 
 /// Classes of a label of text, and of one of integers.
 const CLASSES: u64 = 1000;
 const INT_CLASSES: u64 = 30;
+
+/// Folds that a column may number.
+const FOLDS: u64 = 30;
 
 /// Rows for each value from which a column that always goes with one class is suspected.
 const SUSPECT: u64 = 5;
@@ -58,18 +61,28 @@ pub fn named(tables: &[Table], schema: &Schema, text: &str) -> Result<Label, Fai
 
 fn found(tables: &[Table], schema: &Schema, name: &str) -> Vec<usize> {
     let of_type = schema.nodes.iter().filter(|node| node.name == name);
-    let mut all: Vec<usize> =
-        of_type.flat_map(|node| node.table.into_iter().chain(node.joins.clone())).collect();
-    let file = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
-    let is_named = |table: &Table| table.stem == name || table.path == name || file(&table.path) == name;
-    all.extend((0..tables.len()).filter(|&at| is_named(&tables[at])));
+    let mut all: Vec<usize> = of_type.flat_map(NodeType::tables).collect();
+    all.extend((0..tables.len()).filter(|&at| is_named(&tables[at].path, &tables[at].stem, name)));
     all
+}
+
+/// By its path, the name of its file or that without extensions.
+fn is_named(path: &str, stem: &str, name: &str) -> bool {
+    stem == name || path == name || path.rsplit('/').next() == Some(name)
+}
+
+/// The error of a label in a table that is here and cannot be read.
+pub fn of_unreadable(unreadable: &[Unreadable], text: &str) -> Option<Failure> {
+    let mut tables = text.match_indices('.').map(|(at, _)| &text[..at]);
+    let one = tables.find_map(|name| unreadable.iter().find(|one| is_named(&one.path, &one.stem, name)))?;
+    let message = format!("`--label {text}` is of a table that cannot be read: {}", one.why);
+    Some(Failure::new(message).help("mend the table, or leave out --label"))
 }
 
 fn usable(tables: &[Table], schema: &Schema, at: At) -> Result<Label, Failure> {
     let (table, column) = (&tables[at.0], &tables[at.0].columns[at.1]);
     let place = format!("`{}` of `{}`", column.name, table.path);
-    let has = |node: &NodeType| node.table == Some(at.0) || node.joins.contains(&at.0);
+    let has = |node: &NodeType| node.tables().any(|table| table == at.0);
     let Some(node) = schema.nodes.iter().position(has) else {
         let unused = schema.unused.iter().find(|(table, _)| *table == at.0);
         return Err(match unused {
@@ -105,7 +118,7 @@ fn kind(column: &Profile) -> Result<bool, String> {
 pub fn likely(tables: &[Table], schema: &Schema) -> Option<Label> {
     let mut all = Vec::new();
     for (node, ty) in schema.nodes.iter().enumerate() {
-        for table in ty.table.into_iter().chain(ty.joins.iter().copied()) {
+        for table in ty.tables() {
             for (column, profile) in tables[table].columns.iter().enumerate() {
                 let is_key =
                     Some(table) == ty.table && ty.key.as_ref().is_some_and(|key| key.column == column);
@@ -121,12 +134,31 @@ pub fn likely(tables: &[Table], schema: &Schema) -> Option<Label> {
     all.into_iter().min().map(|(_, node, at)| Label { node, at, is_class: true })
 }
 
-/// A column of the type's tables that says train, valid or test.
-pub fn split(tables: &[Table], node: &NodeType) -> Option<At> {
-    let all = node.table.into_iter().chain(node.joins.iter().copied());
-    let mut columns =
-        all.flat_map(|table| (0..tables[table].columns.len()).map(move |column| (table, column)));
-    columns.find(|&(table, column)| parts(&tables[table].columns[column]))
+/// A column of the type's tables that says train, valid or test, or else numbers the folds of the rows; and the rule of the split.
+pub fn split(tables: &[Table], node: &NodeType) -> Option<(At, String)> {
+    let all = || {
+        let columns =
+            node.tables().flat_map(|table| (0..tables[table].columns.len()).map(move |at| (table, at)));
+        columns.map(|at| (at, &tables[at.0].columns[at.1]))
+    };
+    let words = all().find(|(_, column)| parts(column));
+    let words = words.map(|(at, column)| (at, format!("column({})", quoted(&column.name))));
+    words.or_else(|| all().find_map(|(at, column)| Some((at, folds(column)?))))
+}
+
+/// The last fold tests, the one before it validates, the others train.
+fn folds(column: &Profile) -> Option<String> {
+    let count = column.sketch.distinct();
+    let without_gaps = column.min >= 0.0 && column.max - column.min + 1.0 == count as f64;
+    let is_numbered = is_fold(&column.name) && column.kind == ColumnKind::Int && without_gaps;
+    let (last, name) = (column.max, quoted(&column.name));
+    match count {
+        2 if is_numbered => Some(format!("by {name} (train: {}, test: {last})", last - 1.0)),
+        3..=FOLDS if is_numbered => {
+            Some(format!("by {name} (train: < {0}, valid: {0}, test: {last})", last - 1.0))
+        }
+        _ => None,
+    }
 }
 
 /// The column of a table of edges that parts its rows.
@@ -157,11 +189,9 @@ pub fn leaks(tables: &[Table], label: Label) -> Result<BTreeMap<usize, String>, 
         .filter(|&at| at == label.at.1 || is_comparable(&table.columns[at]))
         .collect();
     let mut pairs: Vec<Pairs> = readable.iter().map(|_| Pairs::default()).collect();
-    let want = |at: &usize| {
-        let column = &table.columns[*at];
-        (column.name.as_str(), if column.kind == ColumnKind::Text { Want::Text } else { Want::Auto })
-    };
-    let wanted: Vec<(&str, Want)> = readable.iter().map(want).collect();
+    let columns = readable.iter().map(|&at| &table.columns[at]);
+    let wanted: Vec<(&str, Want)> =
+        columns.map(|column| (column.name.as_str(), want(&column.kind))).collect();
     let own = readable.iter().position(|&at| at == label.at.1).unwrap_or_default();
     table.source.for_each_batch::<TableError>(&wanted, BATCH, |batch: Batch| {
         for row in 0..batch.columns[own].len() {
@@ -238,6 +268,24 @@ mod tests {
         assert_eq!(suspicion(&[(7, 1), (8, 2)]), Some("it has one value for each value of the label"));
         assert_eq!(suspicion(&[(7, 1), (9, 1), (8, 2)]), Some("it tells the label of every row"));
         assert_eq!(suspicion(&[(7, 1), (7, 2), (8, 2)]), None);
+    }
+
+    #[test]
+    fn folds_part_rows() {
+        let rule = |name: &str, values: &[u32]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let rows: Vec<String> = values.iter().map(|x| format!("{x},a\n")).collect();
+            std::fs::write(folder.path().join("t.csv"), format!("{name},b\n{}", rows.concat()))
+                .expect("a table");
+            let source = gsl_tables::Source::open(&["t.csv"], folder.path()).expect("a source");
+            folds(&super::super::profile::profiles(&source).expect("columns")[0])
+        };
+        assert_eq!(rule("fold", &[3, 0, 1, 2]).as_deref(), Some("by fold (train: < 2, valid: 2, test: 3)"));
+        assert_eq!(rule("cv_fold", &[1, 2, 1]).as_deref(), Some("by cv_fold (train: 1, test: 2)"));
+        assert_eq!(
+            [rule("fold", &[1, 1]), rule("fold", &[0, 7]), rule("part", &[0, 1, 2])],
+            [None, None, None]
+        );
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gsl_tables::{Format, Problem, Source, TableError};
+use gsl_tables::{Dialect, Format, Problem, Source, TableError};
 use rayon::prelude::*;
 
-use super::names::words;
+use super::names::{says_nothing, words};
 use super::profile::{Profile, profiles};
 use crate::source::Failure;
 
@@ -18,9 +18,11 @@ const DEPTH: usize = 4;
 pub struct Table {
     /// As a source is written: a path or a glob, relative to the folder.
     pub path: String,
-    /// Name of the file without its extensions and number.
+    /// Name of the file without its extensions and number, or of its folder where that of the file says nothing.
     pub stem: String,
     pub source: Source,
+    /// Where it is not the one that the extension says.
+    pub separator: Option<char>,
     pub columns: Vec<Profile>,
 }
 
@@ -43,7 +45,15 @@ impl Table {
 /// What a folder holds: tables, and files that look like tables and cannot be used, each with the reason.
 pub struct Found {
     pub tables: Vec<Table>,
-    pub unreadable: Vec<(String, String)>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+#[derive(Debug)]
+pub struct Unreadable {
+    pub path: String,
+    pub stem: String,
+    /// Begins with the file.
+    pub why: String,
 }
 
 pub fn look(folder: &Path) -> Result<Found, Failure> {
@@ -59,7 +69,7 @@ pub fn look(folder: &Path) -> Result<Found, Failure> {
         return Err(Failure::new(format!("`{}` holds no table", folder.display()))
             .help("tables end in .csv, .tsv, .parquet and the like; subfolders are looked into"));
     }
-    let opened: Vec<Result<Table, (String, String)>> = groups(files)
+    let opened: Vec<Result<Table, Unreadable>> = groups(files)
         .into_par_iter()
         .flat_map_iter(|(pattern, files)| open(folder, &pattern, &files))
         .collect();
@@ -67,11 +77,11 @@ pub fn look(folder: &Path) -> Result<Found, Failure> {
     for one in opened {
         match one {
             Ok(table) => tables.push(table),
-            Err(reason) => unreadable.push(reason),
+            Err(one) => unreadable.push(one),
         }
     }
     if tables.is_empty() {
-        let reasons: Vec<String> = unreadable.iter().map(|(_, reason)| format!("\n  {reason}")).collect();
+        let reasons: Vec<String> = unreadable.iter().map(|one| format!("\n  {}", one.why)).collect();
         return Err(Failure::new(format!("no table can be used:{}", reasons.concat())));
     }
     Ok(Found { tables, unreadable })
@@ -115,7 +125,8 @@ fn pattern(file: &Path) -> PathBuf {
     let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
     let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let head = &stem[..stem.len() - digits];
-    let starred = if digits > 0 && head.ends_with(['-', '_', '.']) {
+    let in_folder = file.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+    let starred = if digits > 0 && (head.ends_with(['-', '_', '.']) || (head.is_empty() && in_folder)) {
         format!("{head}*.{extension}")
     } else {
         name.clone()
@@ -124,7 +135,7 @@ fn pattern(file: &Path) -> PathBuf {
 }
 
 /// The files of a pattern as one table if their columns agree, else each as its own.
-fn open(folder: &Path, pattern: &Path, files: &[PathBuf]) -> Vec<Result<Table, (String, String)>> {
+fn open(folder: &Path, pattern: &Path, files: &[PathBuf]) -> Vec<Result<Table, Unreadable>> {
     if let [only] = files {
         return vec![table(folder, only)];
     }
@@ -134,24 +145,69 @@ fn open(folder: &Path, pattern: &Path, files: &[PathBuf]) -> Vec<Result<Table, (
     }
 }
 
-fn table(folder: &Path, pattern: &Path) -> Result<Table, (String, String)> {
+fn table(folder: &Path, pattern: &Path) -> Result<Table, Unreadable> {
     let path = pattern.to_string_lossy().replace('\\', "/");
-    let told = |error: TableError| {
-        let reason = match *error.problem {
-            Problem::NotJson { .. } => format!("{path}: it is not one JSON object a line, and is left out"),
-            _ => error.to_string(),
-        };
-        (path.clone(), reason)
-    };
-    let source = Source::open(&[&path], folder).map_err(told)?;
+    let stem = stem(pattern);
+    let no_rows =
+        || Unreadable { path: path.clone(), stem: stem.clone(), why: format!("{path}: it has no rows") };
+    let told =
+        |error| Unreadable { path: path.clone(), stem: stem.clone(), why: reason(folder, &path, error) };
+    let (source, separator) = opened(&path, folder).map_err(told)?;
     let columns = profiles(&source).map_err(told)?;
     if columns.iter().all(|column| column.rows == 0) {
-        return Err((path.clone(), format!("{path}: it has no rows")));
+        return Err(no_rows());
     }
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = name.split('.').next().unwrap_or_default();
-    let stem = stem.trim_end_matches('*').trim_end_matches(['-', '_']).to_string();
-    Ok(Table { path, stem, source, columns })
+    Ok(Table { path, stem, source, separator, columns })
+}
+
+/// The name of a table, without extensions and number; where that says nothing, as `part` does, the name of its folder.
+fn stem(pattern: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file = name(pattern).unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    let stem = stem.trim_end_matches('*').trim_end_matches(['-', '_']);
+    let bare = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '_');
+    let folder = pattern.parent().and_then(name).filter(|_| says_nothing(bare));
+    folder.unwrap_or_else(|| stem.to_string())
+}
+
+/// One line, whose file is named as in the folder.
+fn reason(folder: &Path, path: &str, mut error: TableError) -> String {
+    if matches!(*error.problem, Problem::NotJson { .. }) {
+        return format!("{path}: it is not one JSON object a line, and is left out");
+    }
+    if let Ok(below) = error.file.strip_prefix(folder) {
+        error.file = below.to_path_buf();
+    }
+    let fits_none = match (&*error.problem, Format::of(Path::new(path))) {
+        (Problem::Ragged { expected: 1, .. }, Some(Format::Delimited(_))) => {
+            "; no separator of `,`, `;`, `|` and tabs fits"
+        }
+        _ => "",
+    };
+    format!("{error}{fits_none}").replace('\n', " ")
+}
+
+/// Separators of delimited text.
+const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+
+/// The source, and its separator if that is not the one of its extension: where this one finds a single column or rows of other widths,
+/// it is the one by which all rows of the sample have the same columns, as many as possible.
+fn opened(path: &str, folder: &Path) -> Result<(Source, Option<char>), TableError> {
+    let source = Source::open(&[path], folder)?;
+    let Some(Format::Delimited(own)) = Format::of(Path::new(path)) else { return Ok((source, None)) };
+    let width = |source: &Source| source.header().map(|header| header.columns.len());
+    if width(&source).is_ok_and(|columns| columns > 1) {
+        return Ok((source, None));
+    }
+    let read = |separator: char| {
+        let dialect = Dialect { separator: u8::try_from(separator).ok()?, ..own };
+        let source = Source::open_as(&[path], folder, Some(&Format::Delimited(dialect))).ok()?;
+        let columns = width(&source).ok().filter(|&columns| columns > 1)?;
+        Some((columns, separator, source))
+    };
+    let best = SEPARATORS.into_iter().rev().filter_map(read).max_by_key(|(columns, ..)| *columns);
+    Ok(best.map_or((source, None), |(_, separator, other)| (other, Some(separator))))
 }
 
 #[cfg(test)]
@@ -165,5 +221,31 @@ mod tests {
         assert_eq!(pattern("sales_2019.parquet"), "sales_*.parquet");
         assert_eq!(pattern("books.csv"), "books.csv");
         assert_eq!(pattern("mp3.csv"), "mp3.csv");
+        assert_eq!([pattern("sales/2019.csv"), pattern("2019.csv")], ["sales/*.csv", "2019.csv"]);
+    }
+
+    #[test]
+    fn names_that_say_nothing_leave_it_to_the_folder() {
+        let stem = |file: &str| stem(Path::new(file));
+        assert_eq!(stem("orders/part-*.parquet"), "orders");
+        assert_eq!(stem("orders/part-0.parquet"), "orders");
+        assert_eq!(stem("sales/*.csv"), "sales");
+        assert_eq!([stem("part-*.csv"), stem("shop/orders-*.csv")], ["part", "orders"]);
+    }
+
+    #[test]
+    fn the_separator_is_the_one_that_fits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let separator = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("a table");
+            opened(name, folder.path()).map(|(_, separator)| separator)
+        };
+        assert!(matches!(separator("a.csv", "a,b\n1,x;y\n"), Ok(None)));
+        assert!(matches!(separator("b.csv", "a;b\n1;\"2,5\"\n"), Ok(Some(';'))));
+        assert!(matches!(separator("c.csv", "a;b\n1;2,5\n"), Ok(Some(';'))));
+        assert!(matches!(separator("d.csv", "a\tb\n1\t2\n"), Ok(Some('\t'))));
+        assert!(matches!(separator("e.tsv", "a|b\n1|2\n"), Ok(Some('|'))));
+        assert!(matches!(separator("f.csv", "a\n1\n"), Ok(None)));
+        assert!(matches!(separator("g.csv", "a,b\n1\n"), Ok(None)), "a row that no separator mends");
     }
 }

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 
-use gsl_tables::{Batch, ColumnKind, TableError, Want};
+use gsl_tables::{Batch, TableError};
 
 use super::guess::{Edge, Schema};
 use super::look::Table;
-use super::profile::{Profile, hash_at};
+use super::profile::{hash_at, want};
 
 /// The type of the small graphs in the language.
 const GRAPH: &str = "graph";
@@ -86,9 +86,8 @@ fn crosses(tables: &[Table], schema: &Schema, many: &Many) -> Result<bool, Table
 /// Hashes of both ends of each row that has them.
 fn each(tables: &[Table], edge: &Edge, mut told: impl FnMut(u64, u64) + Send) -> Result<(), TableError> {
     let table = &tables[edge.table];
-    let want = |column: &Profile| if column.kind == ColumnKind::Text { Want::Text } else { Want::Auto };
     let columns = edge.ends.each_ref().map(|end| &table.columns[end.column]);
-    let wanted = columns.map(|column| (column.name.as_str(), want(column)));
+    let wanted = columns.map(|column| (column.name.as_str(), want(&column.kind)));
     table.source.for_each_batch::<TableError>(&wanted, BATCH, |batch: Batch| {
         for row in 0..batch.columns[0].len() {
             if let (Some(a), Some(b)) = (hash_at(&batch.columns[0], row), hash_at(&batch.columns[1], row)) {

@@ -1,9 +1,11 @@
 //! `gsc new FOLDER`: looks at the tables in a folder and writes a first `.gsl` that runs.
 //!
 //! Decided here: the order of work and what is said of it. [`look`] finds and reads the tables ([`profile`], [`sketch`]), [`guess`] makes a
-//! schema of them ([`names`] says what names say), [`label`] finds what is to be predicted, [`feature`] gives each column its line, [`write`]
-//! makes the text. The result is a function of the tables alone: not of the order of their rows, nor of threads.
+//! schema of them ([`names`] says what names say, [`direction`] what directions of edges do), [`label`] finds what is to be predicted,
+//! [`feature`] gives each column its line, [`write`] makes the text of the graph and [`experiment`] that of the experiment. The result is a function of the tables alone: not of the order of their rows, nor of threads.
 
+mod direction;
+mod experiment;
 mod feature;
 mod guess;
 mod label;
@@ -45,7 +47,10 @@ pub fn write(args: &NewArgs) -> Result<Written, Failure> {
     }
     let mut schema = guess::guess(&found.tables).map_err(unreadable)?;
     let told = match &args.label {
-        Some(text) => Some(label::named(&found.tables, &schema, text)?),
+        Some(text) => Some(
+            label::named(&found.tables, &schema, text)
+                .map_err(|failure| label::of_unreadable(&found.unreadable, text).unwrap_or(failure))?,
+        ),
         None => None,
     };
     let label = told.or_else(|| label::likely(&found.tables, &schema));
@@ -64,6 +69,7 @@ pub fn write(args: &NewArgs) -> Result<Written, Failure> {
     let prefix = prefix(&path, &args.folder)?;
     let draft = write::Draft {
         tables: &found.tables,
+        unreadable: &found.unreadable,
         schema: &schema,
         graph: name,
         prefix,
@@ -123,7 +129,7 @@ fn summary(found: &Found, schema: &Schema, source: &SourceText, has_experiment: 
         let from =
             node.table.map_or_else(|| "its edges".to_string(), |table| found.tables[table].path.clone());
         let joins: String =
-            node.joins.iter().map(|&join| format!(" join {}", found.tables[join].path)).collect();
+            node.joins.iter().map(|join| format!(" join {}", found.tables[join.table].path)).collect();
         let what = match &schema.many {
             Some(many) if many.node == index => format!("many by {}", many.column),
             _ => format!("node {}", node.name),
@@ -137,8 +143,8 @@ fn summary(found: &Found, schema: &Schema, source: &SourceText, has_experiment: 
     for (table, why) in &schema.unused {
         let _ = writeln!(text, "  not used: {}: {why}", found.tables[*table].path);
     }
-    for (_, why) in &found.unreadable {
-        let _ = writeln!(text, "  cannot be read: {why}");
+    for one in &found.unreadable {
+        let _ = writeln!(text, "  cannot be read: {}", one.why);
     }
     text + &next(source, has_experiment)
 }

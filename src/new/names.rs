@@ -31,6 +31,7 @@ const KINDS: [&str; 16] = [
 const TIMES: [&str; 7] = ["time", "timestamp", "ts", "date", "datetime", "created", "updated"];
 const KEYS: [&str; 12] =
     ["uuid", "guid", "iri", "uri", "url", "code", "number", "no", "email", "login", "slug", "isbn"];
+const PARTS: [&str; 10] = ["", "part", "data", "chunk", "file", "shard", "batch", "block", "piece", "output"];
 const EDGE_TABLES: [&str; 8] =
     ["edges", "edge", "links", "link", "graph", "relations", "edgelist", "adjacency"];
 
@@ -96,6 +97,11 @@ pub fn type_name(stem: &str) -> String {
         Some((head, last)) => format!("{head}_{}", singular(last)),
         None => singular(&name),
     }
+}
+
+/// Whether the name of a file says nothing of what it holds.
+pub fn says_nothing(stem: &str) -> bool {
+    PARTS.contains(&stem.to_lowercase().as_str())
 }
 
 /// The name of a relation for a table of edges: `paper__cites__paper` → `cites`.
@@ -182,6 +188,11 @@ pub fn is_relation(column: &str) -> bool {
 
 pub fn is_split(column: &str) -> bool {
     SPLITS.contains(&snake(column).as_str()) || has_word(column, &["split", "fold", "folds"])
+}
+
+/// Whether a column is named like numbered parts for cross-validation.
+pub fn is_fold(column: &str) -> bool {
+    has_word(column, &["fold", "folds"])
 }
 
 pub fn is_kind(column: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Reading a table once, in batches: what its columns hold.
 
-use gsl_tables::{Batch, Column, ColumnKind, FloatList, Problem, Source, TableError, Values, Want};
+use gsl_tables::{
+    Batch, Column, ColumnKind, FloatList, Problem, Source, TableError, TextValues, Values, Want,
+};
 
 use super::sketch::{KeySet, Sketch, Value, hash_float, hash_int, hash_text, shown};
 
@@ -69,17 +71,22 @@ impl Profile {
                     .for_each(|&x| self.number(f64::from(u8::from(x)), hash_int(x.into())));
             }
             Values::Text(texts) => {
-                let mut counts = vec![0; texts.values.len()];
-                let present = texts.codes.iter().filter(|&&code| code != gsl_tables::MISSING);
-                present.for_each(|&code| counts[code as usize] += 1);
-                for (text, count) in texts.values.iter().zip(counts).filter(|(_, count)| *count > 0) {
-                    self.sketch.add(hash_text(text), count, || shown(text));
-                }
+                self.texts(&texts.codes, &texts.values);
             }
             Values::FloatList(list) => self.list(column, list),
-            Values::TextList(_) => {}
+            Values::TextList(lists) => self.texts(&lists.codes, &lists.values),
         }
         self.missing += missing;
+    }
+
+    /// Of lists the texts in them.
+    fn texts(&mut self, codes: &[u32], values: &TextValues) {
+        let mut counts = vec![0; values.len()];
+        let present = codes.iter().filter(|&&code| code != gsl_tables::MISSING);
+        present.for_each(|&code| counts[code as usize] += 1);
+        for (text, count) in values.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            self.sketch.add(hash_text(text), count, || shown(text));
+        }
     }
 
     fn number(&mut self, x: f64, hash: u64) {
@@ -151,7 +158,7 @@ fn read_as(source: &Source, kinds: &[(String, ColumnKind)]) -> Result<Vec<Profil
 }
 
 /// As the kind says; `Auto` where it is as the header says too.
-fn want(kind: &ColumnKind) -> Want {
+pub fn want(kind: &ColumnKind) -> Want {
     if *kind == ColumnKind::Text { Want::Text } else { Want::Auto }
 }
 
@@ -168,6 +175,22 @@ pub fn keys(source: &Source, profile: &Profile) -> Result<KeySet, TableError> {
         Ok(())
     })?;
     Ok(KeySet::all(hashes))
+}
+
+/// How many rows have a value that is in `keys`; an estimate where neither the sketch nor `keys` is whole.
+pub fn count_in(source: &Source, profile: &Profile, keys: &KeySet) -> Result<u64, TableError> {
+    if profile.sketch.is_complete() || !keys.is_whole() {
+        let share = profile.sketch.share_in(keys).unwrap_or(0.0);
+        return Ok((share * profile.present() as f64).round() as u64);
+    }
+    let mut found = 0;
+    let wanted = [(profile.name.as_str(), want(&profile.kind))];
+    source.for_each_batch::<TableError>(&wanted, BATCH, |batch: Batch| {
+        let hashes = (0..batch.columns[0].len()).filter_map(|row| hash_at(&batch.columns[0], row));
+        found += hashes.filter(|&hash| keys.contains(hash) == Some(true)).count() as u64;
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The hash of a cell that holds a number or a text; none if it is missing.

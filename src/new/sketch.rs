@@ -130,8 +130,13 @@ impl KeySet {
         self.hashes.windows(2).all(|pair| pair[0] != pair[1])
     }
 
+    /// Every key of the column is in it.
+    pub fn is_whole(&self) -> bool {
+        self.bound == u64::MAX
+    }
+
     /// None where the set does not reach.
-    fn contains(&self, hash: u64) -> Option<bool> {
+    pub fn contains(&self, hash: u64) -> Option<bool> {
         (hash <= self.bound).then(|| self.hashes.binary_search(&hash).is_ok())
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gsl_tables::ColumnKind;
 
+use super::direction::Direction;
 use super::feature::{self, Line};
-use super::guess::{At, Edge, End, NodeType, Schema};
+use super::guess::{At, Edge, End, Join, NodeType, Schema};
 use super::label::{self, Label};
-use super::look::Table;
+use super::look::{Table, Unreadable};
 use super::many::Many;
 use super::names::{counted, is_time, quoted};
 
@@ -17,6 +18,7 @@ const TIME: bool = false;
 /// All that the file says.
 pub struct Draft<'a> {
     pub tables: &'a [Table],
+    pub unreadable: &'a [Unreadable],
     pub schema: &'a Schema,
     pub graph: String,
     /// What stands before the paths of tables: from the file to the folder.
@@ -36,12 +38,16 @@ impl Draft<'_> {
              //! and every guess says why. Correct what is wrong; `gsc check` and `gsc inspect` show what it means.\n\n",
             self.graph
         );
+        text += &self.uses();
         text += &format!("graph {} {{\n", self.graph);
         let nodes = (0..self.schema.nodes.len()).map(|index| self.node(index));
         let edges = self.schema.edges.iter().map(|edge| self.edge(edge));
         text += &nodes.chain(edges).collect::<Vec<_>>().join("\n");
         for (table, why) in &self.schema.unused {
             text += &format!("\n// Not used: {}; {why}.\n", self.tables[*table].path);
+        }
+        for one in self.unreadable {
+            text += &format!("\n// Cannot be read: {}.\n", one.why);
         }
         text += "}\n\n";
         text + &self.experiment()
@@ -54,10 +60,10 @@ impl Draft<'_> {
         };
         let mut text = format!("/// {}\n", self.node_note(node, table));
         text += &match self.many(index) {
-            Some(many) => format!("many by {} from {}", quoted(&many.column), self.path(table)),
-            None => format!("node {} from {}", node.name, self.path(table)),
+            Some(many) => format!("many by {} from {}", quoted(&many.column), self.source(table)),
+            None => format!("node {} from {}", node.name, self.source(table)),
         };
-        node.joins.iter().for_each(|&join| text += &format!(" join {}", self.path(join)));
+        node.joins.iter().for_each(|join| text += &format!(" join {}", self.source(join.table)));
         text += " {\n";
         if let Some(key) = &node.key {
             text += &format!("key {}\n", quoted(&self.tables[table].columns[key.column].name));
@@ -74,9 +80,14 @@ impl Draft<'_> {
         self.schema.many.as_ref().filter(|many| many.node == index)
     }
 
-    fn path(&self, table: usize) -> String {
+    fn source(&self, table: usize) -> String {
         let path = format!("{}{}", self.prefix, self.tables[table].path);
-        format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
+        let path = format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""));
+        match self.tables[table].separator {
+            None => path,
+            Some('\t') => format!("tsv({path})"),
+            Some(separator) => format!("csv({path}, separator: \"{separator}\")"),
+        }
     }
 
     fn declared_by(&self, index: usize) -> String {
@@ -91,7 +102,7 @@ impl Draft<'_> {
         format!("No table has {} as its key.", columns.into_iter().collect::<Vec<_>>().join(" or "))
     }
 
-    fn column(&self, table: usize, column: usize) -> &str {
+    pub(super) fn column(&self, table: usize, column: usize) -> &str {
         &self.tables[table].columns[column].name
     }
 
@@ -101,11 +112,24 @@ impl Draft<'_> {
             Some(key) => format!("{rows}; `{}` is unique.", self.column(table, key.column)),
             None => format!("{rows}; no column is unique, so rows are numbered from 0."),
         };
-        for &join in &node.joins {
-            let rows = counted(self.tables[join].rows(), "row");
-            note += &format!(" {} has the same key ({rows}).", self.tables[join].path);
-        }
+        node.joins.iter().for_each(|join| note += &self.join_note(join, &node.name));
         note
+    }
+
+    fn join_note(&self, join: &Join, ty: &str) -> String {
+        let table = &self.tables[join.table];
+        let (path, rows) = (&table.path, counted(table.rows(), "row"));
+        match table.rows().saturating_sub(join.matched) {
+            0 => format!(" {path} has the same key ({rows})."),
+            1 => format!(
+                " {path} has the same key ({rows}; the key of 1 is of no {ty}, and that row is left out)."
+            ),
+            n => {
+                format!(
+                    " {path} has the same key ({rows}; the keys of {n} are of no {ty}, and those rows are left out)."
+                )
+            }
+        }
     }
 
     /// The columns of all tables of a type, less those that are something else.
@@ -117,11 +141,14 @@ impl Draft<'_> {
         let (mut seen, mut names): (BTreeSet<&str>, BTreeSet<String>) =
             (key.into_iter().collect(), BTreeSet::new());
         let mut text = String::new();
-        for at in std::iter::once(table).chain(node.joins.iter().copied()) {
-            let gaps = self.tables[table].rows().saturating_sub(self.tables[at].rows());
+        for at in node.tables() {
+            let gaps = self.rows_without(node, at);
             for column in 0..self.tables[at].columns.len() {
                 let is_label = self.label.is_some_and(|label| label.at == (at, column));
-                if is_label || split == Some((at, column)) || !seen.insert(self.column(at, column)) {
+                if is_label
+                    || split.as_ref().is_some_and(|(split, _)| *split == (at, column))
+                    || !seen.insert(self.column(at, column))
+                {
                     continue;
                 }
                 text += &self.node_column((at, column), gaps, &mut names);
@@ -136,15 +163,15 @@ impl Draft<'_> {
         if let Some(edge) =
             edges.iter().find(|e| e.is_reference && e.table == at && e.ends[1].column == column)
         {
-            return format!("// {}: see the edge {}\n", quoted(&profile.name), edge.relation);
+            return no_feature(&profile.name, &format!("see the edge {}", edge.relation));
         }
         if self.schema.many.as_ref().is_some_and(|many| many.column == profile.name && !self.is_of_graphs(at))
         {
-            return format!("// {}: the small graph that a node is in\n", quoted(&profile.name));
+            return no_feature(&profile.name, "the small graph that a node is in");
         }
         let leak = self.label.filter(|label| label.at.0 == at).and_then(|_| self.leaks.get(&column));
         let line = match leak {
-            Some(why) => Line::Skipped { why: format!("left out: {why}") },
+            Some(why) => Line::Skipped { why: why.clone() },
             None => feature::line(profile, profile.missing + gaps),
         };
         feature_line(&profile.name, line, names)
@@ -152,7 +179,7 @@ impl Draft<'_> {
 
     fn is_of_graphs(&self, table: usize) -> bool {
         let many = self.schema.many.as_ref().map(|many| &self.schema.nodes[many.node]);
-        many.is_some_and(|node| node.table == Some(table) || node.joins.contains(&table))
+        many.is_some_and(|node| node.tables().any(|one| one == table))
     }
 
     fn label_lines(&self, label: Label) -> String {
@@ -160,7 +187,7 @@ impl Draft<'_> {
         let profile = &self.tables[table].columns[column];
         let kind = if label.is_class { "class" } else { "float" };
         let name = feature::name(&profile.name);
-        let unlabelled = profile.missing + self.rows_without(label);
+        let unlabelled = profile.missing + self.rows_without(&self.schema.nodes[label.node], table);
         let mut note = match label.is_class {
             true => counted(profile.sketch.distinct(), "class"),
             false => feature::range(profile),
@@ -169,7 +196,7 @@ impl Draft<'_> {
             note += &format!("; {} without: unlabelled", counted(unlabelled, "row"));
         }
         let split = match label::split(self.tables, &self.schema.nodes[label.node]) {
-            Some((table, column)) => format!("column({})", quoted(self.column(table, column))),
+            Some((_, rule)) => rule,
             None if label.is_class => "random(train: 80%, valid: 10%, test: 10%), stratified".to_string(),
             None => "random(train: 80%, valid: 10%, test: 10%)".to_string(),
         };
@@ -180,10 +207,11 @@ impl Draft<'_> {
         )
     }
 
-    /// Nodes that the joined table of a label has no row for.
-    fn rows_without(&self, label: Label) -> u64 {
-        let main = self.schema.nodes[label.node].table.map_or(0, |table| self.tables[table].rows());
-        main.saturating_sub(self.tables[label.at.0].rows())
+    /// Nodes that one of the type's tables has no row for.
+    fn rows_without(&self, node: &NodeType, table: usize) -> u64 {
+        let join = node.joins.iter().find(|join| join.table == table);
+        let main = node.table.map_or(0, |main| self.tables[main].rows());
+        join.map_or(0, |join| main.saturating_sub(join.matched))
     }
 
     fn edge(&self, edge: &Edge) -> String {
@@ -198,20 +226,22 @@ impl Draft<'_> {
         let (a, b) = (self.column(edge.table, src.column), self.column(edge.table, dst.column));
         text += &format!(
             "edge {from} -{relation}-> {to} from {} ({}, {}) {{\n",
-            self.path(edge.table),
+            self.source(edge.table),
             quoted(a),
             quoted(b)
         );
         text += &match edge.family {
             Some(_) => "reverse rev // one more relation for each\n".to_string(),
+            None if edge.direction == Direction::Both => {
+                "// Every row has its opposite, so these are undirected, and need no reverse.\n".to_string()
+            }
             None => format!("reverse rev_{}\n", edge.relation),
         };
         if edge.ends.iter().any(|end| end.missing > 0 || end.found.is_some_and(|share| share < 1.0)) {
-            text += "missing = drop\n";
+            text += "missing = drop // an edge without both ends is left out, and counted in the report\n";
         }
-        if edge.is_sorted {
-            text += "// The source is the smaller key in every row: these look undirected. The edge and its reverse are two relations, with a\n\
-                     // weight each in RGCN; a layer without weights of relations, such as GCN or SAGE, treats both directions alike.\n";
+        if edge.direction == Direction::Sorted {
+            text += "// The source is the smaller key in every row: these look undirected. RGCN tells the two directions apart, GCN and SAGE do not.\n";
         }
         let mut names = BTreeSet::new();
         let split = self.link_split(edge);
@@ -219,36 +249,9 @@ impl Draft<'_> {
         let others = (0..table.columns.len()).filter(|&c| !edge.is_reference && !own.contains(&Some(c)));
         others.for_each(|column| text += &self.edge_column((edge.table, column), &mut names));
         if let Some(column) = split {
-            text += &format!("// {}: see the experiment\n", quoted(self.column(edge.table, column)));
+            text += &no_feature(self.column(edge.table, column), "see the experiment");
         }
         text + "}\n"
-    }
-
-    /// The column that parts the edges of a table for link prediction, where nothing looks like a label.
-    fn link_split(&self, edge: &Edge) -> Option<usize> {
-        let is_open = self.label.is_none() && !edge.is_reference;
-        is_open.then(|| label::split_of_edges(&self.tables[edge.table])).flatten()
-    }
-
-    /// Whether there is an experiment that is no comment.
-    pub fn has_experiment(&self) -> bool {
-        self.told || self.schema.edges.iter().any(|edge| self.link_split(edge).is_some())
-    }
-
-    fn link_experiment(&self) -> Option<String> {
-        let (edge, split) = self.schema.edges.iter().find_map(|edge| Some((edge, self.link_split(edge)?)))?;
-        let [src, dst] = edge.ends.each_ref().map(|end| &self.schema.nodes[end.ty].name);
-        let relation = match edge.family {
-            Some(column) => format!("[{}]", quoted(self.column(edge.table, column))),
-            None => edge.relation.clone(),
-        };
-        let (split, table) = (quoted(self.column(edge.table, split)), &self.tables[edge.table].path);
-        Some(format!(
-            "/// {split} of {table} parts the edges, so that they may be what is predicted. All else is a default:\n\
-             /// `gsc explain FILE --defaults` shows it.\n\
-             experiment predict on {} {{\n    predict link {src} -{relation}-> {dst} {{ split = column({split}) }}\n}}\n",
-            self.graph
-        ))
     }
 
     fn edge_column(&self, (table, column): At, names: &mut BTreeSet<String>) -> String {
@@ -269,7 +272,11 @@ impl Draft<'_> {
             match end.found {
                 None => format!("`{column}` names the nodes of {ty}"),
                 Some(share) if share >= 1.0 => format!("all of {sample}`{column}` are keys of {ty}"),
-                Some(share) => format!("{} of {sample}`{column}` are keys of {ty}", percent(share)),
+                Some(share) => {
+                    let rows = self.tables[edge.table].rows().saturating_sub(end.missing);
+                    let strays = if end.sampled { String::new() } else { strays(rows, share) };
+                    format!("{} of {sample}`{column}` are keys of {ty}{strays}", percent(share))
+                }
             }
         };
         let [src, dst] = &edge.ends;
@@ -288,43 +295,29 @@ impl Draft<'_> {
         }
         format!("{rows}; {}, {}.", one(src), one(dst))
     }
+}
 
-    fn experiment(&self) -> String {
-        let Some(label) = self.label else {
-            if let Some(experiment) = self.link_experiment() {
-                return experiment;
-            }
-            return format!(
-                "// Nothing looks like a label. Give a node type one, and predict it:\n//\n\
-                 // experiment predict on {} {{\n//     predict TYPE.LABEL\n// }}\n",
-                self.graph
-            );
-        };
-        let ty = &self.schema.nodes[label.node].name;
-        let name = feature::name(self.column(label.at.0, label.at.1));
-        let lines = format!(
-            "experiment predict on {} {{\n    predict {ty}.{name}\n    write predictions of {ty} to \"out/predictions\"\n}}\n",
-            self.graph
-        );
-        if self.told {
-            return format!("/// All else is a default: `gsc explain FILE --defaults` shows it.\n{lines}");
-        }
-        let off: String = lines.lines().map(|line| format!("// {line}\n")).collect();
-        format!(
-            "// `{name}` of {ty} may be a label. If it is, uncomment this, and its label and split above.\n//\n{off}"
-        )
+/// Prose, which no one takes for a line to uncomment.
+fn no_feature(column: &str, why: &str) -> String {
+    format!("// No feature of {}: {why}\n", quoted(&column.replace(['\n', '`'], " ")))
+}
+
+/// How many rows are no keys.
+fn strays(rows: u64, share: f64) -> String {
+    match (rows as f64 * (1.0 - share)).round() as u64 {
+        1 => " (1 is not)".to_string(),
+        n => format!(" ({n} are not)"),
     }
 }
 
 fn feature_line(column: &str, line: Line, names: &mut BTreeSet<String>) -> String {
-    let shown = quoted(&column.replace(['\n', '`'], " "));
     let mut name = feature::name(column);
     while !matches!(line, Line::Skipped { .. }) && !names.insert(name.clone()) {
         name += "_2";
     }
     match line {
         Line::Feature { expr, why } => format!("feature {name} = {expr} // {why}\n"),
-        Line::Skipped { why } => format!("// {shown}: {why}\n"),
+        Line::Skipped { why } => no_feature(column, &why),
     }
 }
 

@@ -51,8 +51,10 @@ impl Place {
         let path = self.out.join("events.jsonl");
         let keep = args.resume || goal == Goal::Infer;
         let file = JsonLines::open(&path, keep).map_err(|e| cannot_write(&path, &e))?;
-        let progress = Progress::new(std::io::stderr().is_terminal(), args.quiet);
-        let readers: Vec<Box<dyn Reader>> = vec![Box::new(file), Box::new(progress)];
+        let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(file)];
+        if !args.silent {
+            readers.push(Box::new(Progress::new(std::io::stderr().is_terminal(), args.quiet)));
+        }
         Ok(Events::new(readers))
     }
 

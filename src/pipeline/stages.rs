@@ -69,6 +69,8 @@ pub(super) fn build_like(
         Some(trained) => construct_like_or_reuse(declared, &base, &cache, trained, &scratch, &mut told),
         None => construct_or_reuse(declared, &base, &cache, &scratch, &mut told),
     };
+    // Nothing is lost in a folder that is empty.
+    let _ = std::fs::remove_dir(&scratch.folder);
     let (graph, report, reused) = built.map_err(|e| failure_of(&e, e.help()))?;
     events.send(Event::StageFinished {
         stage: "build".into(),
@@ -186,7 +188,10 @@ pub(super) fn fit(
 /// Refuses to resume what another experiment has left, before anything in the run's folder is written again.
 pub(super) fn can_resume(plan: &Plan, hash: &str, place: &Place) -> Result<(), Failure> {
     checkpoint::check(&place.checkpoints(), "last", hash).map_err(|error| match &error {
-        CheckpointError::Missing(_) => Failure::new(error).help("run without --resume to start a training"),
+        CheckpointError::Missing(_) => Failure::new(error).help(
+            "run without --resume to start a training; checkpoints come after each epoch, with \
+             --checkpoint-every N after every N batches too",
+        ),
         CheckpointError::OtherPlan { .. } => {
             let differs = differing(plan, place);
             Failure::new(error)

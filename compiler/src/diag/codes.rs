@@ -112,6 +112,7 @@ codes! {
     LEAK_LABEL_AS_FEATURE = Error leak label_as_feature "a label used as a feature";
     LEAK_RECONSTRUCTED     = Error leak reconstructed     "a feature that is reconstructed, given as an input";
     LEAK_SAME_EDGES       = Warning leak same_edges     "a relation that has the edges whose links are predicted";
+    LEAK_TWO_SPLITS       = Warning leak two_splits     "one column with two splits, predicted twice";
     LEAK_STOP_ON_TEST     = Error leak stop_on_test     "a choice made on the test part";
 
     // Models.

@@ -162,6 +162,7 @@ impl ExperimentCx<'_, '_> {
         }
         if let (Some(gnn), Some(predicts)) = (&gnn, &predicts) {
             self.same_edges(predicts, gnn);
+            self.two_splits(predicts);
             self.edge_reads(gnn, predicts);
         }
         if let (Some(gnn), Some(encoders), Some(predicts)) = (&gnn, &encoders, &predicts) {
@@ -303,8 +304,8 @@ impl ExperimentCx<'_, '_> {
 
     fn gnn(&mut self, predicts: Option<&[Predict]>, lines: &mut Vec<Line>) -> Option<Model> {
         let encodes_only = self.body.setting("gnn").is_none() && !self.body.encodes.is_empty();
-        let lonely = predicts.and_then(|p| p.first()).map(|p| self.roots(p));
-        let lonely = lonely.is_some_and(|types| !types.iter().any(|ty| self.graph.has_neighbours(*ty)));
+        let has_neighbours = |p: &Predict| self.roots(p).iter().any(|ty| self.graph.has_neighbours(*ty));
+        let lonely = predicts.is_some_and(|all| !all.is_empty() && !all.iter().any(has_neighbours));
         let setting = match self.body.setting("gnn").cloned() {
             Some(setting) => self.started(setting, "gnn")?,
             None if encodes_only || (lonely && !self.graph.broken) => return Some(Model::Chain(Vec::new())),

@@ -33,6 +33,7 @@ mod split;
 pub mod stages;
 pub mod sweep;
 mod trainer;
+mod two_splits;
 pub mod value;
 mod write;
 

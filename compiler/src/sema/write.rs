@@ -180,7 +180,10 @@ impl ExperimentCx<'_, '_> {
             ("links", target) => matches!(target, Target::Link { .. }),
             (_, target) => target.edge().is_some(),
         };
-        let fits = |predict: &Predict| has_result(predict.target) && named.fits(self.graph, predict);
+        let is_link = |predict: &Predict| !item.link || matches!(predict.target, Target::Link { .. });
+        let fits = |predict: &Predict| {
+            has_result(predict.target) && is_link(predict) && named.fits(self.graph, predict)
+        };
         let found: Vec<usize> = (0..made.predicts.len()).filter(|&i| fits(&made.predicts[i])).collect();
         match found.is_empty() {
             false => Some((found, relation)),

@@ -636,6 +636,8 @@ pub struct WriteItem {
     pub what: Ident,
     pub args: Vec<Arg>,
     pub of: Option<TypeRef>,
+    /// `of link a -r-> b`: not of a label of these edges.
+    pub link: bool,
     /// Of an edge; that of a node is part of its path.
     pub label: Option<Ident>,
     pub pairs: Option<PairTable>,

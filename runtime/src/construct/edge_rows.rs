@@ -1,6 +1,5 @@
 //! Rows of edges that are not simply those of the table: merged ones, and loops that are added.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use gsl_plan::graph::{EdgeType, Loops};
@@ -11,9 +10,9 @@ use super::candidates::CandidateColumn;
 use super::carried::Carried;
 use super::edge_labels::{Around, EachBatch};
 use super::edge_sorters::Sorters;
-use super::edges::{Edges, Kept, Known};
+use super::edges::{Edges, FeatureInputs, Kept, Known};
 use super::error::Result;
-use super::feature::{Counted, FittedFeature, add, columns_of};
+use super::feature::{FittedFeature, add, columns_of};
 use super::frame::{ABSENT, Frame, Stands};
 use super::merged::{Columns, Merged};
 use super::scratch::Scratch;
@@ -79,7 +78,7 @@ impl Edges<'_> {
         columns: &[(String, Want)],
         fitted: &[FittedFeature],
         carried: &Carried,
-        (gaps, counted): (&Gaps, &Mutex<Vec<Counted>>),
+        (gaps, counted): (&Gaps, &FeatureInputs),
         sorters: &Sorters,
     ) -> Result<()> {
         if nodes.is_empty() {

@@ -359,7 +359,7 @@ impl<'a> Edges<'a> {
         let widths: Vec<usize> =
             fitted.iter().map(|feature| 4 * feature.width).chain(carried.bytes()).collect();
         let sorters = self.sorters(widths.iter().sum(), scratch);
-        let (gaps, counted) = (Gaps::default(), Mutex::new(vec![Counted::default(); fitted.len()]));
+        let (gaps, counted) = (Gaps::default(), FeatureInputs::default());
         let looped = Looped::new(self.edge, self.src.len());
         self.each_kept(&columns, &|kept| {
             let features = self.features(&kept, fitted, &gaps, &counted)?;
@@ -375,9 +375,13 @@ impl<'a> Edges<'a> {
         self.add_loops(&lonely, &columns, fitted, carried, (&gaps, &counted), &sorters)?;
         gaps.finish()?;
         carried.labels.iter().try_for_each(|label| label.finish())?;
-        let inputs = counted.into_inner().expect("no thread panics here");
-        let dealt = self.finished(sorters).into_iter();
-        Ok(dealt.map(|sorter| Dealt { sorter, inputs: inputs.clone(), loops: lonely.len() as u64 }).collect())
+        let mut inputs = counted.into_inner().expect("no thread panics here").into_iter();
+        let of_relation = |sorter| Dealt {
+            sorter,
+            inputs: inputs.next().unwrap_or_else(|| vec![Counted::default(); fitted.len()]),
+            loops: lonely.len() as u64,
+        };
+        Ok(self.finished(sorters).into_iter().map(of_relation).collect())
     }
 
     pub(super) fn is_single(&self) -> bool {
@@ -390,11 +394,16 @@ impl<'a> Edges<'a> {
         kept: &Kept,
         fitted: &[FittedFeature],
         gaps: &Gaps,
-        counted: &Mutex<Vec<Counted>>,
+        counted: &FeatureInputs,
     ) -> Result<Vec<Rows>> {
         let mut all = Vec::with_capacity(fitted.len());
+        let kinds = kept.relation.iter().max().map_or(1, |most| *most as usize + 1);
+        let mut inputs = vec![vec![Counted::default(); fitted.len()]; kinds];
         for (index, (declared, fitted)) in self.edge.features.iter().zip(fitted).enumerate() {
-            let missing = feature::missing_inputs(declared, &kept.frame);
+            feature::each_missing_input(declared, &kept.frame, &mut |row| {
+                let kind = kept.relation.get(row).map_or(0, |kind| *kind as usize);
+                inputs[kind][index].missing += 1;
+            });
             let rows = match feature::apply_declared(name_of(self.edge), declared, fitted, &kept.frame) {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -403,10 +412,10 @@ impl<'a> Edges<'a> {
                     Rows { width: fitted.width, data, cut: 0 }
                 }
             };
-            let inputs = Counted { missing, cut: rows.cut };
-            counted.lock().expect("no thread panics here")[index] += inputs;
+            inputs[0][index].cut += rows.cut;
             all.push(rows);
         }
+        add_counts(&mut counted.lock().expect("no thread panics here"), &inputs);
         Ok(all)
     }
 
@@ -600,6 +609,18 @@ fn check_labels(carried: &Carried, totals: &[LabelTally], is_known: bool) -> Res
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// What is counted of the inputs of each feature, by the code of the relation; texts that are cut at the first of them.
+pub(super) type FeatureInputs = Mutex<Vec<Vec<Counted>>>;
+
+fn add_counts(all: &mut Vec<Vec<Counted>>, more: &[Vec<Counted>]) {
+    for (kind, more) in more.iter().enumerate() {
+        match all.get_mut(kind) {
+            Some(known) => known.iter_mut().zip(more).for_each(|(known, more)| *known += *more),
+            None => all.push(more.clone()),
+        }
+    }
 }
 
 /// The edges of a relation, and what is counted of the inputs of each feature of the declaration.

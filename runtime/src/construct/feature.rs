@@ -269,23 +269,30 @@ pub(crate) fn evaluate(expr: &FittedExpr, frame: &Frame, cut: &mut u64) -> Resul
     }
 }
 
-/// Rows of the feature's columns that have no value, before anything fills them.
+/// How many cells of the feature's columns have no value, before anything fills them.
 pub fn missing_inputs(feature: &Feature, frame: &Frame) -> u64 {
+    let mut missing = 0;
+    each_missing_input(feature, frame, &mut |_| missing += 1);
+    missing
+}
+
+/// The row of each of these cells.
+pub fn each_missing_input(feature: &Feature, frame: &Frame, each: &mut dyn FnMut(usize)) {
     let mut columns = Vec::new();
     columns_of(&feature.expr, &mut columns);
-    let gaps = |(name, want): &(String, Want)| frame.column(name, *want).map_or(0, gaps);
-    columns.iter().map(gaps).sum()
+    let found = columns.iter().filter_map(|(name, want)| frame.column(name, *want).ok());
+    found.for_each(|column| gaps(column).for_each(&mut *each));
 }
 
 /// Rows without a value; a NaN is none.
-fn gaps(column: &Column) -> u64 {
+fn gaps(column: &Column) -> impl Iterator<Item = usize> {
     let nan = |row: &usize| match &column.values {
         Values::Float(v) => v[*row].is_nan(),
         Values::FloatList(list) => list.row(*row).iter().any(|x| x.is_nan()),
         Values::Text(text) => text.codes[*row] == gsl_tables::MISSING,
         _ => false,
     };
-    (0..column.len()).filter(|row| !column.is_valid(*row) || nan(row)).count() as u64
+    (0..column.len()).filter(move |row| !column.is_valid(*row) || nan(row))
 }
 
 impl From<Overflow> for Fault {

@@ -62,6 +62,7 @@ mod tally;
 mod times;
 mod value;
 mod values;
+mod warnings;
 mod words;
 
 use std::path::Path;
@@ -372,19 +373,27 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let sources: Vec<String> = ty.sources.iter().map(|source| self.print(source)).collect();
-        let depends = json!([self.keys_depend_on(index), ty.sources, sources]);
+        let depends = json!([self.keys_depend_on(index), ty.sources, sources, "each"]);
         let (tables, nodes) = (&self.tables, &self.nodes[index]);
-        let counted: [u64; 3] = self.stages.run(&format!("joins/{}", ty.name), &depends, || {
-            let mut counted = [0; 3];
-            for one in alignments.get(tables, nodes)? {
-                let counts = [one.duplicates_dropped, one.rows_without_node, one.nodes_without_row];
-                counted.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
-            }
-            Ok((counted, Vec::new()))
+        let counted: Vec<[u64; 3]> = self.stages.run(&format!("joins/{}", ty.name), &depends, || {
+            let counts = |one: &nodes::Alignment| {
+                [one.duplicates_dropped, one.rows_without_node, one.nodes_without_row]
+            };
+            Ok((alignments.get(tables, nodes)?.iter().map(counts).collect(), Vec::new()))
         })?;
         let report = &mut self.report.nodes[index];
-        report.duplicates_dropped += counted[0];
-        (report.rows_without_node, report.nodes_without_row) = (counted[1], counted[2]);
+        for (source, [duplicates, without_node, without_row]) in ty.sources.iter().zip(counted) {
+            report.duplicates_dropped += duplicates;
+            report.rows_without_node += without_node;
+            report.nodes_without_row += without_row;
+            if without_row == report.count && report.count > 0 {
+                self.report.warnings.push(format!(
+                    "no row of `{}` has the key of a `{}`: what is read of it is missing for all of them",
+                    source.paths.join(", "),
+                    ty.name
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -583,43 +592,6 @@ impl<'a> Builder<'a> {
         let files = edge.labels.iter().flat_map(|label| split_files(label.split.as_ref()));
         let files: Vec<String> = files.map(|source| self.print(source)).collect();
         json!([ends, names, declared, self.print(&edge.source), files, self.plan.seed])
-    }
-
-    fn warn(&mut self) {
-        for node in &self.report.nodes {
-            for label in node.labels.iter().filter(|label| !label.never_trained.is_empty()) {
-                self.report.warnings.push(format!(
-                    "`{}.{}`: by chance of the split, classes of the test part that no training row has: {}",
-                    node.name,
-                    label.name,
-                    label.never_trained.join(", ")
-                ));
-            }
-            let judged = |label: &&LabelReport| self.known.is_none() && !label.name.starts_with('(');
-            for label in node.labels.iter().filter(judged).filter(|l| l.parts[Part::Valid as usize] == 0) {
-                self.report.warnings.push(format!("`{}.{}` has no validation rows", node.name, label.name));
-            }
-            self.report.warnings.extend(node.labels.iter().flat_map(|label| label.warnings(&node.name)));
-        }
-        for relation in &self.report.relations {
-            let labels = relation.labels.iter();
-            self.report.warnings.extend(labels.flat_map(|label| label.warnings(&relation.name)));
-        }
-        for (ty, features) in self.plan.nodes.iter().zip(&self.fitted.nodes) {
-            let warnings = features.iter().flat_map(|one| feature::warnings(&ty.name, one));
-            self.report.warnings.extend(warnings);
-        }
-        for (edge, features) in self.plan.edges.iter().zip(&self.fitted.edges) {
-            let warnings = features.iter().flat_map(|one| feature::warnings(edges::name_of(edge), one));
-            self.report.warnings.extend(warnings);
-        }
-        for node in &self.report.nodes {
-            let warnings = node.features.iter().filter_map(|one| one.warning(&node.name));
-            self.report.warnings.extend(warnings);
-        }
-        for relation in self.report.relations.iter().filter(|relation| relation.edges == 0) {
-            self.report.warnings.push(format!("relation `{}` has no edges", relation.name));
-        }
     }
 }
 

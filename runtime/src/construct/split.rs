@@ -171,7 +171,7 @@ fn holds<T: PartialOrd>(a: &T, compare: Compare, b: &T) -> bool {
     }
 }
 
-/// A number compared with a date or a time is a year.
+/// A number compared with a date or a time is a year; a day compared with a time is the whole of that day in UTC.
 fn compare<'a>(column: &'a Column, bound: &'a Bound) -> Result<Box<dyn Fn(usize) -> bool + 'a>> {
     let how = bound.compare;
     let bad = |found: String| BuildError::BadBound {
@@ -186,23 +186,27 @@ fn compare<'a>(column: &'a Column, bound: &'a Bound) -> Result<Box<dyn Fn(usize)
             Box::new(move |row| holds(&f64::from(u8::from(v[row])), how, x))
         }
         (Values::Date(v), Scalar::Number(x)) => Box::new(move |row| holds(&year(v[row]), how, x)),
-        (Values::Time(v), Scalar::Number(x)) => {
-            Box::new(move |row| holds(&year(v[row].div_euclid(86_400_000_000)), how, x))
-        }
+        (Values::Time(v), Scalar::Number(x)) => Box::new(move |row| holds(&year(day_of(v[row])), how, x)),
         (Values::Date(v), Scalar::Text(text)) => {
             let day = parse_date(text).map_err(|_| bad(text.clone()))?;
             Box::new(move |row| holds(&v[row], how, &day))
         }
-        (Values::Time(v), Scalar::Text(text)) => {
-            let time = parse_time(text).map_err(|_| bad(text.clone()))?;
-            Box::new(move |row| holds(&v[row], how, &time))
-        }
+        (Values::Time(v), Scalar::Text(text)) => match (parse_date(text), parse_time(text)) {
+            (Ok(day), _) => Box::new(move |row| holds(&day_of(v[row]), how, &day)),
+            (_, Ok(time)) => Box::new(move |row| holds(&v[row], how, &time)),
+            _ => return Err(bad(text.clone())),
+        },
         (Values::Text(v), Scalar::Text(text)) => {
             Box::new(move |row| v.get(row).is_some_and(|found| holds(&found, how, &text.as_str())))
         }
         (_, Scalar::Number(x)) => return Err(bad(x.to_string())),
         (_, Scalar::Text(text)) => return Err(bad(text.clone())),
     })
+}
+
+/// The day since 1970 that a time in microseconds is in.
+fn day_of(time: i64) -> i64 {
+    time.div_euclid(86_400_000_000)
 }
 
 fn year(days: i64) -> f64 {
@@ -287,6 +291,27 @@ mod tests {
         assert!((5_800..6_200).contains(&train), "{train}");
         assert_ne!(draws("t", &few, 8).unwrap(), a);
         assert_ne!(draws("u", &few, 7).unwrap(), a);
+    }
+
+    #[test]
+    fn a_day_is_all_of_its_hours() {
+        let hours = |day: &str, hour: i64| parse_time(day).unwrap() + hour * 3_600_000_000;
+        let times = vec![
+            hours("2021-08-31", 23),
+            hours("2021-09-01", 0),
+            hours("2021-09-30", 23),
+            hours("2021-10-01", 0),
+        ];
+        let column = Column::new("t", Values::Time(times));
+        let bound = |compare, day: &str| Bound { compare, value: Scalar::Text(day.into()) };
+        let valid = vec![bound(Compare::GreaterEqual, "2021-09-01"), bound(Compare::LessEqual, "2021-09-30")];
+        let (train, test) =
+            (vec![bound(Compare::Less, "2021-09-01")], vec![bound(Compare::Greater, "2021-09-30")]);
+        let parts = by_bounds(&column, [&train, &valid, &test]).unwrap();
+        assert_eq!(parts, [Part::Train, Part::Valid, Part::Valid, Part::Test].map(|part| part as u8));
+        let noon = vec![bound(Compare::Less, "2021-09-30T12:00:00Z")];
+        let parts = by_bounds(&column, [&noon, &Vec::new(), &Vec::new()]).unwrap();
+        assert_eq!(parts, [1, 1, 0, 0]);
     }
 
     #[test]

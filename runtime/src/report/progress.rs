@@ -21,8 +21,14 @@ impl Progress {
     }
 
     fn line(&self, text: String) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Also where no progress is wanted.
+    fn say(&self, text: String) {
         match &self.bar {
-            _ if self.quiet => {}
             Some(bar) => bar.println(text),
             // Nobody may be reading any more: the run goes on.
             None => drop(writeln!(std::io::stderr(), "{text}")),
@@ -90,7 +96,7 @@ impl Reader for Progress {
             Event::Stopped { epoch, reason } => self.line(format!("stopped after epoch {epoch}: {reason}")),
             Event::Tested { .. } => {}
             Event::Written { path, rows } => self.line(format!("wrote       {path} ({rows} rows)")),
-            Event::Warning { message } => self.line(format!("warning: {message}")),
+            Event::Warning { message } => self.say(format!("warning: {message}")),
             Event::RunStarted { experiment, parameters, ranks, threads, resumed_at, .. } => {
                 let resumed = resumed_at
                     .map(|p| format!(", resumed at epoch {} batch {}", p.epoch, p.batch))

@@ -294,3 +294,15 @@ fn fill(value: &Value, input: &Kind) -> Option<(Transform, Kind)> {
     };
     Some((Transform::Fill(fill), kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_unknown_transforms_names_them_all() {
+        let page = codes::NAMES_TRANSFORM.page().expect("a page");
+        let missing: Vec<_> = TRANSFORMS.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

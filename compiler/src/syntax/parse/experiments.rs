@@ -146,10 +146,11 @@ impl Lower<'_> {
             Some(written) => self.written(written),
             None => (parts.ident(), Vec::new()),
         };
+        let link = parts.has(Rule::LINK);
         let of = parts.take(Rule::type_ref).and_then(|p| self.type_ref(p));
         let label = parts.take(Rule::ident).map(|p| ident(&p));
         let pairs = parts.take(Rule::pair_table).map(|p| self.pair_table(p));
-        WriteItem { what, args, of, label, pairs, span: parts.span }
+        WriteItem { what, args, of, link, label, pairs, span: parts.span }
     }
 
     fn written(&mut self, pair: Pair<'_>) -> (Ident, Vec<Arg>) {
