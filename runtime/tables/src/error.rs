@@ -181,7 +181,11 @@ impl TableError {
                 Some(DATES.into())
             }
             Problem::Overflow { .. } => {
-                Some(format!("if this is an identifier, say that it is text: {}", self.say("text")))
+                let how = match matches!(Format::of(&self.file), Some(Format::Parquet | Format::Hdf5 { .. })) {
+                    true => "write the column as text".to_string(),
+                    false => format!("say that it is text: {}", self.say("text")),
+                };
+                Some(format!("if this is an identifier, {how}"))
             }
             Problem::NotOfFormat { .. } => Some("say what the file is: csv(\"…\"), json(\"…\")".into()),
             Problem::Ragged { found, expected } if found > expected => {

@@ -178,7 +178,10 @@ fn parquet_refuses_what_does_not_fit() {
         assert_eq!(error.column.as_deref(), Some(name), "{error}");
         (error.code(), error.row, error.help().unwrap_or_default())
     };
-    assert_eq!(at("id", Want::Int), ("overflow", Some(2), "if this is an identifier, use it as text".into()));
+    assert_eq!(
+        at("id", Want::Int),
+        ("overflow", Some(2), "if this is an identifier, write the column as text".into())
+    );
     assert_eq!(at("nested", Want::Auto).0, "unsupported_type");
     assert!(at("nested", Want::Auto).2.contains("a column of its own"));
     assert_eq!((at("large", Want::Auto).0, at("large", Want::Auto).1), ("overflow", Some(2)));
