@@ -71,11 +71,11 @@ fn is_named(path: &str, stem: &str, name: &str) -> bool {
     stem == name || path == name || path.rsplit('/').next() == Some(name)
 }
 
-/// The error of a label in a table that is here and cannot be read.
+/// The error of a label in a table that is here and left out.
 pub fn of_unreadable(unreadable: &[Unreadable], text: &str) -> Option<Failure> {
     let mut tables = text.match_indices('.').map(|(at, _)| &text[..at]);
     let one = tables.find_map(|name| unreadable.iter().find(|one| is_named(&one.path, &one.stem, name)))?;
-    let message = format!("`--label {text}` is of a table that cannot be read: {}", one.why);
+    let message = format!("`--label {text}` is of a table that is left out: {}", one.why);
     Some(Failure::new(message).help("mend the table, or leave out --label"))
 }
 

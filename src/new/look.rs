@@ -157,7 +157,26 @@ fn table(folder: &Path, pattern: &Path) -> Result<Table, Unreadable> {
     if columns.iter().all(|column| column.rows == 0) {
         return Err(no_rows());
     }
+    if let Some(result) = result_in(&path, &columns) {
+        let why = format!("{path}: it holds {result}, as `write` of an experiment leaves them");
+        return Err(Unreadable { path, stem, why });
+    }
     Ok(Table { path, stem, source, separator, columns })
+}
+
+/// What of a run a table holds, by its name and its columns: predictions as features would give the labels away.
+fn result_in(path: &str, columns: &[Profile]) -> Option<&'static str> {
+    const RESULTS: [(&str, &str, &str); 4] = [
+        (".", "prediction", "predictions"),
+        (".embeddings.", "embedding", "embeddings"),
+        (".links.", "score", "links"),
+        (".scores.", "score", "scores"),
+    ];
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let has = |name: &str| columns.iter().any(|column| column.name == name);
+    let is = |(mark, column, _): &&(&str, &str, &str)| file.contains(mark) && has(column);
+    let found = RESULTS.iter().find(is).map(|(.., what)| *what)?;
+    (found != "predictions" || has("part")).then_some(found)
 }
 
 /// The name of a table, without extensions and number; where that says nothing, as `part` does, the name of its folder.
@@ -174,7 +193,7 @@ fn stem(pattern: &Path) -> String {
 /// One line, whose file is named as in the folder.
 fn reason(folder: &Path, path: &str, mut error: TableError) -> String {
     if matches!(*error.problem, Problem::NotJson { .. }) {
-        return format!("{path}: it is not one JSON object a line, and is left out");
+        return format!("{path}: it is not one JSON object a line");
     }
     if let Ok(below) = error.file.strip_prefix(folder) {
         error.file = below.to_path_buf();

@@ -144,7 +144,7 @@ fn summary(found: &Found, schema: &Schema, source: &SourceText, has_experiment: 
         let _ = writeln!(text, "  not used: {}: {why}", found.tables[*table].path);
     }
     for one in &found.unreadable {
-        let _ = writeln!(text, "  cannot be read: {}", one.why);
+        let _ = writeln!(text, "  left out: {}", one.why);
     }
     text + &next(source, has_experiment)
 }

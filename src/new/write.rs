@@ -47,7 +47,7 @@ impl Draft<'_> {
             text += &format!("\n// Not used: {}; {why}.\n", self.tables[*table].path);
         }
         for one in self.unreadable {
-            text += &format!("\n// Cannot be read: {}.\n", one.why);
+            text += &format!("\n// Left out: {}.\n", one.why);
         }
         text += "}\n\n";
         text + &self.experiment()
