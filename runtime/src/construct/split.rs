@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use gsl_plan::graph::{Bound, Compare, Label, NodeType, Part, Scalar, Source, Split};
-use gsl_tables::{Column, Values, Want, parse_date, parse_time, show_date};
+use gsl_tables::{Column, MICROS_A_DAY, Values, Want, parse_date, parse_time, show_date};
 use rayon::prelude::*;
 
 use super::error::{BuildError, Offender, Result};
@@ -206,7 +206,7 @@ fn compare<'a>(column: &'a Column, bound: &'a Bound) -> Result<Box<dyn Fn(usize)
 
 /// The day since 1970 that a time in microseconds is in.
 fn day_of(time: i64) -> i64 {
-    time.div_euclid(86_400_000_000)
+    time.div_euclid(MICROS_A_DAY)
 }
 
 fn year(days: i64) -> f64 {

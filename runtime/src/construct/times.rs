@@ -1,6 +1,6 @@
 //! When nodes and edges come into being: one number each, comparable within a graph.
 
-use gsl_tables::{Column, ColumnKind, Values, Want};
+use gsl_tables::{Column, ColumnKind, MICROS_A_DAY, Values, Want};
 
 use super::batches::Offenders;
 use super::error::{BuildError, Offender, Result};
@@ -8,8 +8,6 @@ use super::tables::Opened;
 
 /// The time of what has always been there: a loop that was added.
 pub const ALWAYS: i64 = i64::MIN;
-
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 /// As what a column of times is read: as the header says it is.
 pub fn want_of(opened: &Opened, column: &str) -> Want {
@@ -28,7 +26,7 @@ pub fn times(
     missing: &mut Offenders,
     place: impl Fn(usize) -> String,
 ) -> Vec<i64> {
-    let scale = if matches!(column.values, Values::Date(_)) { MICROSECONDS_A_DAY } else { 1 };
+    let scale = if matches!(column.values, Values::Date(_)) { MICROS_A_DAY } else { 1 };
     let all: &[i64] = match &column.values {
         Values::Int(all) | Values::Date(all) | Values::Time(all) => all,
         _ => &[],

@@ -89,22 +89,17 @@ impl Builder {
 
     /// One cell of text. An empty cell is missing unless it was quoted.
     pub fn push_cell(&mut self, cell: &str, quoted: bool) -> Result<(), Problem> {
-        if (cell.is_empty() && !quoted) || self.reading.is_missing(cell) {
+        let is_text = matches!(self.data, Data::Text { .. });
+        let is_word = (self.reading.words || !is_text) && is_missing_word(cell.trim());
+        if (cell.is_empty() && !quoted) || is_word || self.reading.stated.is_missing(cell) {
             self.push_missing();
             return Ok(());
         }
-        if let Data::Text { .. } = &self.data {
-            return match self.reading.names {
-                Names::AsWritten => self.push_text(cell),
-                _ => self.push_name(cell),
-            };
+        match self.reading.names {
+            _ if !is_text => self.parse(cell.trim()),
+            Names::AsWritten => self.push_text(cell),
+            Names::Whole | Names::OnlyWhole => self.push_name(cell),
         }
-        let cell = cell.trim();
-        if is_missing_word(cell) {
-            self.push_missing();
-            return Ok(());
-        }
-        self.parse(cell)
     }
 
     /// A cell of a column of numbers that names a class.

@@ -2,9 +2,7 @@
 
 use crate::builder::{Builder, Data};
 use crate::error::Problem;
-use crate::parse::{show_date, show_time, whole};
-
-const DAY_MICROS: i64 = 86_400_000_000;
+use crate::parse::{MICROS_A_DAY, show_date, show_time, whole};
 
 impl Builder {
     pub fn refused(&self, found: impl ToString) -> Problem {
@@ -65,7 +63,7 @@ impl Builder {
     pub fn push_day_as(&mut self, day: i64) -> Result<(), Problem> {
         match self.data {
             Data::Date(_) | Data::Int(_) => self.push_int(day),
-            Data::Time(_) => self.push_int(day * DAY_MICROS),
+            Data::Time(_) => self.push_int(day * MICROS_A_DAY),
             Data::Float(_) => self.push_float(day as f64),
             Data::Text { .. } => self.push_text(&show_date(day))?,
             _ => return Err(self.refused(show_date(day))),
@@ -77,7 +75,7 @@ impl Builder {
     pub fn push_time_as(&mut self, time: i64) -> Result<(), Problem> {
         match self.data {
             Data::Time(_) | Data::Int(_) => self.push_int(time),
-            Data::Date(_) => self.push_int(time.div_euclid(DAY_MICROS)),
+            Data::Date(_) => self.push_int(time.div_euclid(MICROS_A_DAY)),
             Data::Float(_) => self.push_float(time as f64),
             Data::Text { .. } => self.push_text(&show_time(time))?,
             _ => return Err(self.refused(show_time(time))),

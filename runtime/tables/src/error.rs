@@ -181,9 +181,9 @@ impl TableError {
                 Some(DATES.into())
             }
             Problem::Overflow { .. } => {
-                let how = match matches!(Format::of(&self.file), Some(Format::Parquet | Format::Hdf5 { .. })) {
-                    true => "write the column as text".to_string(),
-                    false => format!("say that it is text: {}", self.say("text")),
+                let how = match Format::of(&self.file) {
+                    Some(Format::Parquet | Format::Hdf5 { .. }) => "write the column as text".to_string(),
+                    _ => format!("say that it is text: {}", self.say("text")),
                 };
                 Some(format!("if this is an identifier, {how}"))
             }

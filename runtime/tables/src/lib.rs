@@ -44,7 +44,7 @@ pub use format::{Compression, Dialect, Format};
 pub use intern::{Interner, TextValues};
 pub use npy_out::{NpyWriter, write_npy};
 pub use parquet_out::{Output, OutputColumn, TableWriter, write_parquet};
-pub use parse::{civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};
+pub use parse::{MICROS_A_DAY, civil_of_days, days_from_civil, parse_date, parse_time, show_date, show_time};
 pub use replace::{Replacement, replace_file};
 pub use sample::{Cell, Evidence, Stated};
 pub use source::{Batch, Part, Place, Source, Table};

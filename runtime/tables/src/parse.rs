@@ -29,6 +29,9 @@ pub fn shorten(found: &str) -> String {
     text
 }
 
+/// What a day has of the unit of times.
+pub const MICROS_A_DAY: i64 = 86_400_000_000;
+
 /// Above it, a 64-bit float no longer tells neighbouring integers apart.
 pub const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -49,7 +52,7 @@ pub fn parse_int(text: &str) -> Result<i64, Problem> {
     if let Some(value) = text.parse().ok().filter(|_| !is_digits(digits)).and_then(whole) {
         return Ok(value);
     }
-    if is_digits(text.strip_prefix(['-', '+']).unwrap_or(text)) {
+    if is_digits(digits) {
         return Err(Problem::Overflow { found: shorten(text) });
     }
     Err(not_a("an integer", text))
@@ -108,14 +111,13 @@ fn date(text: &str) -> Option<i64> {
 }
 
 fn time(text: &str) -> Option<i64> {
-    const DAY: i64 = 86_400_000_000;
     let days = date(text.get(..10)?)?;
     let rest = &text[10..];
     if rest.is_empty() {
-        return days.checked_mul(DAY);
+        return days.checked_mul(MICROS_A_DAY);
     }
     let (clock, offset) = split_offset(rest.strip_prefix(['T', ' '])?)?;
-    days.checked_mul(DAY)?.checked_add(clock_micros(clock)?)?.checked_sub(offset)
+    days.checked_mul(MICROS_A_DAY)?.checked_add(clock_micros(clock)?)?.checked_sub(offset)
 }
 
 fn split_offset(text: &str) -> Option<(&str, i64)> {
@@ -186,8 +188,7 @@ pub fn show_date(days: i64) -> String {
 
 /// Microseconds since the epoch as `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`.
 pub fn show_time(micros: i64) -> String {
-    const DAY: i64 = 86_400_000_000;
-    let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
+    let (days, rest) = (micros.div_euclid(MICROS_A_DAY), micros.rem_euclid(MICROS_A_DAY));
     let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
     let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:06}") };

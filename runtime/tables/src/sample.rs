@@ -70,10 +70,6 @@ impl Reading {
         };
         Self { words: in_text && *own != ColumnKind::Text, names, stated: stated.clone() }
     }
-
-    pub fn is_missing(&self, cell: &str) -> bool {
-        (self.words && is_missing_word(cell.trim())) || self.stated.is_missing(cell)
-    }
 }
 
 /// A column while its first cells are looked at.
