@@ -1,9 +1,9 @@
 //! What is worth knowing of a finished build, said once and kept with the graph.
 
-use gsl_plan::graph::{Feature, FeatureExpr, Label, Part, Source, Split};
+use gsl_plan::graph::{EdgeType, FeatureExpr, Label, Part, Split};
 use gsl_tables::ColumnKind;
 
-use super::report::FeatureReport;
+use super::report::RelationReport;
 use super::{Builder, edges, feature};
 
 impl Builder<'_> {
@@ -48,22 +48,15 @@ impl Builder<'_> {
 
     /// Labels with parts that no row is in. Those of edges are counted over all relations of a declaration.
     fn empty_parts(&self) -> Vec<String> {
+        let nodes = self.plan.nodes.iter().zip(&self.report.nodes);
+        let nodes = nodes.map(|(ty, report)| (ty.name.as_str(), &ty.labels, &report.labels));
+        let edges =
+            self.first_reports().map(|(edge, report)| (edges::name_of(edge), &edge.labels, &report.labels));
         let mut said = Vec::new();
-        for (ty, report) in self.plan.nodes.iter().zip(&self.report.nodes) {
-            for label in ty.labels.iter().filter(|label| !label.name.starts_with('(')) {
-                let found = report.labels.iter().find(|one| one.name == label.name);
-                said.extend(found.map(|one| empty_parts_of(&ty.name, label, one.parts)).unwrap_or_default());
-            }
-        }
-        for (index, edge) in self.plan.edges.iter().enumerate() {
-            for label in edge.labels.iter().filter(|label| !label.name.starts_with('(')) {
-                let mut parts = [0; 4];
-                let of_edge = self.facts.relations.iter().filter(|relation| relation.declared_by == index);
-                for facts in of_edge.filter(|relation| relation.reverse_of.is_none()) {
-                    let found = facts.labels.iter().find(|one| one.name == label.name);
-                    found.iter().for_each(|one| (0..4).for_each(|part| parts[part] += one.parts[part]));
-                }
-                said.extend(empty_parts_of(edges::name_of(edge), label, parts));
+        for (owner, labels, reports) in nodes.chain(edges) {
+            for label in labels.iter().filter(|label| !label.name.starts_with('(')) {
+                let found = reports.iter().find(|report| report.name == label.name);
+                said.extend(found.into_iter().flat_map(|report| empty_parts_of(owner, label, report.parts)));
             }
         }
         said
@@ -71,13 +64,19 @@ impl Builder<'_> {
 
     /// Columns of whole numbers that are features as they are, and too large for the 24 bits of a stored number.
     fn rounded(&self) -> Vec<String> {
+        let nodes = self.plan.nodes.iter().zip(&self.report.nodes);
+        let nodes =
+            nodes.map(|(ty, report)| (ty.name.as_str(), &ty.sources[..], &ty.features, &report.features));
+        let edges = self.first_reports().map(|(edge, report)| {
+            (edges::name_of(edge), std::slice::from_ref(&edge.source), &edge.features, &report.features)
+        });
         let mut said = Vec::new();
-        let mut look = |owner: &str, source: &Source, features: &[Feature], reports: &[FeatureReport]| {
-            let header = &self.tables.get(source).header;
+        for (owner, sources, features, reports) in nodes.chain(edges) {
             for (feature, report) in features.iter().zip(reports) {
                 let FeatureExpr::Column { column, .. } = &feature.expr else { continue };
-                let is_whole = header.column(column).is_some_and(|info| info.kind == ColumnKind::Int);
-                if is_whole && report.max.abs().max(report.min.abs()) > WHOLE_IN_F32 {
+                // A column belongs to the first table that has it.
+                let kind = sources.iter().find_map(|source| self.tables.get(source).kind(column));
+                if kind == Some(&ColumnKind::Int) && report.max.abs().max(report.min.abs()) > WHOLE_IN_F32 {
                     said.push(format!(
                         "feature `{}` of `{owner}` has whole numbers beyond {WHOLE_IN_F32}, which are rounded to 24 bits: \
                          `standardize({column})` takes them before",
@@ -85,20 +84,19 @@ impl Builder<'_> {
                     ));
                 }
             }
-        };
-        for (ty, report) in self.plan.nodes.iter().zip(&self.report.nodes) {
-            for source in &ty.sources {
-                look(&ty.name, source, &ty.features, &report.features);
-            }
-        }
-        for (index, edge) in self.plan.edges.iter().enumerate() {
-            let first = self.facts.relations.iter().position(|relation| relation.declared_by == index);
-            let name = first.map(|at| &self.facts.relations[at].name);
-            let report = self.report.relations.iter().find(|report| Some(&report.name) == name);
-            let reports = report.map_or(&[][..], |report| &report.features);
-            look(edges::name_of(edge), &edge.source, &edge.features, reports);
         }
         said
+    }
+
+    /// Each declaration of edges with the report of its first relation, which has what is counted of a family as a whole.
+    fn first_reports(&self) -> impl Iterator<Item = (&EdgeType, &RelationReport)> {
+        let forward = self.facts.relations.iter().filter(|relation| relation.reverse_of.is_none());
+        let mut next = 0;
+        forward.zip(&self.report.relations).filter_map(move |(facts, report)| {
+            let is_first = facts.declared_by >= next;
+            next = facts.declared_by + 1;
+            is_first.then(|| (&self.plan.edges[facts.declared_by], report))
+        })
     }
 }
 
