@@ -46,8 +46,8 @@ impl ExperimentCx<'_, '_> {
             let known =
                 without.iter().flat_map(|edge| edges[**edge].features.iter().map(|f| f.name.as_str()));
             let named = |edges: &[&usize]| edges.iter().map(|edge| names[**edge].clone()).collect::<Vec<_>>();
-            let lacks = lacks_edge_feature((&name, span), &layer, &named(&with), &named(&without), known);
-            found.push(lacks.at(call.span, format!("reads `e.{name}`")));
+            let sides = [&named(&with)[..], &named(&without)[..]];
+            found.push(lacks_edge_feature(call.span, (&name, span), &layer, sides, known));
         }
         self.cx.within(&call.file, |cx| found.into_iter().for_each(|lacks| cx.report(lacks)));
     }

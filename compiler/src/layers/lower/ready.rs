@@ -132,8 +132,8 @@ impl Lower<'_, '_, '_> {
             some.map(|r| self.cx.relation_label(*r)).collect::<Vec<String>>()
         };
         let known = lacking.iter().flat_map(|r| facts(r).features.iter().map(|f| f.name.as_str()));
-        lacks_edge_feature((name, span), &self.call.layer, &labels(true), &labels(false), known)
-            .at(self.call.span, format!("reads `e.{name}`"))
+        let (call, layer) = (self.call.span, &self.call.layer);
+        lacks_edge_feature(call, (name, span), layer, [&labels(true), &labels(false)], known)
     }
 
     pub(super) fn number(&self, constant: &Constant) -> Result<f64, Box<Diagnostic>> {
@@ -183,12 +183,12 @@ impl Lower<'_, '_, '_> {
     }
 }
 
-/// Relations `without` a feature that a layer reads, and those `with` it; `known` are the features that there are.
+/// Relations with and without a feature that the layer of a call reads; `known` are the features that the latter have.
 pub fn lacks_edge_feature<'a>(
+    call: Span,
     (name, read): (&str, Span),
     layer: &Declared,
-    with: &[String],
-    without: &[String],
+    [with, without]: [&[String]; 2],
     known: impl Iterator<Item = &'a str>,
 ) -> Diagnostic {
     let quoted = |list: &[String]| list.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -199,6 +199,7 @@ pub fn lacks_edge_feature<'a>(
         some => format!("only {} have it: declare `feature {name}` for the others too", quoted(some)),
     });
     Diagnostic::new(codes::LAYER_NO_EDGE_FEATURE, format!("no edge feature `{name}` on {}", quoted(without)))
+        .at(call, format!("reads `e.{name}`"))
         .help(help)
         .related(in_file_of(there, layer))
 }
