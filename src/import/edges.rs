@@ -8,7 +8,6 @@ use super::notes::Notes;
 use super::settings::TaskSettings;
 use super::text;
 use crate::source::Failure;
-use std::fmt::Write;
 
 const DECODERS: [&str; 3] = ["DenseBiDecoder", "MLPDecoder", "MLPEFeatEdgeDecoder"];
 
@@ -51,10 +50,13 @@ impl<'a> Cx<'_, 'a> {
 
     /// A perceptron of two ends, as it reconstructs a feature of edges.
     pub fn pair_mlp(&self) -> Result<String, Failure> {
-        let dropout = self.settings.number("dropout", 0.0)?;
-        let dropout =
-            if dropout > 0.0 { format!(", dropout: {}", text::number(dropout)) } else { String::new() };
-        Ok(format!("pair_mlp(hidden: {}{dropout})", self.width()?))
+        Ok(format!("pair_mlp(hidden: {}{})", self.width()?, self.dropout()?))
+    }
+
+    /// `, dropout: 0.2`, if there is any.
+    fn dropout(&self) -> Result<String, Failure> {
+        let rate = self.settings.number("dropout", 0.0)?;
+        Ok(if rate > 0.0 { format!(", dropout: {}", text::number(rate)) } else { String::new() })
     }
 
     fn remark_target_edges(&self, own: &TaskSettings<'a>, notes: &mut Notes) -> Result<(), Failure> {
@@ -109,12 +111,7 @@ impl<'a> Cx<'_, 'a> {
         }
         let dense = own.get("num_ffn_layers_in_decoder", self.settings).map_or(Ok(0), |at| at.whole())?;
         let name = self.item(&ends_and_edge(&text::names(&names)?, norm, dense), "ends_and_edge");
-        let mut call = format!("{name}(hidden: {}", self.width()?);
-        let dropout = self.settings.number("dropout", 0.0)?;
-        if dropout > 0.0 {
-            let _ = write!(call, ", dropout: {}", text::number(dropout));
-        }
-        Ok(call + ")")
+        Ok(format!("{name}(hidden: {}{})", self.width()?, self.dropout()?))
     }
 }
 

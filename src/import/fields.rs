@@ -40,6 +40,11 @@ impl<'a> At<'a> {
         self.value.as_str().ok_or_else(|| self.wrong("a text"))
     }
 
+    /// A text, or anything else as it is written.
+    pub fn written(&self) -> String {
+        self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned)
+    }
+
     pub fn texts(&self) -> Result<Vec<String>, Failure> {
         self.list_or_one().iter().map(|item| item.text().map(str::to_owned)).collect()
     }

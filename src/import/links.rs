@@ -166,7 +166,7 @@ impl<'a> Cx<'_, 'a> {
     pub fn said_of_relation(&self, at: &At, relation: usize) -> Result<Option<String>, Failure> {
         let mut found = None;
         for said in at.list_or_one() {
-            let said = said.value.as_str().map_or_else(|| said.value.to_string(), str::to_owned);
+            let said = said.written();
             match said.rsplit_once(':') {
                 Some((triple, name)) => {
                     let triple = super::model::triple_of(triple).ok_or_else(|| {
@@ -238,7 +238,7 @@ impl<'a> Cx<'_, 'a> {
         notes: &mut Notes,
     ) -> Result<Ranking, Failure> {
         let said = own.get("eval_metric", self.settings).map(|at| at.list_or_one()).unwrap_or_default();
-        let (mut calls, mut names, mut hits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut calls, mut names, mut hits, mut place) = (Vec::new(), Vec::new(), Vec::new(), None);
         for at in &said {
             let word = at.text()?.to_lowercase();
             match (word.as_str(), word.strip_prefix("hit_at_").and_then(|k| k.parse::<i64>().ok())) {
@@ -254,21 +254,19 @@ impl<'a> Cx<'_, 'a> {
                     );
                 }
                 (_, Some(k)) if k > 0 => {
-                    if hits.is_empty() {
-                        calls.push(String::new());
-                    }
+                    place.get_or_insert(calls.len());
                     hits.push(k.to_string());
                     names.push(format!("hits_{k}"));
                 }
                 _ => return Err(at.wrong("`mrr`, `hit_at_K` or `amri`")),
             }
         }
+        if let Some(place) = place {
+            calls.insert(place, format!("hits({})", hits.join(", ")));
+        }
         if calls.is_empty() {
             calls.push("mrr".to_owned());
             names.push("mrr".to_owned());
-        }
-        for call in calls.iter_mut().filter(|call| call.is_empty()) {
-            *call = format!("hits({})", hits.join(", "));
         }
         Ok(Ranking { metrics: calls.join(", "), first: names.remove(0) })
     }

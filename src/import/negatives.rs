@@ -40,8 +40,7 @@ impl<'a> Cx<'_, 'a> {
         let mut all: Vec<String> = hard.iter().map(|(name, n)| format!("hard({name}, {n})")).collect();
         let drawn = count - hard.map_or(0, |(_, n)| n);
         if drawn > 0 {
-            let sampler = if word.ends_with("joint") { "joint" } else { "uniform" };
-            all.push(format!("{sampler}({drawn})"));
+            all.push(format!("{}({drawn})", drawn_by(word)));
         }
         if word == "inbatch_joint" {
             all.push(format!("in_batch(share: {})", self.group(own, said.as_ref(), notes)?));
@@ -108,14 +107,19 @@ impl<'a> Cx<'_, 'a> {
     }
 }
 
+/// The sampler of GSL that draws.
+fn drawn_by(word: &str) -> &'static str {
+    if word.ends_with("joint") { "joint" } else { "uniform" }
+}
+
 fn remark(word: &str, at: &At, drawn: i64, notes: &mut Notes) {
     if word.contains("local") {
-        let sampler = if word.ends_with("joint") { "joint" } else { "uniform" };
         notes.changed(
             &at.path,
             format!(
-                "negatives come from the whole type; `{sampler}({drawn}, partitions: N)` draws them locally, N being the \
-                 number of partitions, which the configuration does not say"
+                "negatives come from the whole type; `{}({drawn}, partitions: N)` draws them locally, N being the \
+                 number of partitions, which the configuration does not say",
+                drawn_by(word)
             ),
         );
     }

@@ -33,7 +33,7 @@ impl Cx<'_, '_> {
     /// Fanouts, nearest the seeds first: GraphStorm writes them the other way round.
     fn sample(&self, notes: &mut Notes) -> Result<Option<String>, Failure> {
         if let Some(at) = self.settings.get("eval_fanout") {
-            let full = text_of(&at).split(',').all(|f| f.trim() == "-1");
+            let full = at.written().split(',').all(|f| f.trim() == "-1");
             let text = "evaluation looks at all neighbours";
             if full { notes.needless(at.path, text) } else { notes.lost(at.path, text) }
         }
@@ -43,7 +43,7 @@ impl Cx<'_, '_> {
             return Ok(None);
         }
         let mut fanouts = Vec::new();
-        for layer in text_of(&at).split(',').map(str::trim) {
+        for layer in at.written().split(',').map(str::trim) {
             fanouts.push(self.fanout(layer, &at, notes)?);
         }
         let layers = self.settings.get("num_layers").map(|at| at.whole()).transpose()?;
@@ -107,9 +107,4 @@ impl Cx<'_, '_> {
         let sparse: Vec<String> = sparse.map(|lr| format!("lr: {lr}")).into_iter().collect();
         Ok(format!("{}, embeddings: {}", call("adam", &arguments), call("sparse_adam", &sparse)))
     }
-}
-
-/// A text, or a number as it is written.
-fn text_of(at: &At) -> String {
-    at.value.as_str().map_or_else(|| at.value.to_string(), str::to_owned)
 }

@@ -148,35 +148,30 @@ fn open(folder: &Path, pattern: &Path, files: &[PathBuf]) -> Vec<Result<Table, U
 fn table(folder: &Path, pattern: &Path) -> Result<Table, Unreadable> {
     let path = pattern.to_string_lossy().replace('\\', "/");
     let stem = stem(pattern);
-    let no_rows =
-        || Unreadable { path: path.clone(), stem: stem.clone(), why: format!("{path}: it has no rows") };
-    let told =
-        |error| Unreadable { path: path.clone(), stem: stem.clone(), why: reason(folder, &path, error) };
+    let left_out = |why: String| Unreadable { path: path.clone(), stem: stem.clone(), why };
+    let told = |error| left_out(reason(folder, &path, error));
     let (source, separator) = opened(&path, folder).map_err(told)?;
     let columns = profiles(&source).map_err(told)?;
     if columns.iter().all(|column| column.rows == 0) {
-        return Err(no_rows());
+        return Err(left_out(format!("{path}: it has no rows")));
     }
     if let Some(result) = result_in(&path, &columns) {
-        let why = format!("{path}: it holds {result}, as `write` of an experiment leaves them");
-        return Err(Unreadable { path, stem, why });
+        let what = "as `write` of an experiment leaves them";
+        return Err(left_out(format!("{path}: it holds {result}, {what}")));
     }
     Ok(Table { path, stem, source, separator, columns })
 }
 
 /// What of a run a table holds, by its name and its columns: predictions as features would give the labels away.
 fn result_in(path: &str, columns: &[Profile]) -> Option<&'static str> {
-    const RESULTS: [(&str, &str, &str); 4] = [
-        (".", "prediction", "predictions"),
-        (".embeddings.", "embedding", "embeddings"),
-        (".links.", "score", "links"),
-        (".scores.", "score", "scores"),
-    ];
-    let file = path.rsplit('/').next().unwrap_or(path);
+    const NAMED: [(&str, &str); 3] = [("embeddings", "embedding"), ("links", "score"), ("scores", "score")];
     let has = |name: &str| columns.iter().any(|column| column.name == name);
-    let is = |(mark, column, _): &&(&str, &str, &str)| file.contains(mark) && has(column);
-    let found = RESULTS.iter().find(is).map(|(.., what)| *what)?;
-    (found != "predictions" || has("part")).then_some(found)
+    if has("part") && has("prediction") {
+        return Some("predictions");
+    }
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let is = |(what, column): &&(&str, &str)| file.contains(&format!(".{what}.")) && has(column);
+    NAMED.iter().find(is).map(|(what, _)| *what)
 }
 
 /// The name of a table, without extensions and number; where that says nothing, as `part` does, the name of its folder.
