@@ -241,6 +241,12 @@ fn losses(events: &str) -> Vec<f64> {
     values.filter(|v| v["event"] == "step").map(|v| v["loss"].as_f64().expect("a loss")).collect()
 }
 
+/// Every batch's loss of a run on so many ranks, and the MRR of its test part.
+fn on_ranks(folder: &Folder, ranks: &str) -> (Vec<f64>, f64) {
+    let mrr = metric(folder, &["--log-steps", "--ranks", ranks, "--out", ranks], 0, "mrr");
+    (losses(&folder.read(&format!("{ranks}/events.jsonl"))), mrr)
+}
+
 const TOGETHER: &str = r#"
 experiment together on shop {
     encode buyer = embedding(8)
@@ -260,14 +266,10 @@ experiment together on shop {
 #[test]
 fn one_two_and_four_ranks_give_the_same_losses_and_metrics() {
     let folder = shop(TOGETHER);
-    let run = |ranks: &str| {
-        let mrr = metric(&folder, &["--log-steps", "--ranks", ranks, "--out", ranks], 0, "mrr");
-        (losses(&folder.read(&format!("{ranks}/events.jsonl"))), mrr)
-    };
-    let (one, mrr) = run("1");
+    let (one, mrr) = on_ranks(&folder, "1");
     assert!(one.len() >= 10, "{} steps", one.len());
     for ranks in ["2", "4"] {
-        let (many, other) = run(ranks);
+        let (many, other) = on_ranks(&folder, ranks);
         assert_eq!(one.len(), many.len());
         for (step, (a, b)) in one.iter().zip(&many).enumerate() {
             assert!((a - b).abs() <= 1e-5 * a.abs(), "step {step}: {a} on one rank, {b} on {ranks}");
@@ -295,13 +297,9 @@ experiment nearby on shop {
 #[test]
 fn negatives_of_partitions_teach_whatever_the_ranks() {
     let folder = shop(NEARBY);
-    let run = |ranks: &str| {
-        let mrr = metric(&folder, &["--log-steps", "--ranks", ranks, "--out", ranks], 0, "mrr");
-        (losses(&folder.read(&format!("{ranks}/events.jsonl"))), mrr)
-    };
-    let (one, mrr) = run("1");
+    let (one, mrr) = on_ranks(&folder, "1");
     assert!(mrr > 0.08, "{mrr}");
-    let (three, _) = run("3");
+    let (three, _) = on_ranks(&folder, "3");
     assert_eq!(one.len(), three.len());
     // Sums in another order grow apart over the steps; the first epochs show that the draws are the same.
     for (step, (a, b)) in one.iter().zip(&three).take(20).enumerate() {

@@ -6,119 +6,13 @@ mod declared;
 use std::fs;
 use std::path::Path;
 
-use declared::{edge, node, source};
-use gsl_plan::graph::{Key as KeyColumn, *};
-use gsl_runtime::construct::{
-    BuildError, BuildReport, Scratch, construct, construct_like, construct_or_reuse,
-};
+use declared::people::*;
+use declared::{edge, source};
+use gsl_plan::graph::*;
+use gsl_runtime::construct::{construct_like, construct_or_reuse};
 use gsl_runtime::graph::Graph;
 use gsl_runtime::view::GraphView;
 use proptest::prelude::*;
-
-fn number(name: &str) -> FeatureExpr {
-    FeatureExpr::Column { column: name.to_string(), kind: ColumnKind::Number }
-}
-
-fn structure(structure: Structure) -> FeatureExpr {
-    FeatureExpr::Structure(structure)
-}
-
-fn through(transform: Transform, input: FeatureExpr) -> FeatureExpr {
-    FeatureExpr::Apply { transform, input: Box::new(input) }
-}
-
-fn feature(name: &str, expr: FeatureExpr) -> Feature {
-    Feature { name: name.to_string(), expr, storage: Storage::default(), width: None }
-}
-
-fn label(name: &str, kind: LabelKind, split: Split) -> Label {
-    let (column, transforms) = (name.to_string(), Vec::new());
-    Label {
-        name: name.to_string(),
-        column,
-        kind,
-        transforms,
-        several: Several::default(),
-        split: Some(split),
-    }
-}
-
-fn random(train: f64, valid: f64, test: f64) -> Split {
-    Split::Random { train, valid, test, stratified: false }
-}
-
-fn keyed(name: &str, file: &str, key: &str, kind: KeyKind) -> NodeType {
-    let sources: &[&str] = if file.is_empty() { &[] } else { &[file] };
-    let key = (!key.is_empty()).then(|| KeyColumn { column: key.into(), kind });
-    NodeType { key, ..node(name, sources) }
-}
-
-/// People (a, b, c, d) who know each other.
-fn people(knows: EdgeType) -> GraphPlan {
-    GraphPlan {
-        name: "people".into(),
-        nodes: vec![keyed("person", "people.csv", "name", KeyKind::Text)],
-        edges: vec![knows],
-        seed: 5,
-        graphs: None,
-    }
-}
-
-fn knows() -> EdgeType {
-    edge("knows", "knows*.csv", (0, "u"), (0, "v"))
-}
-
-fn write(folder: &Path, name: &str, header: &str, rows: &[&str]) {
-    fs::write(folder.join(name), format!("{header}\n{}\n", rows.join("\n"))).unwrap();
-}
-
-fn write_lines(folder: &Path, name: &str, lines: &[&str]) {
-    fs::write(folder.join(name), lines.join("\n")).unwrap();
-}
-
-const NAMES: &[&str] = &["a", "b", "c", "d"];
-const KNOWS: &[&str] = &[
-    "a,b,1,yes,2020-01-01,3",
-    "b,b,2,no,2020-01-02,1",
-    "a,b,3,,2020-01-05,2",
-    "c,a,,yes,2020-01-03,1",
-    "a,b,,no,2020-01-04,2",
-    "d,c,5,yes,2020-01-06,1",
-];
-
-fn write_people(folder: &Path) {
-    write(folder, "people.csv", "name", NAMES);
-    write(folder, "knows.csv", "u,v,w,close,day,stars", KNOWS);
-}
-
-/// Next to no memory for anything: all of it goes through the scratch folder, if it must.
-fn scratch(folder: &Path) -> Scratch {
-    Scratch { folder: folder.join("scratch"), memory: 64 << 20 }
-}
-
-fn build(plan: &GraphPlan, folder: &Path) -> Result<(Graph, BuildReport), BuildError> {
-    let file = folder.join("graph.h5");
-    let report = construct(plan, folder, &file, &scratch(folder), &mut |_, _, _| {})?;
-    Ok((Graph::open(&file)?, report))
-}
-
-#[test]
-fn words_that_name_no_part_are_counted_of_edges() {
-    let folder = tempfile::tempdir().unwrap();
-    let ends: Vec<String> = (0..40)
-        .map(|i| format!("{},{},{},{i}", i % 5, i / 8, ["train", "dev", "valid", "test"][i % 4]))
-        .collect();
-    fs::write(folder.path().join("ends.csv"), format!("a,b,part,stars\n{}\n", ends.join("\n"))).unwrap();
-    let mut near = edge("near", "ends.csv", (0, "a"), (0, "b"));
-    near.labels.push(label("stars", LabelKind::Float, Split::Column { column: "part".into() }));
-    let mut nodes = vec![keyed("item", "", "", KeyKind::Int)];
-    nodes[0].key = None;
-    let plan = GraphPlan { name: "g".into(), nodes, edges: vec![near], seed: 0, graphs: None };
-    let (_, report) = build(&plan, folder.path()).unwrap();
-    let said = "split of label `stars` of `near`: column `part` has `dev` in 10 rows, which names no part: \
-                train, valid (val), test";
-    assert!(report.warnings.iter().any(|warning| warning == said), "{:?}", report.warnings);
-}
 
 fn refused(plan: &GraphPlan, folder: &Path) -> String {
     match build(plan, folder) {
@@ -362,50 +256,6 @@ fn cells_without_a_value_are_counted_by_relation() {
     let (_, report) = build(&people(knows), folder.path()).unwrap();
     let missing = report.relations.iter().map(|one| (one.name.as_str(), one.features[0].missing));
     assert_eq!(missing.collect::<Vec<_>>(), [("hates", 1), ("likes", 2)]);
-}
-
-#[test]
-fn whole_numbers_that_a_float_cannot_hold_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    write_people(folder.path());
-    write(folder.path(), "people.csv", "name,born,seen", &["a,16777217,1", "b,16777219,2"]);
-    write(folder.path(), "knows.csv", "u,v", &["a,b"]);
-    let mut plan = people(knows());
-    let standard = through(Transform::Standardize, number("born"));
-    plan.nodes[0].features =
-        vec![feature("born", number("born")), feature("seen", number("seen")), feature("z", standard)];
-    let (_, report) = build(&plan, folder.path()).unwrap();
-    let told: Vec<&String> = report.warnings.iter().filter(|warning| warning.contains("24 bits")).collect();
-    assert!(told.len() == 1 && told[0].contains("`born` of `person`"), "{told:?}");
-}
-
-#[test]
-fn parts_without_rows_and_joins_without_matches_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    write_people(folder.path());
-    write(folder.path(), "ages.csv", "name,age", &["A,1", "B,2"]);
-    let later = Bound { compare: Compare::Greater, value: Scalar::Number(2030.0) };
-    let earlier = Bound { compare: Compare::LessEqual, value: Scalar::Text("2020-01-03".into()) };
-    let bounds = [vec![earlier], Vec::new(), vec![later]];
-    let [train, valid, test] = bounds;
-    let mut knows = knows();
-    knows.labels.push(label(
-        "stars",
-        LabelKind::Float,
-        Split::By { column: "day".into(), train, valid, test },
-    ));
-    let mut plan = people(knows);
-    plan.nodes[0].sources.push(source("ages.csv"));
-    plan.nodes[0].features.push(feature("age", through(Transform::Fill(Fill::Constant(0.0)), number("age"))));
-    let (_, report) = build(&plan, folder.path()).unwrap();
-    assert!(!report.warnings.iter().any(|warning| warning.contains("24 bits")));
-    for said in [
-        "no row of `ages.csv` has the key of a `person`: what is read of it is missing for all of them",
-        "`knows.stars` has no validation rows",
-        "`knows.stars` has no test rows: nothing will be tested",
-    ] {
-        assert!(report.warnings.iter().any(|warning| warning == said), "{said}: {:?}", report.warnings);
-    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod people;
+
 use gsl_plan::graph::*;
 
 pub fn source(path: &str) -> Source {
