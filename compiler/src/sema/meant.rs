@@ -22,6 +22,19 @@ const CALLED: [(&str, &str); 5] = [
     ("scheduler", "decay"),
 ];
 
+/// Functions that are arguments of others here: (there, how it is written here).
+const FUNCTIONS: [(&str, &str); 3] = [
+    ("local", "joint(32, partitions: 8)"),
+    ("local_joint", "joint(32, partitions: 8)"),
+    ("local_uniform", "uniform(32, partitions: 8)"),
+];
+
+/// How a function that there is elsewhere is written here.
+pub fn meant_function(name: &str) -> Option<String> {
+    let (_, here) = FUNCTIONS.iter().find(|(there, _)| *there == name)?;
+    Some(format!("write `{here}`"))
+}
+
 /// How to write a setting that is an argument or a function of another one; none if it is neither.
 pub fn meant(prelude: &Prelude, setting: &Setting) -> Option<String> {
     let written = setting.name.text.as_str();

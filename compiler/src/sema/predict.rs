@@ -15,6 +15,7 @@ use super::graph::merge::show_edge;
 use super::handle::Handle;
 use super::link::{Edges, Link};
 use super::loss::Loss;
+use super::meant::meant_function;
 use super::model::{LayerCall, Model};
 use super::reconstruct::Reconstruct;
 use super::value::{Ty, eval, number_text};
@@ -366,7 +367,7 @@ impl ExperimentCx<'_, '_> {
                 let diagnostic =
                     Diagnostic::new(codes::NAMES_FUNCTION, format!("there is no {what} `{name}`"))
                         .at(span, format!("not a {what}"))
-                        .help_opt(nearest_or_all(name, known));
+                        .help_opt(meant_function(name).or_else(|| nearest_or_all(name, known)));
                 cx.report(diagnostic);
                 return None;
             }

@@ -163,6 +163,11 @@ impl Ty {
         }
     }
 
+    /// Whether a bare name is that of a column here.
+    fn names_columns(&self) -> bool {
+        *self == Ty::Column || matches!(self, Ty::List(item) if **item == Ty::Column)
+    }
+
     /// The value in the form that this type has; `None` if it does not fit.
     pub fn accept(&self, value: Value) -> Option<Value> {
         match (self, value) {
@@ -204,25 +209,29 @@ pub fn eval(cx: &mut Cx, env: &Env, expr: &Expr, ty: &Ty, nullable: bool) -> Opt
         return Some(value);
     }
     let shown = value.to_string();
-    let accepted = ty.accept(value);
+    let accepted = ty.accept(value.clone());
     if accepted.is_none() {
         let message = format!("`{shown}` is not {}", ty.describe());
         let diagnostic = Diagnostic::new(codes::ARGS_TYPE, message)
             .at(expr.span, format!("expected {}", ty.describe()))
-            .help_opt(hint(ty));
+            .help_opt(hint(ty, value));
         cx.report(diagnostic);
     }
     accepted
 }
 
-fn hint(ty: &Ty) -> Option<String> {
-    matches!(ty, Ty::Activation).then(|| format!("the activations are {}", one_of(ACTIVATIONS)))
+fn hint(ty: &Ty, found: Value) -> Option<String> {
+    match ty {
+        Ty::Activation => Some(format!("the activations are {}", one_of(ACTIVATIONS))),
+        Ty::List(item) => item.accept(found).map(|one| format!("write a list: `[{one}]`")),
+        _ => None,
+    }
 }
 
 fn raw(cx: &mut Cx, env: &Env, expr: &Expr, ty: &Ty) -> Option<Value> {
     match &expr.kind {
         ExprKind::Bad => None,
-        ExprKind::Name(name) if *ty == Ty::Column => Some(Value::Text(name.clone())),
+        ExprKind::Name(name) if ty.names_columns() => Some(Value::Text(name.clone())),
         ExprKind::Name(name) => named(cx, env, name, expr.span, ty),
         ExprKind::Number(number) => Some(literal(number)),
         ExprKind::Str(text) => Some(Value::Text(text.clone())),
